@@ -1,0 +1,117 @@
+"""Random camera trajectories and the motion kernels that they leave on a sensor.
+
+The random walk is that of Boracchi and Foi, "Modeling the performance of image restoration from
+motion blur" (IEEE TIP 2012), with the parameter ranges of Kupyn et al. (DeblurGAN, CVPR 2018).
+Differences from the latter's code are deliberate: kernels sum to one, and they are centred by
+their centroid, so that blur neither changes the brightness nor shifts the picture.
+"""
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from deblur.blur.camera import expose
+
+STEPS = 512
+"""Samples of a path: several per pixel for every length in use."""
+
+
+def trajectory(rng: np.random.Generator, length: float, anxiety: float) -> NDArray[np.complex128]:
+    """Draw the path of a hand-held camera over one exposure.
+
+    length: the distance travelled, in pixels. anxiety: 0 gives a straight line, 0.005 a calm hand,
+    0.1 a very shaky one. Returns the STEPS positions x + iy, in pixels, starting at 0.
+    """
+    if length < 0 or anxiety < 0:
+        raise ValueError(f"length and anxiety must not be negative, got {length} and {anxiety}")
+    # Drawn once a path: pull to the start, chance of a sudden turn, random push, direction.
+    pull, turn, push = rng.uniform(0, (0.7, 0.2, 10.0))
+    velocity = complex(np.exp(2j * np.pi * rng.random()))
+    noise = rng.normal(size=(STEPS, 2)) @ np.array([1, 1j])
+    # The published walk has 2000 steps; its chance of a turn is kept for the path as a whole.
+    turns = rng.random(STEPS) < turn * anxiety * 2000 / STEPS
+    swings = np.exp(1j * np.pi * (rng.random(STEPS) + 0.5))
+    step = length / (STEPS - 1)
+    position = 0j
+    path = [position]
+    velocity *= step
+    # Plain Python numbers: four times faster here than NumPy scalars.
+    for kick, turned, swing in zip(noise.tolist()[1:], turns.tolist()[1:], swings.tolist()[1:]):
+        change = anxiety * (push * kick - pull * position) * step
+        if turned:
+            change += 2 * velocity * swing
+        velocity += change
+        speed = abs(velocity)
+        velocity = velocity * (step / speed) if speed else complex(step)
+        position += velocity
+        path.append(position)
+    return np.array(path)
+
+
+def motion_kernel(path: NDArray[np.complex128], exposure: float = 1.0) -> NDArray[np.float32]:
+    """Integrate a path over an exposure into a kernel.
+
+    exposure: the share of the path, from its start, during which the shutter is open, in (0, 1].
+    Returns a (K, K) kernel, K odd and just large enough: non-negative, of sum one, with its
+    centroid on the middle pixel to within rounding errors.
+    """
+    if not 0 < exposure <= 1:
+        raise ValueError(f"exposure must be in (0, 1], got {exposure}")
+    seen = path[: max(1, round(exposure * len(path)))]
+    seen = seen - seen.mean()
+    radius = int(np.ceil(np.abs([seen.real, seen.imag]).max()))
+    size = 2 * radius + 1
+    # Each sample shares its light among its four neighbours, which keeps the centroid exactly.
+    column, row = np.floor(seen.real).astype(int), np.floor(seen.imag).astype(int)
+    right, down = seen.real - column, seen.imag - row
+    kernel = np.zeros((size + 1, size + 1))
+    corners = [
+        (0, 0, (1 - right) * (1 - down)),
+        (0, 1, right * (1 - down)),
+        (1, 0, (1 - right) * down),
+        (1, 1, right * down),
+    ]
+    for dy, dx, share in corners:
+        np.add.at(kernel, (row + radius + dy, column + radius + dx), share)
+    return (kernel[:size, :size] / len(seen)).astype(np.float32)
+
+
+class TrajectoryBlur:
+    """Blur of a camera that shifts during the exposure: one kernel for the whole picture.
+
+    length and anxiety are as in `trajectory`: each a number, or a [low, high] range to draw from
+    uniformly. exposure: the same, as in `motion_kernel`.
+    """
+
+    def __init__(
+        self,
+        *,
+        length: float | list[float],
+        anxiety: float | list[float],
+        exposure: float | list[float] = 1.0,
+    ) -> None:
+        self.length = _range("length", length)
+        self.anxiety = _range("anxiety", anxiety)
+        self.exposure = _range("exposure", exposure)
+        # No sample of a path is further from its centroid than half the path's length.
+        self.margin = int(np.ceil(self.length[1] / 2)) + 1
+
+    def kernel(self, rng: np.random.Generator) -> Tensor:
+        """Draw a motion kernel, (K, K), K at most 2 * margin + 1."""
+        path = trajectory(rng, rng.uniform(*self.length), rng.uniform(*self.anxiety))
+        return torch.from_numpy(motion_kernel(path, rng.uniform(*self.exposure)))
+
+    def __call__(self, light: Tensor, rng: np.random.Generator) -> Tensor:
+        """Blur (C, H, W) linear light; returns it without the `margin` on each side."""
+        kernel = self.kernel(rng)
+        spare = self.margin - kernel.shape[-1] // 2
+        height, width = light.shape[-2:]
+        return expose(light[..., spare : height - spare, spare : width - spare], kernel)
+
+
+def _range(name: str, value: float | list[float]) -> tuple[float, float]:
+    low, high = (value, value) if isinstance(value, (int, float)) else value
+    if not 0 <= low <= high:
+        raise ValueError(f"{name} must be a number or [low, high] with 0 <= low <= high: {value}")
+    return low, high

@@ -1,0 +1,230 @@
+"""What watches a run: pictures, progress, the time it will take, and a collapse alarm."""
+
+import logging
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import torch
+from lightning.pytorch.callbacks import Callback, ProgressBar, RichProgressBar
+from lightning.pytorch.loggers import TensorBoardLogger
+from torch import Tensor
+
+from deblur.checkpoints import load_generator, save_generator
+from deblur.gan import DeblurGAN
+from deblur.hardware import place
+from deblur.pair import Pair, decode
+from deblur.report import strips
+
+log = logging.getLogger(__name__)
+
+
+class Provenance(Callback):
+    """Writes into each checkpoint what its generator is and which data it was trained on.
+
+    When training ends the best checkpoint's generator is written as generator.safetensors too.
+
+    generator: the plain config of a class of `deblur.networks`. data: see `deblur.run`.
+    folder: the run's.
+    """
+
+    def __init__(self, generator: dict[str, Any], data: dict[str, Any], folder: str) -> None:
+        self.generator = generator
+        self.data = data
+        self.folder = Path(folder)
+
+    def on_save_checkpoint(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        """Add the entries "generator" and "data": plain containers."""
+        checkpoint["generator"] = self.generator
+        checkpoint["data"] = self.data
+
+    def on_fit_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Write the best generator, and say what can be done with it."""
+        best = getattr(trainer.checkpoint_callback, "best_model_path", "")
+        if not best or not trainer.is_global_zero:
+            return
+        path = self.folder / "generator.safetensors"
+        save_generator(path, *load_generator(best))
+        log.info("the best generator is in %s", path)
+        log.info("measure it:  python eval.py ckpt=%s", path)
+        log.info("look at the run:  tensorboard --logdir %s", self.folder)
+
+
+class MemoryFormat(Callback):
+    """Lays the networks out as the device computes them best; activations follow the weights."""
+
+    def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Convert the weights."""
+        place(pl_module, pl_module.device)
+
+
+class Pictures(Callback):
+    """Shows the first validation images to TensorBoard: blur | restored | sharp, a row each."""
+
+    def __init__(self, *, rows: int = 4) -> None:
+        self.rows = rows
+        self.kept: list[list[Tensor]] = []
+
+    def on_validation_batch_end(
+        self,
+        trainer: L.Trainer,
+        pl_module: L.LightningModule,
+        outputs: Any,
+        batch: Pair,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        """Keep images until there are enough."""
+        for images in zip(batch.blur, outputs["restored"], batch.sharp):
+            if len(self.kept) < self.rows:
+                self.kept.append([decode(image).cpu() for image in images])
+
+    def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Write the rows at the step of `val/psnr`."""
+        if isinstance(trainer.logger, TensorBoardLogger) and self.kept:
+            size = min(min(row[0].shape[-2:]) for row in self.kept)
+            picture = strips([[image[:, :size, :size] for image in row] for row in self.kept])
+            step = trainer.fit_loop.epoch_loop._batches_that_stepped
+            trainer.logger.experiment.add_image("val/blur_restored_sharp", picture, step)
+        self.kept = []
+
+
+class CollapseAlarm(Callback):
+    """Ends a run whose generator gives constant or saturated images, with one line.
+
+    A batch counts against the generator where its images vary less than a tenth as much as the
+    sharp ones, or where the share of pixels at black or white is over one half beyond the sharp
+    ones' own. patience: so many such batches in a row are a collapse.
+    """
+
+    def __init__(self, *, patience: int = 20) -> None:
+        if patience < 1:
+            raise ValueError(f"patience must be positive, got {patience}")
+        self.patience = patience
+        self.bad = 0
+
+    def on_train_batch_end(
+        self,
+        trainer: L.Trainer,
+        pl_module: L.LightningModule,
+        outputs: Any,
+        batch: Pair,
+        batch_idx: int,
+    ) -> None:
+        """Judge the batch."""
+        fault = _fault(outputs["restored"], batch.sharp)
+        self.bad = self.bad + 1 if fault else 0
+        if self.bad == self.patience:
+            log.error(
+                "the generator has collapsed: its images are %s in %d batches on end, so the run "
+                "ends here (epoch %d). Try a lower model.lr or model.weights.adversarial.",
+                fault,
+                self.bad,
+                trainer.current_epoch,
+            )
+            trainer.should_stop = True
+
+
+def _fault(restored: Tensor, sharp: Tensor) -> str | None:
+    spread, wanted = (image.float().std((1, 2, 3)).mean() for image in (restored, sharp))
+    if not torch.isfinite(spread):
+        return "not finite"
+    if spread < 0.1 * wanted:
+        return "constant"
+    extreme, usual = ((image.float().abs() > 0.99).float().mean() for image in (restored, sharp))
+    return "saturated" if extreme > usual + 0.5 else None
+
+
+class TimeEstimate(Callback):
+    """Says before the first epoch how long the run will take on this machine.
+
+    Rehearses one step's passes on a few images, which changes neither weights nor statistics.
+    """
+
+    def __init__(self, *, images: int = 4) -> None:
+        self.images = images
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Rehearse twice, time the second, and log the estimate."""
+        assert isinstance(pl_module, DeblurGAN)
+        loader: Any = trainer.train_dataloader
+        batches = trainer.num_training_batches
+        epochs = (trainer.max_epochs or 0) - trainer.current_epoch
+        start = time.perf_counter()
+        items = [loader.dataset[(0, index)] for index in range(min(self.images, loader.batch_size))]
+        loading = time.perf_counter() - start
+        images = [torch.stack(column).to(pl_module.device) for column in list(zip(*items))[:2]]
+        batch = Pair(images[0], images[1], "")
+        statistics = {name: value.clone() for name, value in pl_module.named_buffers()}
+        with trainer.precision_plugin.train_step_context():
+            rehearse(pl_module, batch)
+            start = time.perf_counter()
+            rehearse(pl_module, batch)
+        seconds = time.perf_counter() - start + (0 if loader.num_workers else loading)
+        with torch.no_grad():
+            for name, value in pl_module.named_buffers():
+                value.copy_(statistics[name])
+        total = seconds / len(items) * loader.batch_size * batches * epochs
+        log.info(
+            "%d epochs of %d batches: about %s to the end on this machine",
+            epochs,
+            batches,
+            _duration(total),
+        )
+
+
+def rehearse(module: DeblurGAN, batch: Pair) -> None:
+    """Do the passes of one training step and throw its gradients away."""
+    restored = module(batch.blur)
+    for _ in range(module.discriminator_steps):
+        module.adversarial.discriminator_loss(
+            module.discriminator, restored.detach(), batch.sharp
+        ).loss.backward()  # type: ignore[no-untyped-call]
+    loss = module.total(module.generator_losses(batch, restored))
+    loss.backward()  # type: ignore[no-untyped-call]
+    module.zero_grad()
+    if module.device.type != "cpu":
+        getattr(torch, module.device.type).synchronize()
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} seconds"
+    if seconds < 5400:
+        return f"{seconds / 60:.0f} minutes"
+    return f"{seconds / 3600:.1f} hours"
+
+
+class PlainProgress(ProgressBar):
+    """Prints a line an epoch, for logs."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.start = 0.0
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Start the clock."""
+        self.start = time.monotonic()
+
+    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Print the newest figures."""
+        figures = {
+            name: value
+            for name, value in trainer.callback_metrics.items()
+            if name.startswith(("train/", "val/"))
+        }
+        print(
+            f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}"
+            f" ({_duration(time.monotonic() - self.start)})",
+            *(f"{name}={value:.4g}" for name, value in sorted(figures.items())),
+            flush=True,
+        )
+
+
+def progress() -> Callback:
+    """Give a progress bar on a terminal and plain lines elsewhere."""
+    return RichProgressBar() if sys.stdout.isatty() else PlainProgress()

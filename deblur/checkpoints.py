@@ -1,0 +1,107 @@
+"""Weights in and out: the checkpoints of a run, and safetensors."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from deblur import networks
+
+
+class Generator(NamedTuple):
+    """A trained generator, and what its file says of it."""
+
+    network: nn.Module
+    """In evaluation mode, on the CPU."""
+    config: dict[str, Any]
+    """The network's class, under `_target_`, and its arguments."""
+    data: dict[str, Any]
+    """What it was trained on, for `deblur.run.recall_data`; empty where the file does not say."""
+
+
+def load_generator(path: str | Path) -> Generator:
+    """Build the generator that a .ckpt or .safetensors file describes and fill in its weights.
+
+    Nothing of the file is executed: it holds tensors and plain containers, and the class that it
+    names must be one of `deblur.networks`. Raises FileNotFoundError or ValueError with the reason.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no such file; expected a .ckpt or .safetensors")
+    read = _read_safetensors if path.suffix == ".safetensors" else _read_checkpoint
+    config, weights, data = read(path)
+    network = build_generator(config, path)
+    try:
+        network.load_state_dict(weights)
+    except RuntimeError as error:
+        raise ValueError(f"{path}: its weights do not fit its own config. {error}") from error
+    return Generator(network.eval(), config, data)
+
+
+def save_generator(
+    path: str | Path, network: nn.Module, config: Mapping[str, Any], data: Mapping[str, Any]
+) -> None:
+    """Write a generator as .safetensors that `load_generator` reads."""
+    weights = {name: value.contiguous() for name, value in network.state_dict().items()}
+    metadata = {"generator": json.dumps(dict(config)), "data": json.dumps(dict(data))}
+    save_file(weights, path, metadata)
+
+
+def fill(network: nn.Module, path: str | Path) -> None:
+    """Give a network the weights of a file's generator, which must be built alike."""
+    try:
+        network.load_state_dict(load_generator(path).network.state_dict())
+    except RuntimeError as error:
+        raise ValueError(f"{path}: does not fit the configured generator. {error}") from error
+
+
+def build_generator(config: Mapping[str, Any], source: str | Path) -> nn.Module:
+    """Build a network from its plain config; only classes of `deblur.networks` can be named."""
+    arguments = dict(config)
+    module, _, name = str(arguments.pop("_target_", "")).rpartition(".")
+    if module != "deblur.networks" or name not in networks.__all__:
+        raise ValueError(
+            f"{source}: names the network {module}.{name}, expected one of deblur.networks: "
+            f"{', '.join(networks.__all__)}"
+        )
+    try:
+        network: nn.Module = getattr(networks, name)(**arguments)
+    except TypeError as error:
+        raise ValueError(f"{source}: {error}") from error
+    return network
+
+
+Contents = tuple[dict[str, Any], dict[str, Tensor], dict[str, Any]]
+
+
+def _read_checkpoint(path: Path) -> Contents:
+    try:
+        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:
+        raise ValueError(f"{path}: not a checkpoint that can be read safely ({error})") from error
+    if not isinstance(checkpoint, dict) or "generator" not in checkpoint:
+        raise ValueError(f"{path}: does not say what its generator is; expected our own checkpoint")
+    prefix = "generator."
+    weights = {
+        name.removeprefix(prefix): value
+        for name, value in checkpoint["state_dict"].items()
+        if name.startswith(prefix)
+    }
+    return checkpoint["generator"], weights, checkpoint.get("data", {})
+
+
+def _read_safetensors(path: Path) -> Contents:
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            weights = {name: file.get_tensor(name) for name in file.keys()}
+    except SafetensorError as error:
+        raise ValueError(f"{path}: not a safetensors file ({error})") from error
+    if "generator" not in metadata:
+        raise ValueError(f"{path}: its metadata does not say what its generator is")
+    return json.loads(metadata["generator"]), weights, json.loads(metadata.get("data", "{}"))

@@ -1,0 +1,37 @@
+"""Picture files in and out, as arrays of 8-bit RGB pixels."""
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps
+
+Pixels = NDArray[np.uint8]
+"""(H, W, 3), RGB."""
+
+ENDINGS = {".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp"}
+
+
+def list_pictures(folder: Path) -> list[Path]:
+    """List a folder's picture files by name; other files and hidden ones are left out."""
+    return sorted(
+        path
+        for path in folder.iterdir()
+        if path.suffix.lower() in ENDINGS and not path.name.startswith(".")
+    )
+
+
+def read(path: Path) -> Pixels:
+    """Read a picture upright (EXIF orientation applied); raise ValueError if it can't be read."""
+    try:
+        with Image.open(path) as picture:
+            return np.array(ImageOps.exif_transpose(picture).convert("RGB"))
+    except FileNotFoundError:
+        raise
+    except Exception as error:
+        raise ValueError(f"{path}: not a readable picture ({error})") from error
+
+
+def write(path: Path, pixels: Pixels) -> None:
+    """Write a picture; the format follows the file's ending."""
+    Image.fromarray(pixels).save(path)

@@ -1,0 +1,132 @@
+"""The ResNet generator of DeblurGAN as Li builds it (arXiv 2412.19479, section 3)."""
+
+from typing import Literal
+
+from torch import Tensor, nn
+
+from deblur.networks.initialization import Scheme, initialize
+from deblur.networks.padding import SameConv, pad_to_stride
+
+
+class ResNet(nn.Module):
+    """Restores a blurred image: 24 convolutions, nine residual blocks, a global skip.
+
+    With the defaults it has Li's 11,388,675 trainable values and 10,496 running statistics.
+    Takes and gives (N, 3, H, W) in [-1, 1], of any size.
+
+    blocks, width: residual blocks, and channels of the first layer (256 = 4 * width inside).
+    dropout: the share of features dropped in each residual block.
+    skip: "residual" gives clamp(x + f), "average" gives (x + f) / 2 as the Keras project does
+    that Li's counts point to: there a zero f halves the contrast, and pure black and white are
+    out of reach.
+    upsample: "nearest" is a doubling of pixels and a convolution, "transposed" a transposed
+    convolution.
+    padding: of the stride-2 convolutions, "symmetric" as in PyTorch or "same" as in Keras.
+    init: "torch" (PyTorch's own), "glorot" (Keras': Glorot uniform, zero biases) or "normal"
+    (Kupyn's N(0, 0.02)).
+    zero_last: start the last convolution at zero: the identity under a residual skip.
+    norm_eps, norm_momentum: of the batch norms; Keras has 1e-3 and, as PyTorch counts, 0.01.
+    """
+
+    stride = 4
+
+    def __init__(
+        self,
+        *,
+        blocks: int = 9,
+        width: int = 64,
+        dropout: float = 0.5,
+        skip: Literal["residual", "average"] = "residual",
+        upsample: Literal["nearest", "transposed"] = "nearest",
+        padding: Literal["symmetric", "same"] = "symmetric",
+        init: Scheme = "torch",
+        zero_last: bool = False,
+        norm_eps: float = 1e-5,
+        norm_momentum: float = 0.1,
+    ) -> None:
+        super().__init__()
+        if blocks < 0 or width < 1:
+            raise ValueError(f"blocks and width must be positive, got {blocks} and {width}")
+        if skip not in ("residual", "average"):
+            raise ValueError(f"skip must be residual or average, got {skip}")
+        if upsample not in ("nearest", "transposed"):
+            raise ValueError(f"upsample must be nearest or transposed, got {upsample}")
+        if padding not in ("symmetric", "same"):
+            raise ValueError(f"padding must be symmetric or same, got {padding}")
+        self.skip = skip
+
+        def norm(channels: int) -> nn.BatchNorm2d:
+            return nn.BatchNorm2d(channels, eps=norm_eps, momentum=norm_momentum)
+
+        def down(channels: int) -> list[nn.Module]:
+            conv: nn.Module = (
+                SameConv(channels, 2 * channels, 3, stride=2)
+                if padding == "same"
+                else nn.Conv2d(channels, 2 * channels, 3, stride=2, padding=1)
+            )
+            return [conv, norm(2 * channels), nn.ReLU(inplace=True)]
+
+        def up(channels: int) -> list[nn.Module]:
+            half = channels // 2
+            convs: list[nn.Module] = (
+                [nn.ConvTranspose2d(channels, half, 3, stride=2, padding=1, output_padding=1)]
+                if upsample == "transposed"
+                else [nn.Upsample(scale_factor=2.0), nn.Conv2d(channels, half, 3, padding=1)]
+            )
+            return [*convs, norm(half), nn.ReLU(inplace=True)]
+
+        def block(channels: int) -> nn.Module:
+            return Residual(
+                nn.ReflectionPad2d(1),
+                nn.Conv2d(channels, channels, 3),
+                norm(channels),
+                nn.ReLU(inplace=True),
+                nn.Dropout(dropout),
+                nn.ReflectionPad2d(1),
+                nn.Conv2d(channels, channels, 3),
+                norm(channels),
+            )
+
+        last = nn.Conv2d(width, 3, 7)
+        self.layers = nn.Sequential(
+            nn.ReflectionPad2d(3),
+            nn.Conv2d(3, width, 7),
+            norm(width),
+            nn.ReLU(inplace=True),
+            *down(width),
+            *down(2 * width),
+            *(block(4 * width) for _ in range(blocks)),
+            *up(4 * width),
+            *up(2 * width),
+            nn.ReflectionPad2d(3),
+            last,
+            nn.Tanh(),
+        )
+        initialize(self, init)
+        if zero_last:
+            nn.init.zeros_(last.weight)
+            assert last.bias is not None
+            nn.init.zeros_(last.bias)
+
+    def forward(self, blur: Tensor) -> Tensor:
+        """Restore (N, 3, H, W) in [-1, 1]."""
+        height, width = blur.shape[-2:]
+        # Reflection inside the blocks needs features of 2x2 or more, hence 8 pixels.
+        padded: Tensor = self.layers(pad_to_stride(blur, self.stride, least=8))
+        change = padded[..., :height, :width]
+        if self.skip == "average":
+            return (blur + change) / 2
+        return (blur + change).clamp(-1, 1)
+
+
+class Residual(nn.Module):
+    """Adds its input to the output of its layers; nothing follows the sum."""
+
+    def __init__(self, *layers: nn.Module) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(*layers)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Map (N, C, H, W) to the same shape."""
+        change: Tensor = self.layers(features)
+        return features + change

@@ -1,0 +1,85 @@
+"""Tiny stand-ins for what takes long: pictures, data sets, runs."""
+
+import runpy
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+ROOT = Path(__file__).parent.parent
+TINY = [
+    "experiment=quick",
+    "trainer=cpu",
+    "trainer.precision=32-true",
+    "trainer.max_epochs=2",
+    "trainer.log_every_n_steps=1",
+    "data.batch_size=2",
+    "data.crop=32",
+    "data.dataset.size=4",
+    "data.dataset.held_out={crop: 32, val: 2, test: 3}",
+    "model.generator.width=4",
+    "model.generator.blocks=1",
+    "model.discriminator.width=4",
+    "model.content.perceptual.weights=random",
+]
+"""Overrides that make train.py take seconds."""
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> None:
+    """Make sums independent of the number of cores."""
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+
+
+@pytest.fixture
+def picture() -> Callable[..., Path]:
+    """Give a function that writes a picture of seeded noise and returns its path."""
+
+    def write(path: Path, size: tuple[int, int] = (48, 40), seed: int = 0) -> Path:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        pixels = np.random.default_rng(seed).integers(0, 256, (size[1], size[0], 3), np.uint8)
+        Image.fromarray(pixels).save(path)
+        return path
+
+    return write
+
+
+@pytest.fixture
+def gopro(tmp_path: Path, picture: Callable[..., Path]) -> Path:
+    """Write a tiny imitation of GoPro as it is unpacked, with its stray file."""
+    root = tmp_path / "GOPRO_Large"
+    for split, scenes in {"train": ["GOPR0372_07_00", "GOPR0374_11_00"], "test": ["T1"]}.items():
+        for scene in scenes:
+            for frame in range(3):
+                for kind, seed in (("blur", 1), ("blur_gamma", 2), ("sharp", 3)):
+                    file = root / split / scene / kind / f"{frame:06d}.png"
+                    picture(file, seed=100 * frame + seed)
+            (root / split / scene / "frames 7 offset 0.txt").write_text("stray")
+    return root
+
+
+@pytest.fixture
+def start(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Give a function that runs train.py or eval.py in this process, as from a shell."""
+
+    def run(script: str, *arguments: str) -> None:
+        monkeypatch.setattr(sys, "argv", [f"{script}.py", *arguments])
+        runpy.run_path(str(ROOT / f"{script}.py"), run_name="__main__")
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Train a tiny GAN once and give its run folder."""
+    folder = tmp_path_factory.mktemp("runs") / "trained"
+    with pytest.MonkeyPatch.context() as patch:
+        torch.set_num_threads(1)
+        patch.setattr(sys, "argv", ["train.py", *TINY, f"hydra.run.dir={folder}"])
+        runpy.run_path(str(ROOT / "train.py"), run_name="__main__")
+    return folder

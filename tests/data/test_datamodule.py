@@ -1,0 +1,50 @@
+from typing import Any
+
+import pytest
+import torch
+
+from deblur.blur.trajectory import TrajectoryBlur
+from deblur.data.datamodule import DeblurData
+from deblur.data.photos import Photos
+
+
+def data(**changes: Any) -> DeblurData:
+    def dataset(**keys: Any) -> Photos:
+        blur = TrajectoryBlur(length=5, anxiety=0)
+        return Photos(**keys, blur=blur, size=5, held_out={"crop": 32, "val": 3, "test": 3})
+
+    arguments: dict[str, Any] = {"root": None, "batch_size": 2, "crop": 32, "seed": 0, "workers": 0}
+    return DeblurData(dataset=dataset, **{**arguments, **changes})
+
+
+def test_training_drops_the_last_smaller_batch_and_evaluation_keeps_it() -> None:
+    module = data()
+    module.setup("fit")
+    module.setup("test")
+    assert [len(batch.name) for batch in module.train_dataloader()] == [2, 2]
+    assert sum(len(batch.name) for batch in module.val_dataloader()) == 3
+    assert [len(batch.name) for batch in module.test_dataloader()] == [1, 1, 1]
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_workers_change_nothing(workers: int) -> None:
+    batches = []
+    for count in (0, workers):
+        module = data(workers=count)
+        module.setup("fit")
+        loader = module.train_dataloader()
+        loader.sampler.set_epoch(3)  # type: ignore[attr-defined]
+        batches.append([batch.blur for batch in loader])
+    assert all(torch.equal(a, b) for a, b in zip(*batches, strict=True))
+
+
+def test_more_than_there_is_in_a_batch_is_refused() -> None:
+    module = data(batch_size=6)
+    module.setup("fit")
+    with pytest.raises(ValueError, match="5 training pairs do not fill a batch of 6"):
+        module.train_dataloader()
+
+
+def test_sizes_must_be_positive() -> None:
+    with pytest.raises(ValueError, match="batch_size and crop"):
+        data(crop=0)

@@ -1,0 +1,102 @@
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from deblur.blur.trajectory import TrajectoryBlur
+from deblur.data.photos import Photos
+from deblur.pair import Pair
+
+
+def photos(**changes: Any) -> Photos:
+    arguments: dict[str, Any] = {
+        "root": None,
+        "split": "train",
+        "crop": 32,
+        "seed": 0,
+        "blur": TrajectoryBlur(length=10, anxiety=0.005),
+        "size": 500,
+        "held_out": {"crop": 48, "val": 8, "test": 12},
+    }
+    return Photos(**{**arguments, **changes})
+
+
+def same(first: Pair, second: Pair) -> bool:
+    return torch.equal(first.blur, second.blur) and torch.equal(first.sharp, second.sharp)
+
+
+def test_built_in_photos_are_split_by_photo() -> None:
+    splits = [photos(split=split).photos for split in ("train", "val", "test")]
+    assert [len(split) for split in splits] == [15, 4, 4]
+    assert len(set().union(*splits)) == 23
+
+
+def test_an_item_keeps_the_contract() -> None:
+    pair = photos()[0, 0]
+    for image in (pair.blur, pair.sharp):
+        assert image.shape == (3, 32, 32)
+        assert image.dtype == torch.float32
+        assert image.abs().max() <= 1
+    assert not torch.equal(pair.blur, pair.sharp)
+
+
+def test_training_depends_on_seed_epoch_and_index() -> None:
+    item = photos()[1, 7]
+    assert same(item, photos()[1, 7])
+    for other in (photos()[2, 7], photos()[1, 8], photos(seed=1)[1, 7]):
+        assert not same(item, other)
+
+
+def test_held_out_pairs_depend_on_the_name_alone() -> None:
+    for split in ("val", "test"):
+        item = photos(split=split)[0, 5]
+        assert same(item, photos(split=split, seed=9)[3, 5])
+    assert len({photos(split="test")[0, index].name for index in range(12)}) == 12
+
+
+def test_an_epoch_has_the_sizes_asked_for() -> None:
+    assert [len(photos(split=s)) for s in ("train", "val", "test")] == [500, 8, 12]
+    assert photos(split="val")[0, 0].sharp.shape == (3, 48, 48)
+
+
+def test_a_still_camera_gives_two_equal_pictures() -> None:
+    pair = photos(blur=TrajectoryBlur(length=0, anxiety=0))[0, 3]
+    assert torch.equal(pair.blur, pair.sharp)
+
+
+def test_blur_and_sharp_are_in_register() -> None:
+    shifts = []
+    for index in range(12):
+        pair = photos(split="test", held_out={"crop": 128, "test": 12})[0, index]
+        blur, sharp = (torch.fft.fft2(image.mean(0) - image.mean()) for image in pair[:2])
+        peak = torch.fft.ifft2(blur * sharp.conj()).real.argmax().item()
+        row, column = divmod(peak, 128)
+        shifts.append([(row + 64) % 128 - 64, (column + 64) % 128 - 64])
+    assert torch.tensor(shifts).float().mean(0).abs().max() <= 0.5
+
+
+def test_a_folder_of_photos_is_split_by_name(tmp_path: Path, picture: Callable[..., Path]) -> None:
+    for index in range(20):
+        picture(tmp_path / f"{index:02d}.png", seed=index)
+    names = {
+        s: [p.stem for p in photos(root=str(tmp_path), split=s).photos] for s in ("val", "test")
+    }
+    assert names == {"val": ["00", "10"], "test": ["01", "11"]}
+    assert len(photos(root=str(tmp_path)).photos) == 16
+
+
+def test_a_photo_smaller_than_the_crop_is_padded(
+    tmp_path: Path, picture: Callable[..., Path]
+) -> None:
+    for index in range(3):
+        picture(tmp_path / f"{index}.png", size=(20, 16))
+    assert photos(root=str(tmp_path))[0, 0].sharp.shape == (3, 32, 32)
+
+
+def test_a_missing_folder_says_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match="no such folder.*data.root=FOLDER"):
+        photos(root=str(tmp_path / "none"))
+    with pytest.raises(FileNotFoundError, match="found 0 photos"):
+        photos(root=str(tmp_path))

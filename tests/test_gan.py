@@ -1,0 +1,181 @@
+from typing import Any
+
+import lightning as L
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
+
+from deblur.gan import DeblurGAN
+from deblur.losses.adversarial import Minimax
+from deblur.losses.content import Charbonnier
+from deblur.networks import DenseDiscriminator, ResNet
+from deblur.pair import Pair
+
+
+def gan(**changes: Any) -> DeblurGAN:
+    arguments: dict[str, Any] = {
+        "generator": ResNet(blocks=1, width=4, dropout=0.5),
+        "discriminator": DenseDiscriminator(crop=16, width=4),
+        "adversarial": Minimax(),
+        "content": {"charbonnier": Charbonnier()},
+        "weights": {"charbonnier": 1.0, "adversarial": 0.1},
+        "optimizer": torch.optim.SGD,
+        "lr": 0.1,
+        "seed": 0,
+    }
+    return DeblurGAN(**{**arguments, **changes})
+
+
+def batches(count: int) -> DataLoader[Pair]:
+    generator = torch.Generator().manual_seed(0)
+    images = torch.rand(2 * count, 2, 3, 16, 16, generator=generator) * 2 - 1
+    pairs = [Pair(images[i, 0], images[i, 1], str(i)) for i in range(2 * count)]
+    return DataLoader(pairs, batch_size=2)  # type: ignore[arg-type]
+
+
+def fit(module: DeblurGAN, count: int = 1, epochs: int = 1, **trainer: Any) -> L.Trainer:
+    run = L.Trainer(
+        max_epochs=epochs,
+        accelerator="cpu",
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        **trainer,
+    )
+    run.fit(module, batches(count))
+    return run
+
+
+def weights(network: nn.Module) -> list[Tensor]:
+    return [value.detach().clone() for value in network.parameters()]
+
+
+def moved(network: nn.Module, before: list[Tensor]) -> bool:
+    return any(not torch.equal(a, b) for a, b in zip(weights(network), before, strict=True))
+
+
+def test_one_step_moves_both_networks() -> None:
+    module = gan()
+    before = weights(module.generator), weights(module.discriminator)
+    fit(module)
+    assert moved(module.generator, before[0])
+    assert moved(module.discriminator, before[1])
+
+
+def test_each_turn_moves_its_own_network_alone() -> None:
+    class Recorder:
+        """Notes whose gradients are wanted while each loss is computed."""
+
+        def generator_loss(self, discriminator: Any, restored: Tensor, sharp: Tensor) -> Tensor:
+            wanted.append([any(p.requires_grad for p in n.parameters()) for n in networks])
+            return Minimax().generator_loss(discriminator, restored, sharp)
+
+        def discriminator_loss(self, discriminator: Any, restored: Tensor, sharp: Tensor) -> Any:
+            assert not restored.requires_grad
+            wanted.append([any(p.requires_grad for p in n.parameters()) for n in networks])
+            return Minimax().discriminator_loss(discriminator, restored, sharp)
+
+    wanted: list[list[bool]] = []
+    module = gan(adversarial=Recorder(), discriminator_steps=2)
+    networks = (module.generator, module.discriminator)
+    fit(module)
+    assert wanted == [[False, True], [False, True], [True, False]]
+    assert all(p.requires_grad for p in module.parameters())
+
+
+def test_the_generators_step_is_that_of_the_weighted_sum() -> None:
+    module = gan(generator=ResNet(blocks=1, width=4, dropout=0), lr=0.1, discriminator_lr=1e-30)
+    reference = gan(generator=ResNet(blocks=1, width=4, dropout=0))
+    reference.load_state_dict(module.state_dict())
+    pair = next(iter(batches(1)))
+    restored = reference.generator(pair.blur)
+    loss = Charbonnier()(restored, pair.sharp) + 0.1 * Minimax().generator_loss(
+        reference.discriminator, restored, pair.sharp
+    )
+    loss.backward()
+    fit(module)
+    for value, old in zip(module.generator.parameters(), reference.generator.parameters()):
+        assert old.grad is not None
+        assert torch.allclose(value, old - 0.1 * old.grad, atol=1e-6)
+
+
+def test_weights_must_name_the_losses() -> None:
+    for wrong in ({"charbonnier": 1.0}, {"charbonnier": 1.0, "adversarial": 1.0, "tv": 1.0}):
+        with pytest.raises(ValueError, match="expected .'adversarial', 'charbonnier'"):
+            gan(weights=wrong)
+    with pytest.raises(ValueError, match="every names .'tv'"):
+        gan(every={"tv": 2})
+
+
+def test_a_rare_loss_weighs_as_much_in_the_long_run() -> None:
+    module = gan(every={"charbonnier": 4})
+    restored, pair = torch.zeros(2, 3, 16, 16), next(iter(batches(1)))
+    due = [name for i in range(8) for name in module.generator_losses(pair, restored, i)]
+    assert due.count("charbonnier") == 2
+    assert due.count("adversarial") == 8
+    assert module.total({"charbonnier": torch.tensor(3.0)}).item() == 12.0
+
+
+def test_gradients_are_clipped() -> None:
+    norms = []
+
+    class Watched(DeblurGAN):
+        def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
+            super().on_before_optimizer_step(optimizer)
+            gradients = [p.grad for group in optimizer.param_groups for p in group["params"]]
+            norms.append(torch.cat([g.flatten() for g in gradients]).norm().item())
+
+    plain = gan()
+    module = Watched(
+        generator=plain.generator,
+        discriminator=plain.discriminator,
+        adversarial=Minimax(),
+        content={"charbonnier": Charbonnier()},
+        weights={"charbonnier": 1.0, "adversarial": 1.0},
+        optimizer=torch.optim.SGD,
+        lr=0.1,
+        seed=0,
+        clip_norm=1e-3,
+    )
+    fit(module)
+    assert norms == pytest.approx([1e-3, 1e-3], rel=1e-4)
+
+
+def test_the_learning_rate_is_constant_then_falls_linearly_to_zero() -> None:
+    rates = []
+
+    class Watch(L.Callback):
+        def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+            rates.append([o.param_groups[0]["lr"] for o in trainer.optimizers])
+
+    fit(gan(lr=0.4, decay_epochs=4), epochs=6, callbacks=[Watch()])
+    assert [rate for rate, _ in rates] == pytest.approx([0.4, 0.4, 0.4, 0.3, 0.2, 0.1])
+    assert all(g == d for g, d in rates)
+
+
+def test_dropout_depends_on_seed_and_step_and_not_on_the_global_generator() -> None:
+    outcomes = []
+    start = gan().state_dict()
+    for seed, global_seed in ((0, 1), (0, 2), (5, 1)):
+        module = gan(seed=seed)
+        module.load_state_dict(start)
+        torch.manual_seed(global_seed)
+        fit(module, count=2)
+        outcomes.append(torch.cat([p.flatten() for p in module.generator.parameters()]))
+    assert torch.equal(outcomes[0], outcomes[1])
+    assert not torch.equal(outcomes[0], outcomes[2])
+
+
+def test_the_adversarial_share_of_the_gradient() -> None:
+    module = gan()
+    parameter = next(module.generator.parameters())
+    losses = {"adversarial": 30 * parameter.sum(), "charbonnier": 9 * parameter.sum()}
+    # Weighted by 0.1 and 1: gradients of 3 and 9, a quarter of the sum of their norms.
+    assert module._adversarial_share(losses).item() == pytest.approx(0.25)
+
+
+def test_bad_settings_are_refused() -> None:
+    with pytest.raises(ValueError, match="lr and discriminator_steps"):
+        gan(lr=0.0)

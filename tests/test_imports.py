@@ -1,0 +1,74 @@
+"""Who may know whom (imports run downwards only), and what an import may cost."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import deblur
+
+PACKAGE = Path(deblur.__file__).parent
+MAY_KNOW = {
+    "pair": set(),
+    "hardware": set(),
+    "images": {"pair"},
+    "blur": {"pair"},
+    "networks": {"pair"},
+    "losses": {"pair"},
+    "metrics": {"pair"},
+    "data": {"pair", "blur", "images"},
+    "unsharp": {"pair", "metrics"},
+    "evaluation": {"pair", "metrics"},
+    "gan": {"losses", "metrics", "pair"},
+    "checkpoints": {"networks"},
+    "report": {"evaluation", "metrics", "images", "pair"},
+    "callbacks": {"gan", "checkpoints", "hardware", "report", "pair"},
+    "run": set(),
+}
+LIGHTNING = {"data/datamodule.py", "gan.py", "callbacks.py"}
+FILES = sorted(path.relative_to(PACKAGE).as_posix() for path in PACKAGE.rglob("*.py"))
+
+
+def imported(file: str) -> set[str]:
+    names: set[str] = set()
+    for node in ast.walk(ast.parse((PACKAGE / file).read_text())):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return names
+
+
+@pytest.mark.parametrize("file", [file for file in FILES if file != "__init__.py"])
+def test_imports_run_downwards(file: str) -> None:
+    part = file.split("/")[0].removesuffix(".py")
+    known = {name.split(".")[1] for name in imported(file) if name.startswith("deblur.")}
+    assert known - {part} <= MAY_KNOW[part]
+
+
+@pytest.mark.parametrize("file", FILES)
+def test_only_three_files_know_lightning(file: str) -> None:
+    knows = any(name.split(".")[0] == "lightning" for name in imported(file))
+    assert not knows or file in LIGHTNING
+
+
+def test_the_public_names_are_there() -> None:
+    assert sorted(deblur.__all__) == deblur.__all__
+    for name in deblur.__all__:
+        assert getattr(deblur, name) is not None
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        deblur.nothing
+
+
+def test_importing_the_package_is_cheap() -> None:
+    heavy = {"lightning", "hydra", "torchvision", "torchmetrics", "kornia"}
+    program = (
+        "import sys, deblur; from deblur import load_generator;"
+        f"print(*sorted({heavy} & {{*sys.modules}}))"
+    )
+    loaded = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    assert loaded.stdout.split() == []

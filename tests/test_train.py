@@ -1,0 +1,173 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from conftest import ROOT, TINY
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from deblur.checkpoints import load_generator
+
+GOLDEN = Path(__file__).parent / "expected" / "train_log.json"
+
+
+def events(folder: Path) -> EventAccumulator:
+    found = EventAccumulator(str(folder), size_guidance={"scalars": 0, "images": 0})
+    found.Reload()
+    return found
+
+
+def scalars(folder: Path) -> dict[str, list[float]]:
+    found = events(folder)
+    return {tag: [s.value for s in found.Scalars(tag)] for tag in found.Tags()["scalars"]}
+
+
+def test_two_epochs_match_the_golden_log(trained: Path) -> None:
+    """GENERATE_EXPECTED=1 rewrites the log, after a change that is meant to change numbers."""
+    found = {name: values for name, values in scalars(trained).items() if name != "epoch"}
+    if os.environ.get("GENERATE_EXPECTED"):
+        GOLDEN.write_text(json.dumps(found, indent=1) + "\n")
+    expected = json.loads(GOLDEN.read_text())
+    assert found.keys() == expected.keys()
+    for name, values in expected.items():
+        assert found[name] == pytest.approx(values, rel=1e-3, abs=1e-6), name
+
+
+def test_tensorboard_shows_every_loss_and_the_pictures(trained: Path) -> None:
+    found = events(trained)
+    assert {
+        "train/charbonnier",
+        "train/perceptual",
+        "train/adversarial",
+        "train/adversarial_share",
+        "train/discriminator",
+        "train/real",
+        "train/fake",
+        "lr/generator",
+        "lr/discriminator",
+        "val/psnr",
+        "val/ssim",
+        "val/blur_psnr",
+        "val/blur_ssim",
+    } <= set(found.Tags()["scalars"])
+    strips = found.Images("val/blur_restored_sharp")
+    assert [strip.step for strip in strips] == [s.step for s in found.Scalars("val/psnr")]
+    assert (strips[0].width, strips[0].height) == (3 * 36, 2 * 36)
+
+
+def test_a_run_leaves_checkpoints_config_and_weights(trained: Path) -> None:
+    assert {p.name for p in (trained / "checkpoints").iterdir()} == {"best.ckpt", "last.ckpt"}
+    assert (trained / ".hydra" / "config.yaml").is_file()
+    best, exported = (
+        load_generator(trained / name)
+        for name in ("checkpoints/best.ckpt", "generator.safetensors")
+    )
+    for name, value in best.network.state_dict().items():
+        assert torch.equal(exported.network.state_dict()[name], value)
+
+
+def test_a_checkpoint_says_what_it_was_trained_on(trained: Path) -> None:
+    recipe = load_generator(trained / "checkpoints/last.ckpt").data
+    assert (recipe["data"], recipe["blur"]) == ("photos", "trajectory")
+    assert recipe["scalars"]["data.crop"] == 32
+    assert recipe["scalars"]["blur.length"] == 10
+    assert not any("_target_" in key or "seed" in key for key in recipe["scalars"])
+
+
+def test_a_run_starts_with_table_2_and_an_estimate(trained: Path) -> None:
+    log = (trained / "train.log").read_text()
+    assert "| generator |" in log and "| discriminator | 6 |" in log
+    assert "2 epochs of 2 batches: about" in log
+    assert "precision" not in log  # it was given
+
+
+def test_training_goes_on_from_a_checkpoint(
+    trained: Path, tmp_path: Path, start: Callable[..., None]
+) -> None:
+    last = trained / "checkpoints" / "last.ckpt"
+    more = [*TINY, "trainer.max_epochs=3", f"ckpt={last}", f"hydra.run.dir={tmp_path}"]
+    start("train", *more)
+    checkpoint = torch.load(tmp_path / "checkpoints" / "last.ckpt", weights_only=True)
+    assert checkpoint["epoch"] == 2
+
+
+def test_training_can_start_from_a_generators_weights(
+    trained: Path, tmp_path: Path, start: Callable[..., None]
+) -> None:
+    weights = trained / "generator.safetensors"
+    frozen = ["model.lr=1e-30", "trainer.max_epochs=1"]
+    start("train", *TINY, *frozen, f"init={weights}", f"hydra.run.dir={tmp_path}")
+    old, new = (load_generator(f / "generator.safetensors").network for f in (trained, tmp_path))
+    for before, after in zip(old.parameters(), new.parameters(), strict=True):
+        assert torch.equal(before, after)
+
+
+def test_a_sweep_gives_each_job_a_folder(tmp_path: Path, start: Callable[..., None]) -> None:
+    rates = "model.lr=1e-4,1e-3"
+    start("train", "-m", *TINY, "trainer.max_epochs=1", "model.decay_epochs=0", rates, f"hydra.sweep.dir={tmp_path}")
+    assert sorted(p.name for p in tmp_path.iterdir() if p.is_dir()) == ["quick-0", "quick-1"]
+    first, second = (scalars(tmp_path / f"quick-{job}")["lr/generator"][0] for job in range(2))
+    assert (first, second) == pytest.approx((1e-4, 1e-3))
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        ([], "error: choose what to train by experiment=NAME, one of kupyn, paper, quick"),
+        (["experiment=paper", "data.root=nowhere"], "error: nowhere: no such folder; expected"),
+        (["experiment=quick", "seed=abc"], "error: Value 'abc'"),
+        (["experiment=quick", "trainer=mps"], "error: device=mps, but this machine has only"),
+        (["experiment=quick", "data.crop=40"], "crop must be a multiple of 16, got 40"),
+        (["experiment=quick", "model.weights.tv=1"], "Key 'tv' is not in struct"),
+        (["experiment=quick", "+model.weights.tv=1"], "weights are for ['adversarial'"),
+        (["experiment=quick", "init=none.ckpt"], "error: none.ckpt: no such file"),
+    ],
+)
+def test_a_mistake_gives_one_clear_line(
+    arguments: list[str],
+    message: str,
+    tmp_path: Path,
+    start: Callable[..., None],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with pytest.raises(SystemExit) as stop:
+        start("train", *arguments, f"hydra.run.dir={tmp_path}")
+    said = f"error: {stop.value.code}" if isinstance(stop.value.code, str) else ""
+    assert message in said + capsys.readouterr().err
+    assert not (tmp_path / "checkpoints").exists()
+
+
+@pytest.mark.slow
+def test_ctrl_c_saves_a_checkpoint_first(tmp_path: Path) -> None:
+    command = [sys.executable, "train.py", *TINY, "trainer.max_epochs=9999"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    process: Any = subprocess.Popen(
+        [*command, f"hydra.run.dir={tmp_path}"],
+        cwd=ROOT,
+        env=environment,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert "epoch 1/9999" in next(line for line in process.stdout if line.startswith("epoch"))
+        time.sleep(0.5)
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=60)
+    finally:
+        process.kill()
+    last = tmp_path / "checkpoints" / "last.ckpt"
+    load_generator(last)
+    # A step's worth more than at the end of the last epoch, unless that is where it was stopped.
+    assert torch.load(last, weights_only=True)["global_step"] >= 4
+
+
+def test_losses_are_also_read_as_numbers(trained: Path) -> None:
+    share = scalars(trained)["train/adversarial_share"]
+    assert all(0 < value < 1 for value in share)

@@ -1,0 +1,47 @@
+"""Train a deblurring GAN:  python train.py experiment=paper trainer=cpu"""
+
+import logging
+import sys
+
+import hydra
+from omegaconf import DictConfig, OmegaConf
+
+from deblur import run
+
+log = logging.getLogger("train")
+
+
+@hydra.main(version_base="1.3", config_path="conf", config_name="train")
+def main(cfg: DictConfig) -> float | None:
+    """Run one training; return its best validation PSNR, for sweepers."""
+    import lightning as L
+    from hydra.utils import instantiate
+
+    from deblur import callbacks, checkpoints, hardware
+    from deblur.networks.layers import table2
+
+    run.reset_loggers()
+    with run.one_line_errors():
+        run.check_scalars(cfg, run.TrainScalars)
+        run.check_experiment(cfg)
+        device = hardware.pick_device(cfg.trainer.accelerator)
+        data = instantiate(cfg.data, _convert_="all")
+        data.setup("fit")
+        L.seed_everything(cfg.seed, verbose=False)  # for the weights' start
+        model = instantiate(cfg.model, _convert_="all")
+        if cfg.init is not None:
+            checkpoints.fill(model.generator, cfg.init)
+        precision = cfg.trainer.precision or hardware.pick_precision(device)
+        trainer = instantiate(cfg.trainer, precision=precision, _convert_="all")
+    generator = OmegaConf.to_container(cfg.model.generator, resolve=True)
+    trainer.callbacks.append(callbacks.Provenance(generator, run.data_recipe(cfg), cfg.run_dir))
+    networks = {"generator": model.generator, "discriminator": model.discriminator}
+    log.info("Table 2, at %d pixels\n%s", data.crop, table2(networks, (3, data.crop, data.crop)))
+    trainer.fit(model, data, ckpt_path=cfg.ckpt, weights_only=True)
+    score = trainer.checkpoint_callback.best_model_score
+    return None if score is None else float(score)
+
+
+if __name__ == "__main__":
+    sys.argv[1:] = run.quote_paths(sys.argv[1:])
+    main()
