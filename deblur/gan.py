@@ -97,10 +97,12 @@ class DeblurGAN(L.LightningModule):
             if batch_idx % self.trainer.log_every_n_steps == 0:  # type: ignore[attr-defined]
                 share = self._adversarial_share(losses)
                 self.log("train/adversarial_share", share, on_step=False, on_epoch=True)
-            self._descend(optimizer_g, self.total(losses))
+            total = self.total(losses)
+            self._descend(optimizer_g, total)
         for name, loss in losses.items():
             rare = self.every.get(name, 1) > 1
             self.log(f"train/{name}", loss.detach(), on_step=not rare, on_epoch=rare)
+        self.log("train/generator", total.detach(), prog_bar=True)
         self.log("train/discriminator", verdict.loss.detach(), prog_bar=True)
         self.log_dict({"train/real": verdict.real, "train/fake": verdict.fake})
         for name, optimizer in (("generator", optimizer_g), ("discriminator", optimizer_d)):

@@ -12,11 +12,11 @@ log = logging.getLogger(__name__)
 def pick_device(asked: str = "auto") -> torch.device:
     """Choose a device: the one asked for, or for "auto" the fastest kind that is there."""
     found = [kind for kind in ("cuda", "mps") if getattr(torch, kind).is_available()] + ["cpu"]
-    if asked == "auto":
-        return torch.device(found[0])
-    device = torch.device(asked)
+    device = torch.device(found[0] if asked == "auto" else asked)
     if device.type not in found:
         raise ValueError(f"device={asked}, but this machine has only {', '.join(found)}")
+    if device.type == "mps":
+        check_mps(torch.__version__)
     return device
 
 
@@ -58,11 +58,10 @@ def place(network: nn.Module, device: torch.device) -> nn.Module:
     return network
 
 
-def check_mps() -> None:
-    """Refuse versions of torch whose MPS kernels give wrong gradients."""
-    version = tuple(int(part) for part in torch.__version__.split("+")[0].split(".")[:2])
-    if version < (2, 14):
+def check_mps(version: str) -> None:
+    """Refuse versions of torch whose MPS kernels give wrong results."""
+    if tuple(int(part) for part in version.split(".")[:2]) < (2, 14):
         raise ValueError(
-            f"torch {torch.__version__} has wrong convolutions on MPS (fixed in 2.14, "
+            f"torch {version} has wrong convolutions on MPS (fixed in 2.14, "
             "pytorch#192212): pip install 'torch>=2.14', or choose trainer=cpu"
         )

@@ -1,5 +1,7 @@
 """Picture files in and out, as arrays of 8-bit RGB pixels."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -23,12 +25,24 @@ def list_pictures(folder: Path) -> list[Path]:
 
 def read(path: Path) -> Pixels:
     """Read a picture upright (EXIF orientation applied); raise ValueError if it can't be read."""
+    with _opened(path) as picture:
+        return np.array(ImageOps.exif_transpose(picture).convert("RGB"))
+
+
+def read_size(path: Path) -> tuple[int, int]:
+    """Read a picture's width and height from its head; raise ValueError if it has none."""
+    with _opened(path) as picture:
+        return picture.size
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Image.Image]:
     try:
         with Image.open(path) as picture:
-            return np.array(ImageOps.exif_transpose(picture).convert("RGB"))
+            yield picture
     except FileNotFoundError:
         raise
-    except Exception as error:
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise ValueError(f"{path}: not a readable picture ({error})") from error
 
 

@@ -57,7 +57,15 @@ def test_other_data_can_be_named(
     generator: Path, gopro: Path, tmp_path: Path, start: Callable[..., None]
 ) -> None:
     folder = f"hydra.run.dir={tmp_path / 'out'}"
-    start("eval", f"ckpt={generator}", "data=gopro", f"data.root={gopro}", "data.crop=32", "limit=2", folder)
+    start(
+        "eval",
+        f"ckpt={generator}",
+        "data=gopro",
+        f"data.root={gopro}",
+        "data.crop=32",
+        "limit=2",
+        folder,
+    )
     log = (tmp_path / "out" / "eval.log").read_text()
     assert log.startswith(f"data=gopro ({gopro}), test split, 2 images")
 

@@ -19,6 +19,7 @@ MAY_KNOW = {
     "losses": {"pair"},
     "metrics": {"pair"},
     "data": {"pair", "blur", "images"},
+    "lars": set(),
     "unsharp": {"pair", "metrics"},
     "evaluation": {"pair", "metrics"},
     "gan": {"losses", "metrics", "pair"},

@@ -111,7 +111,15 @@ def test_training_can_start_from_a_generators_weights(
 
 def test_a_sweep_gives_each_job_a_folder(tmp_path: Path, start: Callable[..., None]) -> None:
     rates = "model.lr=1e-4,1e-3"
-    start("train", "-m", *TINY, "trainer.max_epochs=1", "model.decay_epochs=0", rates, f"hydra.sweep.dir={tmp_path}")
+    start(
+        "train",
+        "-m",
+        *TINY,
+        "trainer.max_epochs=1",
+        "model.decay_epochs=0",
+        rates,
+        f"hydra.sweep.dir={tmp_path}",
+    )
     assert sorted(p.name for p in tmp_path.iterdir() if p.is_dir()) == ["quick-0", "quick-1"]
     first, second = (scalars(tmp_path / f"quick-{job}")["lr/generator"][0] for job in range(2))
     assert (first, second) == pytest.approx((1e-4, 1e-3))

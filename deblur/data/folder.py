@@ -9,7 +9,7 @@ from PIL import Image
 from torch.utils.data import Dataset
 
 from deblur.data.crops import Place, cut, orient
-from deblur.images import Pixels, list_pictures, read
+from deblur.images import Pixels, list_pictures, read, read_size
 from deblur.pair import Pair, encode
 
 INSTEAD = "Type data=photos to use the built-in photos instead."
@@ -52,6 +52,7 @@ class PairedFolder(Dataset[Pair]):
         self.seed = seed
         self.fit = fit
         self.pairs = _find_pairs(Path(root), split, blur, sharp, val_scenes or [])[:limit]
+        _check_sizes(self.pairs, at_least=crop if fit == "crop" and split != "test" else 1)
 
     def __len__(self) -> int:
         return len(self.pairs)
@@ -59,13 +60,7 @@ class PairedFolder(Dataset[Pair]):
     def __getitem__(self, key: Place) -> Pair:
         epoch, index = key
         name, *files = self.pairs[index]
-        blur, sharp = (read(file) for file in files)
-        if blur.shape != sharp.shape:
-            sizes = " but ".join(
-                f"{f} is {p.shape[1]}x{p.shape[0]}" for f, p in zip(files, (blur, sharp))
-            )
-            raise ValueError(f"a pair of two sizes: {sizes}")
-        both = np.stack([blur, sharp])
+        both = np.stack([read(file) for file in files])
         if self.split != "test":
             training = self.split == "train"
             rng = np.random.default_rng((self.seed, epoch, index)) if training else None
@@ -133,6 +128,8 @@ def _find_pairs(
         )
     by_scene = {scene.name: _match(scene, blur, sharp) for scene in scenes}
     pairs = [(scene, pair) for scene, found in by_scene.items() for pair in found]
+    if not pairs:
+        raise FileNotFoundError(f"{top}: its folders {blur} and {sharp} are empty. {INSTEAD}")
     if split == "test" or (root / "val").is_dir():
         return [pair for _, pair in pairs]
     # A part of GoPro may lack the scenes named, or have no others.
@@ -153,3 +150,18 @@ def _match(scene: Path, blur: str, sharp: str) -> list[tuple[str, Path, Path]]:
             f"the same names in both; without a partner: {', '.join(odd[:3])}"
         )
     return [(f"{scene.name}-{stem}", blurred[stem], sharps[stem]) for stem in sorted(blurred)]
+
+
+def _check_sizes(pairs: list[tuple[str, Path, Path]], at_least: int) -> None:
+    """Read the head of each file, so that what cannot be used is named before hours are spent."""
+    for _, *files in pairs:
+        sizes = [read_size(file) for file in files]
+        if sizes[0] != sizes[1]:
+            said = " but ".join(f"{f} is {w}x{h}" for f, (w, h) in zip(files, sizes))
+            raise ValueError(f"a pair of two sizes: {said}")
+        if min(sizes[0]) < at_least:
+            width, height = sizes[0]
+            raise ValueError(
+                f"{files[0]}: is {width}x{height}, too small for a crop of {at_least} pixels "
+                "(lower data.crop)"
+            )

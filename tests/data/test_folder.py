@@ -100,11 +100,31 @@ def test_unequal_folders_raise_with_both_counts(gopro: Path) -> None:
 def test_a_pair_of_two_sizes_is_named(gopro: Path, picture: Callable[..., Path]) -> None:
     picture(gopro / "test/T1/sharp/000000.png", size=(30, 30))
     with pytest.raises(ValueError, match="two sizes: .*48x40 but .*30x30"):
-        folder(gopro, split="test")[0, 0]
+        folder(gopro, split="test")
+
+
+def test_a_frame_smaller_than_the_crop_is_named(gopro: Path) -> None:
+    with pytest.raises(ValueError, match="is 48x40, too small for a crop of 41 pixels"):
+        folder(gopro, crop=41)
+    assert len(folder(gopro, crop=41, fit="resize")) > 0
+
+
+def test_empty_folders_are_no_data(gopro: Path) -> None:
+    for file in (gopro / "test").rglob("*.png"):
+        file.unlink()
+    with pytest.raises(FileNotFoundError, match="are empty"):
+        folder(gopro, split="test")
 
 
 def test_an_unreadable_file_is_named(gopro: Path) -> None:
     (gopro / "test/T1/blur/000000.png").write_bytes(b"not a picture")
+    with pytest.raises(ValueError, match="000000.png: not a readable picture"):
+        folder(gopro, split="test")
+
+
+def test_a_truncated_file_is_named_when_it_is_read(gopro: Path) -> None:
+    file = gopro / "test/T1/blur/000000.png"
+    file.write_bytes(file.read_bytes()[:2000])
     with pytest.raises(ValueError, match="000000.png: not a readable picture"):
         folder(gopro, split="test")[0, 0]
 
