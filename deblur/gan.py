@@ -13,7 +13,7 @@ from torch.optim.lr_scheduler import LambdaLR, LRScheduler
 
 from deblur.losses.adversarial import Objective
 from deblur.metrics import WangRGB
-from deblur.pair import Pair
+from deblur.pair import Pair, decode
 
 
 class DeblurGAN(L.LightningModule):
@@ -140,6 +140,8 @@ class DeblurGAN(L.LightningModule):
         restored = self(batch.blur)
         self.scores.update(restored, batch.sharp)
         self.blur_scores.update(batch.blur, batch.sharp)
+        levels = (decode(restored).float() - decode(batch.blur).float()).abs().mean()
+        self.log("val/change", levels, batch_size=len(restored))  # in 8-bit levels
         return {"restored": restored}
 
     def on_validation_epoch_end(self) -> None:

@@ -1,6 +1,7 @@
 """The optimizer under which Li's learning rate of 0.005 trains: steps relative to the weights."""
 
 from collections.abc import Callable, Iterable
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -33,22 +34,28 @@ class LARS(Optimizer):
         super().__init__(params, {"lr": lr, "momentum": momentum, "floor": floor})
 
     @torch.no_grad()
-    def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]
-        """Move every tensor that has a gradient; closure is not supported."""
-        assert closure is None
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
+        """Move every tensor that has a gradient; give the loss of closure, if there is one."""
+        loss = None
+        if closure is not None:
+            with torch.enable_grad():
+                loss = closure()
         for group in self.param_groups:
             for weight in group["params"]:
                 if weight.grad is None:
                     continue
                 size = _rms(weight).clamp(min=group["floor"])
-                # A gradient of exactly zero moves nothing.
-                change = weight.grad * (size / _rms(weight.grad).clamp(min=1e-30))
+                # A gradient too small to be squared in float32 moves hardly anything.
+                change = weight.grad * (size / _rms(weight.grad).clamp(min=1e-12))
                 if group["momentum"]:
-                    average = self.state[weight].setdefault("average", torch.zeros_like(weight))
-                    change = average.lerp_(change, 1 - group["momentum"])
+                    state = self.state[weight]
+                    if not state:
+                        state["average"] = torch.zeros_like(weight)
+                    change = state["average"].lerp_(change, 1 - group["momentum"])
                 weight.sub_(change, alpha=group["lr"])
+        return loss
 
 
 def _rms(values: Tensor) -> Tensor:
-    norm: Tensor = torch.linalg.vector_norm(values)
-    return norm / values.numel() ** 0.5
+    mean: Tensor = values.square().mean()
+    return mean.sqrt()

@@ -13,7 +13,7 @@ from typing import Any
 from hydra import compose
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
-from hydra.errors import InstantiationException
+from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -161,7 +161,7 @@ def one_line_errors(hint: str = "") -> Iterator[None]:
     """
     try:
         yield
-    except (InstantiationException, ValueError, FileNotFoundError) as error:
+    except (HydraException, ValueError, FileNotFoundError) as error:
         if HydraConfig.get().mode == RunMode.MULTIRUN:
             raise
         sys.exit(f"error: {error.__cause__ or error}" + (f" ({hint})" if hint else ""))

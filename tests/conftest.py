@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from torch import nn
 
 ROOT = Path(__file__).parent.parent
 TINY = [
@@ -27,6 +28,16 @@ TINY = [
     "model.content.perceptual.weights=random",
 ]
 """Overrides that make train.py take seconds."""
+
+
+def fill(network: nn.Module) -> nn.Module:
+    """Give every parameter and statistic a seeded value, so that nothing is at its start."""
+    generator = torch.Generator().manual_seed(0)
+    for name, value in network.state_dict().items():
+        if value.is_floating_point():
+            noise = torch.rand(value.shape, generator=generator)
+            value.copy_(noise + 0.5 if "var" in name else noise * 0.4 - 0.2)
+    return network.eval()
 
 
 @pytest.fixture(autouse=True)

@@ -87,6 +87,8 @@ def test_the_papers_table_1() -> None:
     assert (kupyn.model.lr, kupyn.trainer.max_epochs, kupyn.data.batch_size) == (1e-4, 300, 1)
     assert kupyn.model.decay_epochs == 150
     assert paper.data.crop == kupyn.data.crop == 256
+    for part in ("generator", "discriminator", "adversarial", "content", "weights"):
+        assert paper.model[part] == kupyn.model[part]
 
 
 def test_root_keys_are_all_typed() -> None:

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from deblur.gan import DeblurGAN
+from deblur.lars import LARS
 from deblur.losses.adversarial import Minimax
 from deblur.losses.content import Charbonnier
 from deblur.networks import DenseDiscriminator, ResNet
@@ -56,8 +57,9 @@ def moved(network: nn.Module, before: list[Tensor]) -> bool:
     return any(not torch.equal(a, b) for a, b in zip(weights(network), before, strict=True))
 
 
-def test_one_step_moves_both_networks() -> None:
-    module = gan()
+@pytest.mark.parametrize("optimizer", [torch.optim.Adam, LARS])
+def test_one_step_moves_both_networks(optimizer: Any) -> None:
+    module = gan(optimizer=optimizer)
     before = weights(module.generator), weights(module.discriminator)
     fit(module)
     assert moved(module.generator, before[0])

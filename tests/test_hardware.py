@@ -2,6 +2,7 @@ import logging
 
 import pytest
 import torch
+from conftest import fill
 
 from deblur.hardware import check_mps, has_bfloat16, pick_device, pick_precision, place
 from deblur.networks import ResNet
@@ -43,12 +44,11 @@ def test_other_devices_get_channels_last() -> None:
 
 
 def test_bfloat16_autocast_stays_near_float32() -> None:
-    torch.manual_seed(0)
-    network = place(ResNet(blocks=2, width=8, dropout=0), CPU).eval()
+    network = place(fill(ResNet(blocks=2, width=8, dropout=0)), CPU)
     blur = torch.rand(1, 3, 32, 32) * 2 - 1
     with torch.no_grad():
         exact = network(blur)
         with torch.autocast("cpu", torch.bfloat16):
             rounded = network(blur)
     assert (exact - blur).abs().mean() > 0.02
-    assert (rounded - exact).abs().mean() < 0.01
+    assert (rounded - exact).abs().mean() < 0.02 * (exact - blur).abs().mean()

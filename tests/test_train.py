@@ -56,6 +56,7 @@ def test_tensorboard_shows_every_loss_and_the_pictures(trained: Path) -> None:
         "val/ssim",
         "val/blur_psnr",
         "val/blur_ssim",
+        "val/change",
     } <= set(found.Tags()["scalars"])
     strips = found.Images("val/blur_restored_sharp")
     assert [strip.step for strip in strips] == [s.step for s in found.Scalars("val/psnr")]

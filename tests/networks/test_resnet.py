@@ -2,22 +2,13 @@ from typing import Any
 
 import pytest
 import torch
+from conftest import fill
 from torch import nn
 
 from deblur.networks import ResNet
 from deblur.networks.padding import SameConv
 
 SMALL: dict[str, Any] = {"blocks": 1, "width": 4}
-
-
-def fill(network: nn.Module) -> nn.Module:
-    """Give every parameter and statistic a seeded value, so that nothing is at its start."""
-    generator = torch.Generator().manual_seed(0)
-    for name, value in network.state_dict().items():
-        if value.is_floating_point():
-            noise = torch.rand(value.shape, generator=generator)
-            value.copy_(noise + 0.5 if "var" in name else noise * 0.4 - 0.2)
-    return network.eval()
 
 
 def test_the_papers_counts() -> None:
