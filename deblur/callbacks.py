@@ -97,8 +97,8 @@ class CollapseAlarm(Callback):
     """Ends a run whose generator gives constant or saturated images, with one line.
 
     A batch counts against the generator where its images vary less than a tenth as much as the
-    sharp ones, or where the share of pixels at black or white is over one half beyond the sharp
-    ones' own. patience: so many such batches in a row are a collapse.
+    sharp ones, or where the share of values at black or white is a quarter over the sharp ones'
+    own: a saturated tanh over a residual skip leaves about half. patience: so many such batches in a row are a collapse.
     """
 
     def __init__(self, *, patience: int = 20) -> None:
@@ -136,7 +136,7 @@ def _fault(restored: Tensor, sharp: Tensor) -> str | None:
     if spread < 0.1 * wanted:
         return "constant"
     extreme, usual = ((image.float().abs() > 0.99).float().mean() for image in (restored, sharp))
-    return "saturated" if extreme > usual + 0.5 else None
+    return "saturated" if extreme > usual + 0.25 else None
 
 
 class TimeEstimate(Callback):

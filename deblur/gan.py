@@ -104,7 +104,9 @@ class DeblurGAN(L.LightningModule):
             self.log(f"train/{name}", loss.detach(), on_step=not rare, on_epoch=rare)
         self.log("train/generator", total.detach(), prog_bar=True)
         self.log("train/discriminator", verdict.loss.detach(), prog_bar=True)
-        self.log_dict({"train/real": verdict.real, "train/fake": verdict.fake})
+        self.log_dict(
+            {"train/score_sharp": verdict.sharp, "train/score_restored": verdict.restored}
+        )
         for name, optimizer in (("generator", optimizer_g), ("discriminator", optimizer_d)):
             self.log(f"lr/{name}", optimizer.param_groups[0]["lr"])
         return {"restored": restored.detach()}

@@ -18,6 +18,7 @@ SHARP = torch.rand(2, 3, 16, 16, generator=torch.Generator().manual_seed(0)) * 2
         (0.5 * SHARP, None),
         (0.01 * SHARP + 0.3, "constant"),
         (torch.sign(SHARP), "saturated"),
+        ((SHARP + 1).clamp(-1, 1), "saturated"),
         (SHARP * torch.nan, "not finite"),
     ],
 )

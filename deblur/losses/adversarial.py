@@ -15,9 +15,9 @@ class Verdict(NamedTuple):
     """The discriminator's loss, and what it made of both kinds of image."""
 
     loss: Tensor
-    real: Tensor
+    sharp: Tensor
     """Its mean score of sharp images, a scalar: a probability where the objective has one."""
-    fake: Tensor
+    restored: Tensor
     """Its mean score of restored images."""
 
 

@@ -25,8 +25,8 @@ def test_the_discriminators_loss_is_minus_equation_1() -> None:
         log(probability(scale * 0.5)) + log(1 - probability(scale * -0.25)) for scale in (1, 2)
     ]
     assert verdict.loss.item() == pytest.approx(-sum(value) / 2, rel=1e-6)
-    assert verdict.real.item() == pytest.approx((probability(0.5) + probability(1)) / 2, rel=1e-6)
-    assert verdict.fake.item() == pytest.approx((probability(-0.25) + probability(-0.5)) / 2)
+    assert verdict.sharp.item() == pytest.approx((probability(0.5) + probability(1)) / 2, rel=1e-6)
+    assert verdict.restored.item() == pytest.approx((probability(-0.25) + probability(-0.5)) / 2)
 
 
 def test_the_generators_loss_by_hand() -> None:
