@@ -98,7 +98,8 @@ class CollapseAlarm(Callback):
 
     A batch counts against the generator where its images vary less than a tenth as much as the
     sharp ones, or where the share of values at black or white is a quarter over the sharp ones'
-    own: a saturated tanh over a residual skip leaves about half. patience: so many such batches in a row are a collapse.
+    own (a saturated tanh over a residual skip leaves about half). patience: so many such batches
+    in a row are a collapse.
     """
 
     def __init__(self, *, patience: int = 20) -> None:

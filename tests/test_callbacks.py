@@ -1,9 +1,12 @@
 import logging
+from collections.abc import Callable
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
 import torch
+from conftest import TINY
 
 from deblur.callbacks import CollapseAlarm
 from deblur.pair import Pair
@@ -50,3 +53,21 @@ def test_one_bad_batch_is_forgiven() -> None:
 def test_patience_must_be_positive() -> None:
     with pytest.raises(ValueError, match="patience"):
         CollapseAlarm(patience=0)
+
+
+def test_the_time_is_estimated_before_the_first_step_and_changes_nothing(
+    trained: Path, tmp_path: Path, start: Callable[..., None]
+) -> None:
+    others = (
+        "[{_target_: lightning.pytorch.callbacks.ModelCheckpoint, filename: last},"
+        "{_target_: deblur.callbacks.MemoryFormat}]"
+    )
+    start("train", *TINY, f"trainer.callbacks={others}", f"hydra.run.dir={tmp_path}")
+    assert "to the end on this machine" not in (tmp_path / "train.log").read_text()
+    assert "to the end on this machine" in (trained / "train.log").read_text()
+    plain, watched = (
+        torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"]
+        for folder in (tmp_path, trained)
+    )
+    assert plain.keys() == watched.keys()
+    assert all(torch.equal(plain[name], watched[name]) for name in plain)
