@@ -29,6 +29,8 @@ def main(cfg: DictConfig) -> float | None:
         data.setup("fit")
         L.seed_everything(cfg.seed, verbose=False)  # for the weights' start
         model = instantiate(cfg.model, _convert_="all")
+        if cfg.ckpt is not None:
+            checkpoints.load_generator(cfg.ckpt)  # refuses what cannot be read, in one line
         if cfg.init is not None:
             checkpoints.fill(model.generator, cfg.init)
         precision = cfg.trainer.precision or hardware.pick_precision(device)
@@ -38,7 +40,7 @@ def main(cfg: DictConfig) -> float | None:
     networks = {"generator": model.generator, "discriminator": model.discriminator}
     log.info("Table 2, at %d pixels\n%s", data.crop, table2(networks, (3, data.crop, data.crop)))
     trainer.fit(model, data, ckpt_path=cfg.ckpt, weights_only=True)
-    score = trainer.checkpoint_callback.best_model_score
+    score = getattr(trainer.checkpoint_callback, "best_model_score", None)
     return None if score is None else float(score)
 
 

@@ -137,6 +137,7 @@ def test_a_sweep_gives_each_job_a_folder(tmp_path: Path, start: Callable[..., No
         (["experiment=quick", "model.weights.tv=1"], "Key 'tv' is not in struct"),
         (["experiment=quick", "+model.weights.tv=1"], "weights are for ['adversarial'"),
         (["experiment=quick", "init=none.ckpt"], "error: none.ckpt: no such file"),
+        (["experiment=quick", "ckpt=none.ckpt"], "error: none.ckpt: no such file"),
     ],
 )
 def test_a_mistake_gives_one_clear_line(

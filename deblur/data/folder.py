@@ -22,7 +22,8 @@ class PairedFolder(Dataset[Pair]):
         root/{train,val,test}/{blur,sharp}/*
 
     Validation uses a `val` folder where there is one, else the train scenes named in val_scenes,
-    else every tenth training pair; training uses the rest. Stray files are ignored.
+    else every tenth training pair (of fewer than ten the last); training uses the rest. Stray
+    files are ignored.
 
     blur: the name of the folder with the blurred pictures. crop: the side in training and
     validation; fit: how a frame becomes that square ("crop", at random in training and from the
@@ -135,7 +136,8 @@ def _find_pairs(
     # A part of GoPro may lack the scenes named, or have no others.
     if 0 < len(set(val_scenes) & set(by_scene)) < len(by_scene):
         return [pair for scene, pair in pairs if (scene in val_scenes) == held_out]
-    return [pair for index, (_, pair) in enumerate(pairs) if (index % 10 == 9) == held_out]
+    every = min(10, len(pairs))
+    return [pair for i, (_, pair) in enumerate(pairs) if (i % every == every - 1) == held_out]
 
 
 def _match(scene: Path, blur: str, sharp: str) -> list[tuple[str, Path, Path]]:

@@ -50,6 +50,14 @@ def test_without_those_scenes_every_tenth_pair_is_held_out(
     assert len(folder(tmp_path, val_scenes=["elsewhere"])) == 18
 
 
+def test_of_a_few_pairs_the_last_is_held_out(tmp_path: Path, picture: Callable[..., Path]) -> None:
+    for index in range(3):
+        for kind in ("blur", "sharp"):
+            picture(tmp_path / f"train/{kind}/{index}.png")
+    assert [file.stem for _, file, _ in folder(tmp_path, split="val").pairs] == ["2"]
+    assert len(folder(tmp_path)) == 2
+
+
 def test_pairs_are_matched_by_name_whatever_the_ending(
     tmp_path: Path, picture: Callable[..., Path]
 ) -> None:
