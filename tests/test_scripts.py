@@ -1,0 +1,41 @@
+"""The programs beside the package run; their figures are not judged here."""
+
+import runpy
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from conftest import ROOT
+
+Run = Callable[..., str]
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """Give a function that runs a script and returns what it prints."""
+
+    def start(script: str, *arguments: str) -> str:
+        monkeypatch.setattr(sys, "argv", [script, *arguments])
+        runpy.run_path(str(ROOT / script), run_name="__main__")
+        return capsys.readouterr().out
+
+    return start
+
+
+def test_the_papers_figures_are_drawn(run: Run, tmp_path: Path) -> None:
+    run("scripts/figures.py", str(tmp_path))
+    assert {path.name for path in tmp_path.iterdir()} == {
+        "figure1.png",
+        "figure2.png",
+        "figure3.png",
+    }
+
+
+def test_the_training_benchmark_runs(run: Run) -> None:
+    said = run("benchmarks/training.py", "--crop", "32", "--batch", "2", "--rounds", "1")
+    assert "| plain float32 |" in said and "| ours |" in said
+
+
+def test_the_loading_benchmark_runs(run: Run) -> None:
+    assert "pairs a second" in run("benchmarks/loading.py", "--crop", "32", "--pairs", "3")
