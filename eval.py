@@ -44,7 +44,7 @@ def main(cfg: DictConfig) -> float | None:
     for pair, images, results in evaluate(methods, islice(tests, count), device, paired=paired):
         report.add(pair, images, results)
     report.write({"checkpoint": cfg.ckpt, "data": name, "root": data.root, "device": str(device)})
-    log.info("protocol wang-rgb\n%s", report.text())
+    log.info("%s", report.text())
     log.info("pictures and figures: %s", report.folder)
     return report.mean_psnr("restored")
 

@@ -140,12 +140,13 @@ class Report:
         self.results += results
 
     def text(self) -> str:
-        """Give Table 3, and what was gained over the blurry input."""
-        lines = [table3(summarize(self.results))]
-        if self.results[0].scores:
-            methods = dict.fromkeys(r.method for r in self.results if r.method != BLURRY)
-            lines += ["", *(conclude(self.results, method) for method in methods)]
-        return "\n".join(lines)
+        """Give Table 3, and what was gained over the blurry input under which protocol."""
+        table = table3(summarize(self.results))
+        if not self.results[0].scores:
+            return table
+        methods = dict.fromkeys(r.method for r in self.results if r.method != BLURRY)
+        gained = [conclude(self.results, method) for method in methods]
+        return "\n".join([table, "", "protocol wang-rgb", *gained])
 
     def write(self, about: Mapping[str, Any]) -> None:
         """Write metrics.json (what was measured, and how), the tables and the whole sheet."""
