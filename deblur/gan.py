@@ -9,7 +9,6 @@ import torch
 from lightning.pytorch.core.optimizer import LightningOptimizer
 from torch import Tensor, nn
 from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LambdaLR, LRScheduler
 
 from deblur.losses.adversarial import Objective
 from deblur.metrics import WangRGB
@@ -153,22 +152,20 @@ class DeblurGAN(L.LightningModule):
                 self.log(prefix + name, value, prog_bar=name == "psnr")
             metric.reset()
 
-    def on_train_epoch_end(self) -> None:
-        """Step the schedules: Lightning leaves that to manual optimization."""
-        for schedule in self.lr_schedulers():  # type: ignore[union-attr]
-            schedule.step()
-
-    def configure_optimizers(self) -> tuple[list[Optimizer], list[LRScheduler]]:
-        """Give each network its optimizer and its schedule."""
-        optimizers = [
+    def configure_optimizers(self) -> list[Optimizer]:
+        """Give each network its optimizer."""
+        return [
             self.optimizer(self.generator.parameters(), lr=self.lr),
             self.optimizer(self.discriminator.parameters(), lr=self.discriminator_lr),
         ]
-        return optimizers, [LambdaLR(optimizer, self._lr_factor) for optimizer in optimizers]
 
-    def _lr_factor(self, epoch: int) -> float:
-        left = (self.trainer.max_epochs or 0) - epoch
-        return max(0.0, min(1.0, left / self.decay_epochs)) if self.decay_epochs else 1.0
+    def on_train_epoch_start(self) -> None:
+        """Set the learning rates: a function of the epoch, so there is no state to restore."""
+        left = (self.trainer.max_epochs or 0) - self.current_epoch
+        factor = min(1.0, left / self.decay_epochs) if self.decay_epochs else 1.0
+        for optimizer, lr in zip(self.trainer.optimizers, (self.lr, self.discriminator_lr)):
+            for group in optimizer.param_groups:
+                group["lr"] = lr * factor
 
     def _seed_step(self, batch_idx: int) -> None:
         place = (self.seed, self.current_epoch, batch_idx, self.global_rank)

@@ -20,6 +20,7 @@ TINY = [
     "trainer.log_every_n_steps=1",
     "data.batch_size=2",
     "data.crop=32",
+    "blur.length=9",
     "data.dataset.size=4",
     "data.dataset.held_out={crop: 32, val: 2, test: 3}",
     "model.generator.width=4",

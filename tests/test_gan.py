@@ -149,7 +149,7 @@ def test_the_learning_rate_is_constant_then_falls_linearly_to_zero() -> None:
     rates = []
 
     class Watch(L.Callback):
-        def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        def on_train_batch_start(self, trainer: L.Trainer, *_: Any) -> None:
             rates.append([o.param_groups[0]["lr"] for o in trainer.optimizers])
 
     fit(gan(lr=0.4, decay_epochs=4), epochs=6, callbacks=[Watch()])

@@ -76,9 +76,10 @@ def test_a_run_leaves_checkpoints_config_and_weights(trained: Path) -> None:
 
 def test_a_checkpoint_says_what_it_was_trained_on(trained: Path) -> None:
     recipe = load_generator(trained / "checkpoints/last.ckpt").data
-    assert (recipe["data"], recipe["blur"]) == ("photos", "trajectory")
+    assert (recipe["data"], recipe["blur"]) == ("photos", "pinned")
     assert recipe["scalars"]["data.crop"] == 32
-    assert recipe["scalars"]["blur.length"] == 10
+    assert recipe["scalars"]["blur.length"] == 9
+    assert "blur.anxiety" not in recipe["scalars"]  # as in conf/blur/pinned.yaml
     assert not any("_target_" in key or "seed" in key for key in recipe["scalars"])
 
 
@@ -97,6 +98,8 @@ def test_training_goes_on_from_a_checkpoint(
     start("train", *more)
     checkpoint = torch.load(tmp_path / "checkpoints" / "last.ckpt", weights_only=True)
     assert checkpoint["epoch"] == 2
+    # One of ten decay epochs is left, by the new number of epochs.
+    assert scalars(tmp_path)["lr/generator"] == pytest.approx([1e-4, 1e-4])
 
 
 def test_training_can_start_from_a_generators_weights(
