@@ -62,7 +62,7 @@ def test_files_can_be_read_back(report: Report, tmp_path: Path) -> None:
 
 def test_sheets_show_the_chosen_pictures(report: Report, tmp_path: Path) -> None:
     report.write({})
-    assert sorted(p.name for p in (tmp_path / "sheets").iterdir()) == ["scene-0.png", "scene-2.png"]
+    assert sorted(p.name for p in (tmp_path / "sheets").iterdir()) == ["scene-2.png", "scene-3.png"]
     with Image.open(tmp_path / "sheets" / "scene-2.png") as one, Image.open(
         tmp_path / "sheet.png"
     ) as whole:
