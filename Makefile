@@ -11,6 +11,7 @@ help:  ## list the targets
 
 $(READY): setup.cfg pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed")'
+	@echo "setting up .venv: a download of up to 3 GB, a few minutes"
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(if $(TORCH_INDEX),$(BIN)/python -m pip install --index-url $(TORCH_INDEX) torch torchvision)
 	$(BIN)/python -m pip install --quiet --editable '.[dev,docs]'
