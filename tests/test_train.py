@@ -98,8 +98,8 @@ def test_training_goes_on_from_a_checkpoint(
     start("train", *more)
     checkpoint = torch.load(tmp_path / "checkpoints" / "last.ckpt", weights_only=True)
     assert checkpoint["epoch"] == 2
-    # One of ten decay epochs is left, by the new number of epochs.
-    assert scalars(tmp_path)["lr/generator"] == pytest.approx([1e-4, 1e-4])
+    # One of five decay epochs is left, by the new number of epochs.
+    assert scalars(tmp_path)["lr/generator"] == pytest.approx([1e-3, 1e-3])
 
 
 def test_training_can_start_from_a_generators_weights(
