@@ -150,7 +150,7 @@ class TimeEstimate(Callback):
         self.images = images
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Rehearse twice, time the second, and log the estimate."""
+        """Rehearse once to warm up, then with the clock, and log the estimate."""
         assert isinstance(pl_module, DeblurGAN)
         loader: Any = trainer.train_dataloader
         batches = trainer.num_training_batches
@@ -161,11 +161,13 @@ class TimeEstimate(Callback):
         images = [torch.stack(column).to(pl_module.device) for column in list(zip(*items))[:2]]
         batch = Pair(images[0], images[1], "")
         statistics = {name: value.clone() for name, value in pl_module.named_buffers()}
+        steps = max(pl_module.every.values(), default=1)  # rare losses are due in one of these
         with trainer.precision_plugin.train_step_context():
-            rehearse(pl_module, batch)
+            rehearse(pl_module, batch, 0)
             start = time.perf_counter()
-            rehearse(pl_module, batch)
-        seconds = time.perf_counter() - start + (0 if loader.num_workers else loading)
+            for index in range(steps):
+                rehearse(pl_module, batch, index)
+        seconds = (time.perf_counter() - start) / steps + (0 if loader.num_workers else loading)
         with torch.no_grad():
             for name, value in pl_module.named_buffers():
                 value.copy_(statistics[name])
@@ -178,14 +180,14 @@ class TimeEstimate(Callback):
         )
 
 
-def rehearse(module: DeblurGAN, batch: Pair) -> None:
+def rehearse(module: DeblurGAN, batch: Pair, batch_idx: int) -> None:
     """Do the passes of one training step and throw its gradients away."""
     restored = module(batch.blur)
     for _ in range(module.discriminator_steps):
         module.adversarial.discriminator_loss(
             module.discriminator, restored.detach(), batch.sharp
         ).loss.backward()  # type: ignore[no-untyped-call]
-    loss = module.total(module.generator_losses(batch, restored))
+    loss = module.total(module.generator_losses(batch, restored, batch_idx))
     loss.backward()  # type: ignore[no-untyped-call]
     module.zero_grad()
     if module.device.type != "cpu":
