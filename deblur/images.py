@@ -1,4 +1,4 @@
-"""Picture files in and out, as arrays of 8-bit RGB pixels."""
+"""Picture files, as arrays of 8-bit RGB pixels."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -44,8 +44,3 @@ def _opened(path: Path) -> Iterator[Image.Image]:
         raise
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise ValueError(f"{path}: not a readable picture ({error})") from error
-
-
-def write(path: Path, pixels: Pixels) -> None:
-    """Write a picture; the format follows the file's ending."""
-    Image.fromarray(pixels).save(path)

@@ -6,7 +6,7 @@ from deblur.pair import Pair
 
 CPU = torch.device("cpu")
 IMAGES = torch.rand(3, 2, 1, 3, 16, 20, generator=torch.Generator().manual_seed(0)) * 2 - 1
-PAIRS = [Pair(images[0], images[1], [f"p{i}"]) for i, images in enumerate(IMAGES)]  # type: ignore
+PAIRS = [Pair(images[0], images[1], (f"p{i}",)) for i, images in enumerate(IMAGES)]
 
 
 def test_each_picture_has_a_row_for_itself_and_one_for_each_method() -> None:
