@@ -1,0 +1,40 @@
+"""The `deblur` command: finds the verb, imports its module, and no other."""
+
+import argparse
+import sys
+from importlib import import_module
+
+VERBS = {
+    "check-data": "check a folder of blurred and sharp pictures before training on it",
+    "prepare": "unpack pairs into arrays that load fast",
+    "frames": "make blurred pairs of a video, or of a folder of its frames, by averaging",
+}
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one verb; return the exit status: 1 for what the verb found, 2 for a wrong call."""
+    verb, *rest = (sys.argv[1:] if arguments is None else arguments) or ["--help"]
+    if verb in ("-h", "--help"):
+        print("usage: deblur VERB ...\n")
+        print("\n".join(f"  {name:12}{does}" for name, does in VERBS.items()))
+        print("\ndeblur VERB --help says more.")
+        return 0
+    if verb not in VERBS:
+        print(f"error: no verb {verb!r}, expected one of {', '.join(VERBS)}", file=sys.stderr)
+        return 2
+    command = import_module(f"deblur.commands.{verb.replace('-', '_')}")
+    parser = argparse.ArgumentParser(f"deblur {verb}", description=command.__doc__)
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    command.add_arguments(parser)
+    try:
+        status: int = command.run(parser.parse_args(rest))
+        return status
+    except (ValueError, OSError, ImportError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""The verbs of the `deblur` command: a file each, with `add_arguments` and `run`."""
