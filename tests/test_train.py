@@ -78,8 +78,8 @@ def test_a_checkpoint_says_what_it_was_trained_on(trained: Path) -> None:
     recipe = load_generator(trained / "checkpoints/last.ckpt").data
     assert (recipe["data"], recipe["blur"]) == ("photos", "pinned")
     assert recipe["scalars"]["data.crop"] == 32
-    assert recipe["scalars"]["blur.length"] == 9
-    assert "blur.anxiety" not in recipe["scalars"]  # as in conf/blur/pinned.yaml
+    assert recipe["scalars"]["blur.motion.length"] == 9
+    assert "blur.motion.anxiety" not in recipe["scalars"]  # as in conf/blur/pinned.yaml
     assert not any("_target_" in key or "seed" in key for key in recipe["scalars"])
 
 

@@ -6,12 +6,16 @@ Differences from the latter's code are deliberate: kernels sum to one, and they 
 their centroid, so that blur neither changes the brightness nor shifts the picture.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
+import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from deblur.blur.camera import expose
+from deblur.blur import check_range
+from deblur.blur.light import expose, trim
 
 STEPS = 512
 """Samples of a path: several per pixel for every length in use."""
@@ -81,7 +85,8 @@ class TrajectoryBlur:
     """Blur of a camera that shifts during the exposure: one kernel for the whole picture.
 
     length and anxiety are as in `trajectory`: each a number, or a [low, high] range to draw from
-    uniformly. exposure: the same, as in `motion_kernel`.
+    uniformly. exposure: the same, as in `motion_kernel`. The sharp picture is the middle of the
+    blurred one's kernel.
     """
 
     def __init__(
@@ -91,9 +96,9 @@ class TrajectoryBlur:
         anxiety: float | list[float],
         exposure: float | list[float] = 1.0,
     ) -> None:
-        self.length = _range("length", length)
-        self.anxiety = _range("anxiety", anxiety)
-        self.exposure = _range("exposure", exposure)
+        self.length = check_range("length", length)
+        self.anxiety = check_range("anxiety", anxiety)
+        self.exposure = check_range("exposure", exposure)
         # No sample of a path is further from its centroid than half the path's length.
         self.margin = int(np.ceil(self.length[1] / 2)) + 1
 
@@ -102,16 +107,11 @@ class TrajectoryBlur:
         path = trajectory(rng, rng.uniform(*self.length), rng.uniform(*self.anxiety))
         return torch.from_numpy(motion_kernel(path, rng.uniform(*self.exposure)))
 
-    def __call__(self, light: Tensor, rng: np.random.Generator) -> Tensor:
-        """Blur (C, H, W) linear light; returns it without the `margin` on each side."""
-        kernel = self.kernel(rng)
-        spare = self.margin - kernel.shape[-1] // 2
-        height, width = light.shape[-2:]
-        return expose(light[..., spare : height - spare, spare : width - spare], kernel)
-
-
-def _range(name: str, value: float | list[float]) -> tuple[float, float]:
-    low, high = (value, value) if isinstance(value, (int, float)) else value
-    if not 0 <= low <= high:
-        raise ValueError(f"{name} must be a number or [low, high] with 0 <= low <= high: {value}")
-    return low, high
+    def __call__(self, light: Tensor, rngs: Sequence[np.random.Generator]) -> tuple[Tensor, Tensor]:
+        """Blur (N, C, H, W) linear light; see `deblur.blur.Motion`."""
+        kernels = [self.kernel(rng) for rng in rngs]
+        radius = max(len(kernel) // 2 for kernel in kernels)
+        rims = [radius - len(kernel) // 2 for kernel in kernels]
+        stack = torch.stack([F.pad(k, (rim,) * 4) for k, rim in zip(kernels, rims)])
+        blurred = expose(trim(light, self.margin - radius), stack.to(light.device))
+        return blurred, trim(light, self.margin)

@@ -2,23 +2,32 @@
 
 import csv
 import zlib
-from collections.abc import Callable
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from deblur.blur.camera import to_light, to_pixels
-from deblur.data.crops import Place, orient
+from deblur.blur.camera import Camera
+from deblur.data.crops import Place, detail, orient, spot
 from deblur.images import Pixels, list_pictures, read
 from deblur.pair import Pair, encode
 
 Split = Literal["train", "val", "test"]
 BUILT_IN = Path(__file__).parent.parent / "assets" / "photos"
 CACHE_BYTES = 1 << 30
+
+
+class Window(NamedTuple):
+    """Sharp pixels that are still to be blurred."""
+
+    pixels: Tensor
+    """uint8 (3, H + 2m, W + 2m), with m the camera's margin."""
+    rng: np.random.Generator
+    name: str
 
 
 class Photos(Dataset[Pair]):
@@ -30,8 +39,8 @@ class Photos(Dataset[Pair]):
 
     root: a folder of sharp photos, split by name (of ten photos one is for validation and one for
     testing); None for the built-in ones, split as their ATTRIBUTION.csv says.
-    blur: takes (C, H + 2m, W + 2m) linear light and a random generator to (C, H, W), with m its
-    `margin`. crop: the side in training. size: the number of training crops in an epoch.
+    blur: the camera. crop: the side in training. size: the number of training crops in an epoch.
+    detail: the share of the training crops that come from where there is detail, see `spot`.
     held_out: the number of crops of validation and test, and their side.
     """
 
@@ -44,23 +53,34 @@ class Photos(Dataset[Pair]):
         split: Split,
         crop: int,
         seed: int,
-        blur: Callable[[Tensor, np.random.Generator], Tensor],
+        blur: Camera,
         size: int,
         held_out: dict[str, int],
+        detail: float = 0.0,
     ) -> None:
         self.photos = _built_in(split) if root is None else _by_name(Path(root), split)
         self.split = split
         self.seed = seed
         self.blur = blur
-        self.margin: int = blur.margin  # type: ignore[attr-defined]
         self.crop = crop if split == "train" else held_out["crop"]
         self.size = size if split == "train" else held_out[split]
+        self.detail = detail if split == "train" else 0.0
         self._cache: dict[Path, Pixels] = {}
+        self._maps: dict[Path, np.ndarray] = {}
 
     def __len__(self) -> int:
         return self.size
 
     def __getitem__(self, key: Place) -> Pair:
+        return self.develop(self.window(key))
+
+    def develop(self, window: Window) -> Pair:
+        """Blur one window."""
+        blurred, sharp = self.blur(window.pixels[None], [window.rng])
+        return Pair(encode(blurred[0]), encode(sharp[0]), window.name)
+
+    def window(self, key: Place) -> Window:
+        """Draw a crop, with the margin that the blur needs on each side."""
         epoch, index = key
         if self.split == "train":
             rng = np.random.default_rng((self.seed, epoch, index))
@@ -70,23 +90,22 @@ class Photos(Dataset[Pair]):
             photo = self.photos[index % len(self.photos)]
             name = f"{photo.stem}-{index // len(self.photos):02d}"
             rng = np.random.default_rng(zlib.crc32(name.encode()))
-        window = self._window(photo, rng)
+        pixels = self._cut(photo, rng)
         if self.split == "train":
-            window = orient(window, rng)
-        sharp = torch.from_numpy(window).permute(2, 0, 1)
-        blurred = to_pixels(self.blur(to_light(sharp), rng))
-        m = self.margin
-        return Pair(encode(blurred), encode(sharp[:, m : m + self.crop, m : m + self.crop]), name)
+            pixels = orient(pixels, rng)
+        return Window(torch.from_numpy(pixels).permute(2, 0, 1).contiguous(), rng, name)
 
-    def _window(self, photo: Path, rng: np.random.Generator) -> Pixels:
-        """Cut a square at random, with the margin that the blur needs on each side."""
+    def _cut(self, photo: Path, rng: np.random.Generator) -> Pixels:
         pixels = self._read(photo)
-        side = self.crop + 2 * self.margin
+        side = self.crop + 2 * self.blur.margin
         lack = [max(0, side - length) for length in pixels.shape[:2]]
         if any(lack):
             rims = [(missing // 2, missing - missing // 2) for missing in lack]
             pixels = np.pad(pixels, [*rims, (0, 0)], mode="symmetric")
-        top, left = (rng.integers(length - side + 1) for length in pixels.shape[:2])
+        if self.detail and photo not in self._maps:
+            self._maps[photo] = detail(pixels)
+        spare = [length - side for length in pixels.shape[:2]]
+        top, left = spot(self._maps.get(photo), spare, side, rng, self.detail)
         return pixels[top : top + side, left : left + side]
 
     def _read(self, photo: Path) -> Pixels:

@@ -55,19 +55,6 @@ def test_every_kernel_fits_the_margin(length: float) -> None:
         assert blur.kernel(np.random.default_rng(seed)).shape[-1] <= 2 * blur.margin + 1
 
 
-def test_blur_gives_back_the_picture_without_the_margin() -> None:
-    blur = TrajectoryBlur(length=[4, 10], anxiety=0.005)
-    light = torch.rand(3, 40 + 2 * blur.margin, 30 + 2 * blur.margin)
-    assert blur(light, np.random.default_rng(0)).shape == (3, 40, 30)
-
-
-def test_a_still_camera_changes_nothing() -> None:
-    blur = TrajectoryBlur(length=0, anxiety=0)
-    light = torch.rand(3, 20, 20)
-    m = blur.margin
-    assert torch.allclose(blur(light, np.random.default_rng(0)), light[:, m:-m, m:-m], atol=1e-6)
-
-
 @pytest.mark.parametrize("bad", [{"length": [9, 3]}, {"length": -1}, {"anxiety": [-1, 0]}])
 def test_a_bad_range_is_refused(bad: dict[str, object]) -> None:
     with pytest.raises(ValueError, match=next(iter(bad))):

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from deblur.data.crops import EpochSampler, cut, orient
+from deblur.data.crops import SHARP, EpochSampler, detail, orient, spot
 
 MARKED = np.arange(2 * 6 * 8 * 3).reshape(2, 6, 8, 3).astype(np.uint8)
 
@@ -35,17 +35,41 @@ def test_both_pictures_of_a_stack_are_turned_alike() -> None:
     assert len(ways) == 8
 
 
-def test_both_pictures_of_a_stack_are_cut_alike() -> None:
-    stack = np.stack([MARKED[0], MARKED[0] + 1])
-    first, second = cut(stack, 4, np.random.default_rng(0))
-    assert first.shape == (4, 4, 3)
-    assert np.array_equal(first + 1, second)
+def test_detail_is_where_the_picture_changes() -> None:
+    picture = np.full((96, 128, 3), 90, np.uint8)
+    picture[:, 64:] = np.random.default_rng(0).integers(0, 256, (96, 64, 3))
+    sharpness = detail(picture)
+    assert sharpness.shape == (3, 4)
+    assert sharpness[:, 0].max() == 0
+    assert sharpness[:, 2:].min() > SHARP
 
 
-def test_without_a_generator_the_centre_is_cut() -> None:
-    assert np.array_equal(cut(MARKED, 4, None), MARKED[:, 1:5, 2:6])
+@pytest.mark.parametrize("size", [(1, 1), (3, 3), (20, 500)])
+def test_small_pictures_have_a_map_too(size: tuple[int, int]) -> None:
+    assert detail(np.zeros((*size, 3), np.uint8)).size >= 1
 
 
-def test_a_crop_larger_than_the_picture_is_refused() -> None:
-    with pytest.raises(ValueError, match="crop of 7 pixels does not fit a picture of 8x6"):
-        cut(MARKED, 7, None)
+def test_a_spot_leaves_room_for_the_crop() -> None:
+    sharpness = np.zeros((6, 8), np.float32)
+    sharpness[3:, 5:] = 1000
+    for seed in range(50):
+        rng = np.random.default_rng(seed)
+        top, left = spot(sharpness, (128, 192), 64, rng, 1.0)
+        # At least half of the crop's tiles are sharp ones.
+        assert 32 <= top <= 128 and 96 <= left <= 192
+
+
+def test_without_detail_anywhere_every_spot_will_do() -> None:
+    spots = {
+        spot(np.zeros((6, 8), np.float32), (9, 9), 64, np.random.default_rng(seed), 1.0)
+        for seed in range(40)
+    }
+    assert len(spots) > 25
+
+
+def test_the_share_of_detail_does_not_move_the_other_crops() -> None:
+    drawn = [
+        [spot(sharpness, (99, 99), 32, np.random.default_rng(s), share) for s in range(20)]
+        for sharpness, share in ((None, 0.0), (np.ones((4, 4), np.float32), 0.5))
+    ]
+    assert drawn[0] == drawn[1]

@@ -4,6 +4,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torchvision.models import vgg16
 
+from deblur.blur.camera import Camera
 from deblur.blur.trajectory import TrajectoryBlur
 from deblur.data.photos import Photos
 from deblur.losses.content import VGG16, Charbonnier, Perceptual
@@ -34,7 +35,7 @@ def test_perceptual_times_scale_squared_is_equation_2(perceptual: Perceptual) ->
 
 
 def test_the_scale_is_the_features_rms_on_training_photos(perceptual: Perceptual) -> None:
-    still = TrajectoryBlur(length=0, anxiety=0)
+    still = Camera(motion=TrajectoryBlur(length=0, anxiety=0))
     data = Photos(root=None, split="train", crop=256, seed=0, blur=still, size=12, held_out={})
     with torch.no_grad():
         squares = [perceptual.embed(data[0, i].sharp[None]).square().mean() for i in range(12)]

@@ -1,0 +1,39 @@
+"""A choice of motions."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from deblur.blur import Motion
+from deblur.blur.light import trim
+
+
+class AnyOf:
+    """Draws one of several motions for each picture.
+
+    motions: by name. shares: how often each is drawn, by the same names; they need not sum to 1.
+    """
+
+    def __init__(self, *, motions: Mapping[str, Motion], shares: Mapping[str, float]) -> None:
+        if set(shares) != set(motions) or min(shares.values()) < 0 or not sum(shares.values()):
+            raise ValueError(
+                f"shares is {dict(shares)}, expected a number for each of {', '.join(motions)}, "
+                "none negative and not all zero"
+            )
+        self.motions = [motions[name] for name in shares]
+        self.shares = np.array(list(shares.values())) / sum(shares.values())
+        self.margin = max(motion.margin for motion in self.motions)
+
+    def __call__(self, light: Tensor, rngs: Sequence[np.random.Generator]) -> tuple[Tensor, Tensor]:
+        """Blur (N, C, H, W) linear light; see `deblur.blur.Motion`."""
+        chosen = [int(rng.choice(len(self.shares), p=self.shares)) for rng in rngs]
+        sharp = trim(light, self.margin).clone()
+        blurred = torch.empty_like(sharp)
+        for which in set(chosen):
+            motion = self.motions[which]
+            own = [index for index, choice in enumerate(chosen) if choice == which]
+            window = trim(light[own], self.margin - motion.margin)
+            blurred[own], sharp[own] = motion(window, [rngs[index] for index in own])
+        return blurred, sharp

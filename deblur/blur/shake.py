@@ -1,0 +1,124 @@
+"""A camera that turns in the hand, with or without something that moves before it.
+
+The picture is seen from a path of poses, each a rotation of the camera about its centre and so a
+homography, and the mean of what the poses see is the blurred picture; blur differs from place to
+place. After Whyte et al., "Non-uniform deblurring for shaken images" (CVPR 2010).
+"""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from kornia.geometry.conversions import axis_angle_to_rotation_matrix
+from numpy.typing import NDArray
+from torch import Tensor
+
+from deblur.blur import check_range
+from deblur.blur.light import trim
+from deblur.blur.trajectory import trajectory
+
+POSES = 15
+STEP = 1.5
+"""Poses follow each other in steps of at most so many pixels, where the mean shows no copies."""
+
+
+class ShakeBlur:
+    """Blur of a camera that turns about three axes; the sharp picture is the middle pose's.
+
+    length: the path of the picture's centre under yaw and pitch, in pixels, and anxiety its
+    shakiness, as in `trajectory`. roll: the path about the optical axis, in degrees. focal: the
+    focal length in widths of the frame. frame: width and height, in pixels, of the photograph
+    that a smaller crop is thought to come from; the crop's place in it is drawn. Each but frame
+    is a number or a [low, high] range to draw from uniformly.
+    """
+
+    def __init__(
+        self,
+        *,
+        length: float | list[float],
+        anxiety: float | list[float],
+        roll: float | list[float],
+        focal: float | list[float] = [0.8, 1.5],
+        frame: tuple[int, int] = (1280, 720),
+    ) -> None:
+        self.length = check_range("length", length)
+        self.anxiety = check_range("anxiety", anxiety)
+        self.roll = check_range("roll", roll)
+        self.focal = check_range("focal", focal)
+        if not self.focal[0]:
+            raise ValueError(f"focal must be positive, got {focal}")
+        self.frame = frame
+        # Half the path, longer towards the frame's sides, and half the roll at its corners.
+        across = self.length[1] / 2 * (1 + 0.25 / self.focal[0] ** 2)
+        around = np.deg2rad(self.roll[1]) / 2 * np.hypot(*frame) / 2
+        self.margin = int(np.ceil(across + around)) + 1
+
+    def __call__(self, light: Tensor, rngs: Sequence[np.random.Generator]) -> tuple[Tensor, Tensor]:
+        """Blur (N, C, H, W) linear light; see `deblur.blur.Motion`."""
+        size = trim(light[0], self.margin).shape[-2:]
+        blurred = [
+            average(partial(warp, one, size=size), self.poses(rng, size, self.margin))
+            for one, rng in zip(light, rngs)
+        ]
+        return torch.stack(blurred), trim(light, self.margin)
+
+    def poses(
+        self, rng: np.random.Generator, size: Sequence[int], margin: int, *, least: float = POSES
+    ) -> Tensor:
+        """Draw a path: (T, 3, 3) homographies, T odd and not under `least`.
+
+        Each takes a pixel (x, y, 1) of the H x W picture, `size`, to where that pose sees it in
+        the picture with its margin. The middle one sees it where it is.
+        """
+        length, roll = rng.uniform(*self.length), np.deg2rad(rng.uniform(*self.roll))
+        turn = trajectory(rng, length, rng.uniform(*self.anxiety))
+        spin = trajectory(rng, roll, rng.uniform(*self.anxiety))
+        frame = np.maximum(self.frame, size[::-1])
+        focal = rng.uniform(*self.focal) * frame[0]
+        # The optical axis, in the picture's pixels.
+        x, y = (frame - 1) / 2 - rng.uniform((0, 0), frame - size[::-1])
+        longest = length + roll * np.hypot(*frame) / 2
+        least = max(least, longest / STEP)
+        turn, spin = at_poses(turn, least), at_poses(spin, least)
+        angles = np.stack([-turn.imag / focal, turn.real / focal, spin.real], -1)
+        rotations = axis_angle_to_rotation_matrix(torch.from_numpy(angles))
+        lens = torch.tensor([[focal, 0, x], [0, focal, y], [0, 0, 1]], dtype=torch.float64)
+        shift = torch.tensor([[1, 0, margin], [0, 1, margin], [0, 0, 1]], dtype=torch.float64)
+        poses: Tensor = shift @ lens @ rotations @ torch.linalg.inv(lens)
+        return poses
+
+
+def average(see: Callable[..., Tensor], *poses: Tensor) -> Tensor:
+    """Average what is seen from T poses, a few at a time: large pictures fit, and it is faster."""
+    parts = [see(*few).sum(0) for few in zip(*(torch.split(path, 4) for path in poses))]
+    return torch.stack(parts).sum(0) / len(poses[0])
+
+
+def at_poses(path: NDArray[np.complex128], least: float) -> NDArray[np.complex128]:
+    """Take an odd number of samples, `least` or more, of a path whose middle becomes zero."""
+    count = 2 * int(np.ceil((least - 1) / 2)) + 1
+    times = np.linspace(0, len(path) - 1, count)
+    samples: NDArray[np.complex128] = np.interp(times, np.arange(len(path)), path)
+    middle: NDArray[np.complex128] = samples - samples[count // 2]
+    return middle
+
+
+def warp(light: Tensor, poses: Tensor, *, size: Sequence[int]) -> Tensor:
+    """See a picture (C, ...) from (T, 3, 3) poses, see `ShakeBlur.poses`: (T, C, H, W).
+
+    Like kornia's warp_perspective with its border padding, in half the time.
+    """
+    height, width = light.shape[-2:]
+    to_grid = torch.tensor(
+        [[2 / (width - 1), 0, -1], [0, 2 / (height - 1), -1], [0, 0, 1]], dtype=torch.float64
+    )
+    matrices = (to_grid @ poses).mT.float().to(light.device)
+    y, x = (torch.arange(length, device=light.device).float() for length in size)
+    rows, columns = torch.meshgrid(y, x, indexing="ij")
+    pixels = torch.stack([columns, rows, torch.ones_like(rows)], -1)
+    seen = pixels.reshape(-1, 3) @ matrices
+    grid = (seen[..., :2] / seen[..., 2:]).view(-1, *size, 2)
+    sources = light.expand(len(grid), -1, -1, -1)
+    return F.grid_sample(sources, grid, padding_mode="border", align_corners=True)
