@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import kornia_rs
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
@@ -12,27 +13,74 @@ Pixels = NDArray[np.uint8]
 """(H, W, 3), RGB."""
 
 ENDINGS = {".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp"}
+TURNED = {5, 6, 7, 8}
+"""EXIF orientations that swap width and height."""
+
+
+def is_picture(path: Path) -> bool:
+    """Say whether a file's name is that of a picture that can be read; hidden ones are not."""
+    return path.suffix.lower() in ENDINGS and not path.name.startswith(".")
 
 
 def list_pictures(folder: Path) -> list[Path]:
     """List a folder's picture files by name; other files and hidden ones are left out."""
-    return sorted(
-        path
-        for path in folder.iterdir()
-        if path.suffix.lower() in ENDINGS and not path.name.startswith(".")
-    )
+    return sorted(filter(is_picture, folder.iterdir()))
 
 
 def read(path: Path) -> Pixels:
-    """Read a picture upright (EXIF orientation applied); raise ValueError if it can't be read."""
+    """Read a picture upright (EXIF orientation applied) as 8-bit RGB.
+
+    Grey and palette become RGB, 16 bits are rounded to 8, alpha is dropped, and CMYK converted.
+    Raises ValueError for what can't be read, for animations and for floating-point pixels.
+    """
+    if bits := _bits_of_plain_png(path):
+        try:
+            if bits == 8:
+                pixels: Pixels = kornia_rs.io.read_image_png_u8(str(path), "rgb")
+                return pixels
+            return _to_8_bits(kornia_rs.io.read_image_png_u16(str(path), "rgb"))
+        except Exception as error:  # the library raises nothing more special
+            raise ValueError(f"{path}: not a readable picture ({error})") from error
     with _opened(path) as picture:
-        return np.array(ImageOps.exif_transpose(picture).convert("RGB"))
+        frames = getattr(picture, "n_frames", 1)
+        if frames > 1 and picture.format != "MPO":
+            raise ValueError(f"{frames} frames, expected a single picture")
+        upright = ImageOps.exif_transpose(picture)
+        if upright.mode in ("I", "F"):
+            raise ValueError(f"pixels of mode {upright.mode}, expected 8 or 16 bits")
+        if upright.mode.startswith("I;16"):
+            return np.repeat(_to_8_bits(np.asarray(upright))[..., None], 3, axis=-1)
+        return np.array(upright.convert("RGB"))
 
 
 def read_size(path: Path) -> tuple[int, int]:
-    """Read a picture's width and height from its head; raise ValueError if it has none."""
+    """Read an upright picture's width and height from its head; raise ValueError if it has none."""
     with _opened(path) as picture:
-        return picture.size
+        width, height = picture.size
+        # Asking a PNG for its EXIF decodes all of it.
+        turned = not _bits_of_plain_png(path) and picture.getexif().get(0x0112) in TURNED
+        return (height, width) if turned else (width, height)
+
+
+def _bits_of_plain_png(path: Path) -> int:
+    """Give 8 or 16 for a PNG of RGB with neither orientation nor frames, 0 for other files.
+
+    Those are read in a third of the time by a library that knows nothing else (GoPro's are).
+    """
+    with open(path, "rb") as file:
+        head = file.read(26)
+        if head[:8] != b"\x89PNG\r\n\x1a\n" or head[12:16] != b"IHDR" or head[25:] != b"\x02":
+            return 0
+        file.seek(33)
+        while len(chunk := file.read(8)) == 8:
+            if chunk[4:] in (b"eXIf", b"acTL"):
+                return 0
+            file.seek(int.from_bytes(chunk[:4], "big") + 4, 1)
+    return head[24]
+
+
+def _to_8_bits(pixels: NDArray[np.uint16]) -> Pixels:
+    return (pixels / np.float32(257)).round().astype(np.uint8)
 
 
 @contextmanager

@@ -18,7 +18,7 @@ MAY_KNOW = {
     "networks": {"pair"},
     "losses": {"pair"},
     "metrics": {"pair"},
-    "data": {"pair", "blur", "images"},
+    "data": {"pair", "blur", "images", "video"},
     "lars": set(),
     "unsharp": {"pair", "metrics"},
     "evaluation": {"pair", "metrics"},
@@ -27,6 +27,9 @@ MAY_KNOW = {
     "report": {"evaluation", "metrics", "images", "pair"},
     "callbacks": {"gan", "checkpoints", "hardware", "report", "pair"},
     "run": set(),
+    "video": {"images"},
+    "commands": {"data", "images", "video"},
+    "__main__": set(),
 }
 LIGHTNING = {"data/datamodule.py", "gan.py", "callbacks.py"}
 FILES = sorted(path.relative_to(PACKAGE).as_posix() for path in PACKAGE.rglob("*.py"))

@@ -1,5 +1,6 @@
-"""Pairs from disk: blurred and sharp files of a benchmark, matched by name."""
+"""Pairs from disk: the blurred and sharp pictures of a data set, in any layout of the table."""
 
+import logging
 from pathlib import Path
 from typing import Any, Literal
 
@@ -8,27 +9,36 @@ import torch
 from PIL import Image
 from torch.utils.data import Dataset
 
-from deblur.data.crops import Place, cut, orient
-from deblur.images import Pixels, list_pictures, read, read_size
+from deblur.data.crops import Place, detail, orient, spot
+from deblur.data.layouts import LAYOUTS
+from deblur.data.prepared import INDEX, Prepared
+from deblur.data.search import Found, find_pairs, guess
+from deblur.images import Pixels, list_pictures, read
 from deblur.pair import Pair, encode
 
+log = logging.getLogger(__name__)
+
+Split = Literal["train", "val", "test"]
 INSTEAD = "Type data=photos to use the built-in photos instead."
 
 
 class PairedFolder(Dataset[Pair]):
-    """Reads GoPro as it is unpacked, and flat folders of the same shape.
+    """Reads a data set as it is unpacked, or the arrays that `deblur prepare` made of it.
 
-        root/{train,test}/<scene>/{blur,blur_gamma,sharp}/*.png      (Nah et al., CVPR 2017)
-        root/{train,val,test}/{blur,sharp}/*
+    layout: its name in `deblur.data.layouts`; None takes the one that fits the folder best.
+    blur: a variant of the blurred pictures, where the layout has several ("blur_gamma").
 
-    Validation uses a `val` folder where there is one, else the train scenes named in val_scenes,
-    else every tenth training pair (of fewer than ten the last); training uses the rest. Stray
-    files are ignored.
+    Splits are the set's own. Validation never uses its test pictures: where there is no
+    validation split, it holds out of the training pairs the scenes named in val_scenes, else
+    every tenth scene, else (of one scene) every tenth pair. A set without splits gives every tenth
+    scene or pair to validation, the next ones to testing and the others to training; with `whole`
+    all of it is in the split that is asked for.
 
-    blur: the name of the folder with the blurred pictures. crop: the side in training and
-    validation; fit: how a frame becomes that square ("crop", at random in training and from the
-    centre in validation, or "resize", which squashes the frame: Li's text allows both readings).
-    Test frames are given whole. limit: use the first so many pairs of a split, by name.
+    crop: the side in training and validation; fit: how a frame becomes that square ("crop", at
+    random in training and from the centre in validation, or "resize", which squashes the frame:
+    Li's text allows both readings). detail: the share of the training crops that come from where
+    there is detail, see `spot`. Test frames are given whole. limit: use the first so many pairs of
+    a split, by name; names: use these alone, a list or a text file with a line a pair.
     """
 
     paired = True
@@ -37,14 +47,17 @@ class PairedFolder(Dataset[Pair]):
         self,
         *,
         root: str,
-        split: Literal["train", "val", "test"],
+        split: Split,
         crop: int,
         seed: int,
-        blur: str = "blur",
-        sharp: str = "sharp",
+        layout: str | None = None,
+        blur: str | None = None,
         fit: Literal["crop", "resize"] = "crop",
+        detail: float = 0.0,
         val_scenes: list[str] | None = None,
+        whole: bool = False,
         limit: int | None = None,
+        names: str | list[str] | None = None,
     ) -> None:
         if fit not in ("crop", "resize"):
             raise ValueError(f"fit must be crop or resize, got {fit}")
@@ -52,32 +65,71 @@ class PairedFolder(Dataset[Pair]):
         self.crop = crop
         self.seed = seed
         self.fit = fit
-        self.pairs = _find_pairs(Path(root), split, blur, sharp, val_scenes or [])[:limit]
-        _check_sizes(self.pairs, at_least=crop if fit == "crop" and split != "test" else 1)
+        self.detail = detail if split == "train" and fit == "crop" else 0.0
+        self.layout, found, self.prepared = _open(Path(root), layout, blur)
+        if not LAYOUTS[self.layout].benchmark and split == "test":
+            raise ValueError(
+                f"{root}: {LAYOUTS[self.layout].title}: not a benchmark, for no other figures are "
+                "measured on the same pairs and its scenes may be in the training set"
+            )
+        if not whole:
+            found = choose_split(found, split, val_scenes or [])
+        self.pairs = _only(found, names)[:limit]
+        if not self.pairs:
+            raise FileNotFoundError(
+                f"{root}: found no {split} pairs in the layout {self.layout} "
+                f"({LAYOUTS[self.layout].title}). {INSTEAD}"
+            )
+        # From each file's head: what cannot be used is named before hours are spent.
+        sizes = self.prepared.sizes if self.prepared else {p.name: p.size() for p in self.pairs}
+        for pair in self.pairs if fit == "crop" and split != "test" else []:
+            width, height = sizes[pair.name]
+            if min(width, height) < crop:
+                raise ValueError(
+                    f"{pair.blur[0]}: is {width}x{height}, too small for a crop of {crop} pixels "
+                    "(lower data.crop)"
+                )
+        self._maps: dict[int, np.ndarray] = {}
 
     def __len__(self) -> int:
         return len(self.pairs)
 
     def __getitem__(self, key: Place) -> Pair:
         epoch, index = key
-        name, *files = self.pairs[index]
-        both = np.stack([read(file) for file in files])
-        if self.split != "test":
-            training = self.split == "train"
-            rng = np.random.default_rng((self.seed, epoch, index)) if training else None
-            both = self._square(both, rng)
-            if rng is not None:
-                both = orient(both, rng)
-        images = encode(torch.from_numpy(np.ascontiguousarray(both)).permute(0, 3, 1, 2))
-        return Pair(images[0].contiguous(), images[1].contiguous(), name)
-
-    def _square(self, both: Pixels, rng: np.random.Generator | None) -> Pixels:
-        if self.fit == "crop":
-            return cut(both, self.crop, rng)
-        size = (self.crop, self.crop)
-        return np.stack(
-            [np.array(Image.fromarray(p).resize(size, Image.Resampling.BICUBIC)) for p in both]
+        training = self.split == "train"
+        return self.sample(
+            index, np.random.default_rng((self.seed, epoch, index)) if training else None
         )
+
+    def sample(self, index: int, rng: np.random.Generator | None) -> Pair:
+        """Give a pair, as a random crop where there is a random generator."""
+        both = self.frames(index)
+        if self.split != "test":
+            both = self._square(index, both, rng)
+        if rng is not None:
+            both = orient(both, rng)
+        images = encode(torch.from_numpy(np.ascontiguousarray(both)).permute(0, 3, 1, 2))
+        return Pair(images[0].contiguous(), images[1].contiguous(), self.pairs[index].name)
+
+    def frames(self, index: int) -> Pixels:
+        """Read a pair: (2, H, W, 3), the blurred picture first."""
+        if self.prepared is not None:
+            return self.prepared.frames(self.pairs[index].name)
+        return self.pairs[index].read()
+
+    def _square(self, index: int, both: Pixels, rng: np.random.Generator | None) -> Pixels:
+        if self.fit == "resize":
+            size = (self.crop, self.crop)
+            bicubic = Image.Resampling.BICUBIC
+            return np.stack([np.array(Image.fromarray(p).resize(size, bicubic)) for p in both])
+        spare = [length - self.crop for length in both.shape[1:3]]
+        if rng is None:
+            top, left = (length // 2 for length in spare)
+        else:
+            if self.detail and index not in self._maps:
+                self._maps[index] = detail(both[1])
+            top, left = spot(self._maps.get(index), spare, self.crop, rng, self.detail)
+        return both[:, top : top + self.crop, left : left + self.crop]
 
 
 class Snapshots(Dataset[Pair]):
@@ -101,69 +153,103 @@ class Snapshots(Dataset[Pair]):
 
 
 def open_folder(
-    *, root: str, split: Literal["train", "val", "test"], **settings: Any
+    *, root: str, split: Split, layout: str | None = None, **settings: Any
 ) -> PairedFolder | Snapshots:
-    """Give a folder's pairs, or where it holds pictures and no split, those as `Snapshots`."""
+    """Give a folder's pairs, or where it holds pictures and no pairs, those as `Snapshots`."""
     top = Path(root)
-    if split == "test" and top.is_dir() and not (top / split).is_dir() and list_pictures(top):
-        return Snapshots(root=root)
-    return PairedFolder(root=root, split=split, **settings)
+    if split == "test" and top.is_dir() and layout is None and list_pictures(top):
+        if not (top / INDEX).is_file() and guess(top) is None:
+            return Snapshots(root=root)
+    return PairedFolder(root=root, split=split, layout=layout, **settings)
 
 
-def _find_pairs(
-    root: Path, split: str, blur: str, sharp: str, val_scenes: list[str]
-) -> list[tuple[str, Path, Path]]:
-    """List (name, blurred file, sharp file) of a split, by name."""
-    if not root.is_dir():
+def choose_split(found: list[Found], split: Split, val_scenes: list[str]) -> list[Found]:
+    """Give the pairs of a split, see `PairedFolder`."""
+    own = [pair for pair in found if pair.split == split]
+    if own and split != "train":
+        return own
+    official = any(pair.split for pair in found)
+    if split == "test" and official:
+        return []
+    rest = [pair for pair in found if pair.split == ("train" if official else None)]
+    if any(pair.split == "val" for pair in found):
+        return rest
+    scenes = sorted({pair.scene for pair in rest})
+    named = set(val_scenes) & set(scenes)
+    # A part of a set may lack the scenes named, or have no others.
+    held_out = named if 0 < len(named) < len(scenes) else None
+    units = scenes if len(scenes) > 1 else [pair.name for pair in rest]
+    role = dict(zip(units, _roles(len(units), testing=not official)))
+    if held_out is not None:
+        role.update({scene: "val" if scene in held_out else "train" for scene in scenes})
+    part = [p for p in rest if role[p.scene if len(scenes) > 1 else p.name] == split]
+    if split == "val" and part:
+        names = sorted({pair.scene for pair in part}) if len(scenes) > 1 else "every tenth pair"
+        log.info("validation holds out of the training pairs: %s", _listed(names))
+    return part
+
+
+def _roles(count: int, *, testing: bool) -> list[str]:
+    """Of ten give the last to validation and the one before to testing; of fewer the last ones."""
+    every = min(10, count)
+    last = {every - 1: "val", every - 2: "test" if testing else "train"}
+    return [last.get(index % every, "train") for index in range(count)]
+
+
+def _listed(names: list[str] | str) -> str:
+    return names if isinstance(names, str) else ", ".join(names)
+
+
+def _open(
+    root: Path, layout: str | None, blur: str | None
+) -> tuple[str, list[Found], Prepared | None]:
+    if layout is not None and layout not in LAYOUTS:
+        raise ValueError(f"layout is {layout}, expected one of {', '.join(LAYOUTS)}")
+    if (root / INDEX).is_file():
+        prepared = Prepared(root)
+        if (layout or prepared.layout) != prepared.layout:
+            raise ValueError(f"{root}: holds {prepared.layout}, expected {layout}")
+        return prepared.layout, prepared.pairs, prepared
+    if not root.exists():
         raise FileNotFoundError(
-            f"{root}: no such folder; expected {root}/train/<scene>/{blur}/*.png and the same "
-            f"under {sharp} (set it by data.root=FOLDER). {INSTEAD}"
+            f"{root}: no such folder; {_wanted(root, layout, blur)} (set it by "
+            f"data.root=FOLDER). {INSTEAD}"
         )
-    held_out = split == "val" and not (root / "val").is_dir()
-    top = root / ("train" if held_out else split)
-    scenes = [top] if (top / sharp).is_dir() else sorted(p.parent for p in top.glob(f"*/{sharp}"))
-    if not scenes:
-        raise FileNotFoundError(
-            f"{top}: found no folder {sharp}, expected {top}/<scene>/{sharp}/*.png or "
-            f"{top}/{sharp}/*. {INSTEAD}"
-        )
-    by_scene = {scene.name: _match(scene, blur, sharp) for scene in scenes}
-    pairs = [(scene, pair) for scene, found in by_scene.items() for pair in found]
-    if not pairs:
-        raise FileNotFoundError(f"{top}: its folders {blur} and {sharp} are empty. {INSTEAD}")
-    if split == "test" or (root / "val").is_dir():
-        return [pair for _, pair in pairs]
-    # A part of GoPro may lack the scenes named, or have no others.
-    if 0 < len(set(val_scenes) & set(by_scene)) < len(by_scene):
-        return [pair for scene, pair in pairs if (scene in val_scenes) == held_out]
-    every = min(10, len(pairs))
-    return [pair for i, (_, pair) in enumerate(pairs) if (i % every == every - 1) == held_out]
-
-
-def _match(scene: Path, blur: str, sharp: str) -> list[tuple[str, Path, Path]]:
-    """Pair a scene's files by name, whatever their endings."""
-    if not (scene / blur).is_dir():
-        raise FileNotFoundError(f"{scene}: found {sharp} but no folder {blur}. {INSTEAD}")
-    blurred = {file.stem: file for file in list_pictures(scene / blur)}
-    sharps = {file.stem: file for file in list_pictures(scene / sharp)}
-    if odd := sorted(set(blurred) ^ set(sharps)):
+    layout = layout or guess(root)
+    found, lonely = find_pairs(root, layout, blur) if layout else ([], [])
+    if lonely:
         raise ValueError(
-            f"{scene}: {len(blurred)} pictures in {blur} but {len(sharps)} in {sharp}, expected "
-            f"the same names in both; without a partner: {', '.join(odd[:3])}"
+            f"{root}: {len(found)} pairs, and pictures without a partner of the same name: "
+            f"{', '.join(lonely[:3])}{', ...' * (len(lonely) > 3)} (deblur check-data {root} "
+            "tells more)"
         )
-    return [(f"{scene.name}-{stem}", blurred[stem], sharps[stem]) for stem in sorted(blurred)]
+    if layout is None or not found:
+        inside = [folder for folder in sorted(root.iterdir()) if folder.is_dir() and guess(folder)]
+        hint = f" {inside[0]} has pairs: data.root={inside[0]}." if inside else ""
+        raise FileNotFoundError(
+            f"{root}: found no pairs; {_wanted(root, layout, blur)}.{hint} {INSTEAD}"
+        )
+    return layout, found, None
 
 
-def _check_sizes(pairs: list[tuple[str, Path, Path]], at_least: int) -> None:
-    """Read the head of each file, so that what cannot be used is named before hours are spent."""
-    for _, *files in pairs:
-        sizes = [read_size(file) for file in files]
-        if sizes[0] != sizes[1]:
-            said = " but ".join(f"{f} is {w}x{h}" for f, (w, h) in zip(files, sizes))
-            raise ValueError(f"a pair of two sizes: {said}")
-        if min(sizes[0]) < at_least:
-            width, height = sizes[0]
-            raise ValueError(
-                f"{files[0]}: is {width}x{height}, too small for a crop of {at_least} pixels "
-                "(lower data.crop)"
-            )
+def _wanted(root: Path, layout: str | None, blur: str | None) -> str:
+    if layout is None or not LAYOUTS[layout].templates:
+        return "expected pairs of blurred and sharp pictures, laid out as in docs/data.md"
+    blurred, sharp = (
+        template.replace("{blur}", blur or LAYOUTS[layout].blur)
+        for template in LAYOUTS[layout].templates[0]
+    )
+    return f"expected {root}/{blurred}.png and {root}/{sharp}.png"
+
+
+def _only(found: list[Found], names: str | list[str] | None) -> list[Found]:
+    if names is None:
+        return found
+    if isinstance(names, str):
+        names = Path(names).read_text(encoding="utf-8").split()
+    if missing := sorted(set(names) - {pair.name for pair in found}):
+        raise FileNotFoundError(
+            f"of the {len(set(names))} pairs named, {len(missing)} are not there: "
+            f"{', '.join(missing[:3])}{', ...' * (len(missing) > 3)}"
+        )
+    return [pair for pair in found if pair.name in set(names)]

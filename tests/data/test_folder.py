@@ -3,8 +3,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from imitations import write
+from PIL import Image
 
 from deblur.data.folder import PairedFolder, Snapshots
 from deblur.images import read
@@ -18,7 +21,7 @@ def folder(root: Path, **changes: Any) -> PairedFolder:
 
 def test_gopro_is_read_as_it_is_unpacked(gopro: Path) -> None:
     test = folder(gopro, split="test")
-    assert [name for name, *_ in test.pairs] == ["T1-000000", "T1-000001", "T1-000002"]
+    assert [pair.name for pair in test.pairs] == ["T1-000000", "T1-000001", "T1-000002"]
     pair = test[0, 1]
     for image, kind in ((pair.blur, "blur"), (pair.sharp, "sharp")):
         pixels = torch.from_numpy(read(gopro / f"test/T1/{kind}/000001.png"))
@@ -35,8 +38,8 @@ def test_whole_train_scenes_are_held_out_for_validation(gopro: Path) -> None:
     held_out = ["GOPR0372_07_00"]
     val = folder(gopro, split="val", val_scenes=held_out)
     train = folder(gopro, val_scenes=held_out)
-    assert {name[:14] for name, *_ in val.pairs} == set(held_out)
-    assert {name[:14] for name, *_ in train.pairs} == {"GOPR0374_11_00"}
+    assert {pair.scene for pair in val.pairs} == set(held_out)
+    assert {pair.scene for pair in train.pairs} == {"GOPR0374_11_00"}
 
 
 def test_without_those_scenes_every_tenth_pair_is_held_out(
@@ -46,7 +49,7 @@ def test_without_those_scenes_every_tenth_pair_is_held_out(
         for kind in ("blur", "sharp"):
             picture(tmp_path / f"train/{kind}/{index:02d}.png")
     val = folder(tmp_path, split="val", val_scenes=["elsewhere"])
-    assert [file.stem for _, file, _ in val.pairs] == ["09", "19"]
+    assert [pair.name for pair in val.pairs] == ["09", "19"]
     assert len(folder(tmp_path, val_scenes=["elsewhere"])) == 18
 
 
@@ -54,7 +57,7 @@ def test_of_a_few_pairs_the_last_is_held_out(tmp_path: Path, picture: Callable[.
     for index in range(3):
         for kind in ("blur", "sharp"):
             picture(tmp_path / f"train/{kind}/{index}.png")
-    assert [file.stem for _, file, _ in folder(tmp_path, split="val").pairs] == ["2"]
+    assert [pair.name for pair in folder(tmp_path, split="val").pairs] == ["2"]
     assert len(folder(tmp_path)) == 2
 
 
@@ -64,7 +67,7 @@ def test_pairs_are_matched_by_name_whatever_the_ending(
     for index in range(3):
         picture(tmp_path / f"test/blur/{index}.png")
         picture(tmp_path / f"test/sharp/{index}.PNG" if index else tmp_path / "test/sharp/0.webp")
-    assert all(a.stem == b.stem for _, a, b in folder(tmp_path, split="test").pairs)
+    assert all(p.blur[0].stem == p.sharp.stem for p in folder(tmp_path, split="test").pairs)
 
 
 def test_a_training_crop_cuts_both_pictures_alike(gopro: Path) -> None:
@@ -84,24 +87,27 @@ def test_resizing_squashes_the_whole_frame(gopro: Path) -> None:
 
 
 def test_a_limit_takes_the_first_by_name(gopro: Path) -> None:
-    assert [n for n, *_ in folder(gopro, split="test", limit=2).pairs] == ["T1-000000", "T1-000001"]
+    assert [p.name for p in folder(gopro, split="test", limit=2).pairs] == [
+        "T1-000000",
+        "T1-000001",
+    ]
 
 
 def test_missing_data_says_what_was_expected_and_what_to_type(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError, match=r"no such folder.*train/<scene>.*data=photos"):
-        folder(tmp_path / "GOPRO_Large")
-    with pytest.raises(FileNotFoundError, match=r"found no folder sharp.*data=photos"):
+    with pytest.raises(FileNotFoundError, match=r"no such folder.*{scene}/blur/.*data=photos"):
+        folder(tmp_path / "GOPRO_Large", layout="gopro")
+    with pytest.raises(FileNotFoundError, match=r"found no pairs.*docs/data.md.*data=photos"):
         folder(tmp_path)
 
 
 def test_a_missing_blurred_folder_is_named(gopro: Path) -> None:
-    with pytest.raises(FileNotFoundError, match="found sharp but no folder blur_lin"):
+    with pytest.raises(FileNotFoundError, match="found no pairs; expected .*/blur_lin/"):
         folder(gopro, blur="blur_lin")
 
 
-def test_unequal_folders_raise_with_both_counts(gopro: Path) -> None:
+def test_a_picture_without_a_partner_is_named(gopro: Path) -> None:
     (gopro / "train/GOPR0372_07_00/sharp/000001.png").unlink()
-    with pytest.raises(ValueError, match="3 pictures in blur but 2 in sharp.*000001"):
+    with pytest.raises(ValueError, match="8 pairs, and pictures without a partner.*000001"):
         folder(gopro)
 
 
@@ -120,7 +126,7 @@ def test_a_frame_smaller_than_the_crop_is_named(gopro: Path) -> None:
 def test_empty_folders_are_no_data(gopro: Path) -> None:
     for file in (gopro / "test").rglob("*.png"):
         file.unlink()
-    with pytest.raises(FileNotFoundError, match="are empty"):
+    with pytest.raises(FileNotFoundError, match="found no test pairs in the layout gopro"):
         folder(gopro, split="test")
 
 
@@ -142,3 +148,58 @@ def test_snapshots_have_no_sharp_partner(tmp_path: Path, picture: Callable[..., 
     data = Snapshots(root=str(tmp_path))
     assert not data.paired
     assert data[0, 0].name == "holiday"
+
+
+def test_validation_never_uses_test_pairs(tmp_path: Path) -> None:
+    for layout in ("gopro", "reds", "realblur_j", "rsblur", "dvd"):
+        write(layout, tmp_path / layout)
+        splits = {s: folder(tmp_path / layout, split=s).pairs for s in ("train", "val", "test")}
+        names = [(pair.split, pair.name) for pairs in splits.values() for pair in pairs]
+        assert len(names) == len(set(names))
+        assert all(pair.split != "test" for pair in splits["train"] + splits["val"])
+        assert all(pair.split == "test" for pair in splits["test"])
+
+
+def test_a_set_without_splits_gives_scenes_to_each(tmp_path: Path) -> None:
+    write("lq_gt", tmp_path)
+    splits = {s: [p.name for p in folder(tmp_path, split=s).pairs] for s in ("val", "test")}
+    assert splits == {"val": ["09", "19"], "test": ["08", "18"]}
+    assert len(folder(tmp_path).pairs) == 16
+    assert len(folder(tmp_path, split="test", whole=True).pairs) == 20
+
+
+def test_pairs_are_chosen_by_a_list_of_names(gopro: Path, tmp_path: Path) -> None:
+    names = tmp_path / "light.txt"
+    names.write_text("GOPR0372_07_00-000001\nGOPR0374_11_00-000002\n")
+    assert len(folder(gopro, names=str(names), val_scenes=["none"], whole=True).pairs) == 2
+    names.write_text("elsewhere-000001\n")
+    with pytest.raises(FileNotFoundError, match="of the 1 pairs named, 1 are not there: elsewh"):
+        folder(gopro, names=str(names))
+
+
+def test_pairs_of_unknown_scenes_are_no_benchmark(tmp_path: Path) -> None:
+    write("gopro_kaggle", tmp_path)
+    assert len(folder(tmp_path)) > 0
+    with pytest.raises(ValueError, match="not a benchmark"):
+        folder(tmp_path, split="test")
+
+
+def test_a_folder_too_high_up_is_pointed_down(gopro: Path) -> None:
+    with pytest.raises(FileNotFoundError, match=r"data.root=.*/GOPRO_Large"):
+        folder(gopro.parent)
+
+
+def test_an_unknown_layout_is_refused(gopro: Path) -> None:
+    with pytest.raises(ValueError, match="layout is goopro, expected one of gopro, "):
+        folder(gopro, layout="goopro")
+
+
+def test_training_crops_come_from_where_there_is_detail(tmp_path: Path) -> None:
+    half = np.full((100, 200, 3), 128, np.uint8)
+    half[:, 100:] = np.random.default_rng(0).integers(0, 256, (100, 100, 3))
+    for kind in ("blur", "sharp"):
+        for index in range(4):
+            (tmp_path / "train" / kind).mkdir(parents=True, exist_ok=True)
+            Image.fromarray(half).save(tmp_path / "train" / kind / f"{index}.png")
+    data = folder(tmp_path, detail=1.0)
+    assert all(data[epoch, 0].sharp.std() > 0.1 for epoch in range(20))

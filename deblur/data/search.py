@@ -1,0 +1,221 @@
+"""Finds the pairs of a data set on disk, in any layout of the table."""
+
+import csv
+import os
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from deblur.data.layouts import LAYOUTS, SPLITS, Layout
+from deblur.images import Pixels, is_picture, read, read_size
+
+GOPRO_FRAME = re.compile(r"(GOPR\d+_\d+_\d+)[_-].+")
+
+
+@dataclass(frozen=True)
+class Found:
+    """A pair on disk."""
+
+    name: str
+    scene: str
+    split: str | None
+    blur: tuple[Path, ...]
+    """One file, or the frames whose mean it is."""
+    sharp: Path
+    halves: bool = False
+    """Whether the file holds both, the blurred one on the left."""
+
+    def read(self) -> Pixels:
+        """Read both pictures, (2, H, W, 3), the blurred one first."""
+        sharp = read(self.sharp)
+        if self.halves:
+            return np.stack(np.split(sharp, 2, axis=1))
+        blur = [sharp if file == self.sharp else read(file) for file in self.blur]
+        mean = blur[0] if len(blur) == 1 else np.mean(blur, axis=0).round().astype(np.uint8)
+        return np.stack([mean, sharp])
+
+    def size(self) -> tuple[int, int]:
+        """Read width and height from the files' heads; raise ValueError where they differ."""
+        sizes = {file: read_size(file) for file in (*self.blur, self.sharp)}
+        if len(set(sizes.values())) > 1:
+            said = " but ".join(f"{file} is {w}x{h}" for file, (w, h) in sizes.items())
+            raise ValueError(f"a pair of two sizes: {said}")
+        width, height = sizes[self.sharp]
+        if self.halves and width % 2:
+            raise ValueError(f"{self.sharp}: an odd width cannot hold two pictures side by side")
+        return (width // 2 if self.halves else width), height
+
+
+def find_pairs(root: Path, layout: str, blur: str | None = None) -> tuple[list[Found], list[str]]:
+    """Search a folder for a layout's pairs: give them, by name, and the files without a partner.
+
+    blur: a variant of the blurred pictures, for layouts that have several.
+    """
+    if layout == "csv":
+        return _read_table(root), []
+    found, lonely = _search(root, _pictures(root), LAYOUTS[layout], blur)
+    if LAYOUTS[layout].lists:
+        found = _by_lists(root, LAYOUTS[layout], found)
+    return sorted(found, key=lambda pair: pair.name), sorted(lonely)
+
+
+def guess(root: Path) -> str | None:
+    """Name the layout that a folder seems to have: the one with the most pairs, if any has one."""
+    if _table(root).is_file():
+        return "csv"
+    files = _pictures(root)
+    pairs = {
+        name: len(_search(root, files, kind, None)[0])
+        for name, kind in LAYOUTS.items()
+        if not kind.halves
+    }
+    best = max(pairs, key=lambda name: pairs[name])
+    return best if pairs[best] else None
+
+
+def _search(
+    root: Path, files: Mapping[str, Path], kind: Layout, blur: str | None
+) -> tuple[list[Found], list[str]]:
+    found: list[Found] = []
+    lonely: set[Path] = set()
+    for templates in kind.templates:
+        blurred, sharp = (_compile(template, kind, blur or kind.blur) for template in templates)
+        pairs, rest = _match(files, blurred, sharp, kind)
+        found += pairs
+        lonely |= rest if pairs else set()
+    if kind.average > 1:
+        return _average(found, kind.average), []
+    lonely -= {file for pair in found for file in (*pair.blur, pair.sharp)}
+    return found, [file.relative_to(root).as_posix() for file in lonely]
+
+
+def _pictures(root: Path) -> dict[str, Path]:
+    """List the pictures under a folder by their relative paths, without endings."""
+    files: dict[str, Path] = {}
+    for folder, inner, names in os.walk(root, followlinks=True):
+        inner[:] = sorted(name for name in inner if not name.startswith((".", "__MACOSX")))
+        for path in (Path(folder, name) for name in sorted(names)):
+            if is_picture(path):
+                files[path.relative_to(root).with_suffix("").as_posix()] = path
+    return files
+
+
+def _compile(template: str, kind: Layout, blur: str) -> re.Pattern[str]:
+    """Turn a template into an expression; a field that comes again must be the same again."""
+    fields = {
+        "split": "|".join(map(re.escape, kind.splits)),
+        "scene": "[^/]+",
+        "frame": "[^/]+",
+        "pose": r"\d+",
+    }
+    expression = ""
+    seen: set[str] = set()
+    for part in re.split(r"(\{\w+\})", template):
+        name = part.strip("{}")
+        if part == "{blur}":
+            expression += re.escape(blur)
+        elif part.startswith("{"):
+            expression += f"(?P={name})" if name in seen else f"(?P<{name}>{fields[name]})"
+            seen.add(name)
+        else:
+            expression += re.escape(part)
+    return re.compile(expression)
+
+
+def _match(
+    files: Mapping[str, Path], blur: re.Pattern[str], sharp: re.Pattern[str], kind: Layout
+) -> tuple[list[Found], set[Path]]:
+    """Pair the files of two expressions by the fields that both have; give the others too."""
+    shared = [name for name in sharp.groupindex if name in blur.groupindex]
+
+    def look(expression: re.Pattern[str]) -> Iterator[tuple[tuple[str, ...], dict[str, str], Path]]:
+        for path, file in files.items():
+            if hit := expression.fullmatch(path):
+                yield tuple(hit[name] for name in shared), hit.groupdict(), file
+
+    sharps: dict[tuple[str, ...], list[Path]] = {}
+    for key, _, file in look(sharp):
+        sharps.setdefault(key, []).append(file)
+    found, lonely, met = [], set(), set()
+    for key, fields, file in look(blur):
+        if key in sharps:
+            met.add(key)
+            poses = sorted(sharps[key], key=lambda path: (len(path.name), path.name))
+            found.append(_found(fields, kind, (file,), poses[(len(poses) - 1) // 2]))
+        else:
+            lonely.add(file)
+    return found, lonely.union(*(sharps[key] for key in set(sharps) - met))
+
+
+def _found(fields: Mapping[str, str], kind: Layout, blur: tuple[Path, ...], sharp: Path) -> Found:
+    frame = fields["frame"]
+    prefix = GOPRO_FRAME.fullmatch(frame)
+    scene = fields.get("scene", prefix[1] if prefix else "")
+    split = kind.only or kind.splits.get(fields.get("split", ""))
+    if kind.test_scenes:
+        split = "test" if scene in kind.test_scenes else "train"
+    name = f"{scene}-{frame}" if "scene" in fields else frame
+    return Found(name, scene, split, blur, sharp, kind.halves)
+
+
+def _average(frames: list[Found], count: int) -> list[Found]:
+    """Make one pair of each `count` frames in a row of a scene."""
+    scenes: dict[str, list[Found]] = {}
+    for frame in frames:
+        scenes.setdefault(frame.scene, []).append(frame)
+    pairs = []
+    for own in scenes.values():
+        for start in range(0, len(own) - count + 1, count):
+            few = own[start : start + count]
+            middle = few[count // 2]
+            blur = tuple(frame.sharp for frame in few)
+            pairs.append(replace(middle, blur=blur))
+    return pairs
+
+
+def _by_lists(root: Path, kind: Layout, found: list[Found]) -> list[Found]:
+    """Tell the splits by a set's text lists, in its folder or beside it; drop what none names."""
+    splits = {}
+    for split in SPLITS.values():
+        for folder in (root, root / "datalist", root.parent):
+            file = folder / kind.lists.format(split=split)
+            if file.is_file():
+                for line in file.read_text(encoding="utf-8").splitlines():
+                    if line.split():
+                        splits[line.split()[0]] = split
+                break
+    if not splits:
+        return found
+
+    def split_of(pair: Found) -> str | None:
+        path = pair.sharp.as_posix()
+        ends = (path[place + 1 :] for place in range(len(path)) if path[place] == "/")
+        return next((splits[end] for end in ends if end in splits), None)
+
+    named = [(pair, split_of(pair)) for pair in found]
+    return [replace(pair, split=split) for pair, split in named if split]
+
+
+def _table(root: Path) -> Path:
+    return root if root.suffix.lower() == ".csv" else root / "pairs.csv"
+
+
+def _read_table(root: Path) -> list[Found]:
+    table = _table(root)
+    pairs = []
+    with open(table, newline="", encoding="utf-8-sig") as file:
+        rows = csv.DictReader(file)
+        if not {"blur", "sharp"} <= set(rows.fieldnames or ()):
+            raise ValueError(f"{table}: has columns {rows.fieldnames}, expected blur and sharp")
+        for row in rows:
+            blur, sharp = (table.parent / row[side] for side in ("blur", "sharp"))
+            if row.get("split") and row["split"] not in SPLITS:
+                raise ValueError(f"{table}: split is {row['split']}, expected train, val or test")
+            split = SPLITS.get(row.get("split") or "")
+            scene = row.get("scene") or ""
+            name = row.get("name") or (f"{scene}-{blur.stem}" if scene else blur.stem)
+            pairs.append(Found(name, scene, split, (blur,), sharp))
+    return sorted(pairs, key=lambda pair: pair.name)
