@@ -1,0 +1,62 @@
+"""Check a folder of blurred and sharp pictures before training on it.
+
+deblur check-data datasets/GOPRO_Large
+deblur check-data my_pairs --layout input_target
+
+Looks for pictures without a partner, pairs of two sizes, unreadable files, blurred and sharp
+pictures that are the same or lie apart, and test pictures among the training ones; counts pairs
+and scenes, beside the official numbers, and tells how the blur was made. The exit status is 1
+where something is wrong.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+from rich.progress import track
+
+from deblur.data.check import check
+from deblur.data.layouts import LAYOUTS
+from deblur.data.search import guess
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the verb's arguments."""
+    parser.add_argument("path", type=Path, help="the data set's folder")
+    parser.add_argument(
+        "--layout", choices=LAYOUTS, metavar="NAME", help=f"one of {', '.join(LAYOUTS)}"
+    )
+    parser.add_argument("--blur", help="a variant of the blurred pictures, such as blur_gamma")
+    parser.add_argument(
+        "--sample",
+        type=int,
+        default=20,
+        help="compare the pixels of so many pairs of a scene (default %(default)s); 0 for all",
+    )
+
+
+def run(options: argparse.Namespace) -> int:
+    """Check, print, and return 1 where there are faults."""
+    root: Path = options.path
+    if not root.exists():
+        raise FileNotFoundError(f"{root}: no such folder")
+    layout = options.layout or guess(root)
+    if layout is None:
+        raise ValueError(
+            f"{root}: fits no layout; --layout NAME says which it should be (docs/data.md)"
+        )
+    quiet = not sys.stderr.isatty()
+    result = check(
+        root,
+        layout,
+        blur=options.blur,
+        sample=options.sample,
+        progress=lambda pairs: track(pairs, "comparing", disable=quiet, transient=True),
+    )
+    guessed = "" if options.layout else ", as it seems (--layout says otherwise)"
+    print(f"{root}\nlayout {layout}: {LAYOUTS[layout].title}{guessed}")
+    print("\n".join(f"  {line}" for line in result.counts))
+    for kind, lines in (("FAULT", result.faults), ("note", result.notes)):
+        print("\n".join(f"{kind}: {line}" for line in lines), end="\n" * bool(lines))
+    print("faults: " + (str(len(result.faults)) if result.faults else "none"))
+    return 1 if result.faults else 0

@@ -1,0 +1,229 @@
+"""What can be wrong with a data set, found before hours are spent on it."""
+
+import hashlib
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from deblur.data.layouts import LAYOUTS, Layout
+from deblur.data.registration import offset
+from deblur.data.search import Found, find_pairs
+from deblur.images import Pixels
+
+SHIFT = 1.0
+"""Pixels by which the pictures of a scene may be apart, as a median."""
+GAMMA = 1.0
+"""Levels by which blurred pictures are brighter where light was averaged, not pixels."""
+
+
+@dataclass
+class Checked:
+    """What a check found."""
+
+    layout: str
+    counts: list[str] = field(default_factory=list)
+    faults: list[str] = field(default_factory=list)
+    """What makes figures or a training wrong."""
+    notes: list[str] = field(default_factory=list)
+    """What one should know."""
+
+
+@dataclass(frozen=True)
+class Look:
+    """What the pixels of one pair say."""
+
+    shift: tuple[float, float]
+    brighter: float
+    """How many levels the blurred picture is brighter than the sharp one, on average."""
+    same: bool
+    thumbnail: bytes
+    """The sharp picture in 16x16 coarse levels: equal for two copies of one picture."""
+
+
+def check(
+    root: Path,
+    layout: str,
+    *,
+    blur: str | None = None,
+    sample: int = 20,
+    progress: Callable[[list[Found]], Iterable[Found]] = iter,
+) -> Checked:
+    """Check a data set: pairing, sizes, counts, and the pixels of a sample of each scene's pairs.
+
+    sample: how many pairs of each scene are decoded, spread evenly; 0 for all of them. progress:
+    wraps the list of those while they are gone through. Raises ValueError for unreadable tables.
+    """
+    found, lonely = find_pairs(root, layout, blur)
+    result = Checked(layout)
+    result.faults += _lonely(lonely)
+    usable = _check_sizes(found, result)
+    looks = {}
+    for pair in progress(_sample(usable, sample)):
+        try:
+            looks[pair] = _look(pair)
+        except ValueError as error:
+            result.faults.append(str(error))
+    _count(found, LAYOUTS[layout], result)
+    _check_copies(found, looks, result)
+    _check_shifts(looks, result)
+    if LAYOUTS[layout].average == 1:
+        _tell_variant(looks, result)
+    if len(looks) < len(usable):
+        result.notes.append(f"pixels were compared in {len(looks)} of {len(usable)} pairs")
+    return result
+
+
+def _lonely(names: list[str]) -> list[str]:
+    return [f"without a partner of the same name: {_few(names)}"] if names else []
+
+
+def _few(names: Iterable[object], most: int = 3) -> str:
+    listed = [str(name) for name in names]
+    more = f" and {len(listed) - most} more" if len(listed) > most else ""
+    return ", ".join(listed[:most]) + more
+
+
+def _many(count: int, noun: str) -> str:
+    return f"{count} {noun}{'s' * (count != 1)}"
+
+
+def _check_sizes(found: list[Found], result: Checked) -> list[Found]:
+    """Note the sizes; give the pairs whose pictures can be opened and are of one size."""
+    usable, sizes = [], Counter[tuple[int, int]]()
+    for pair in found:
+        try:
+            sizes[pair.size()] += 1
+            usable.append(pair)
+        except (ValueError, FileNotFoundError) as error:
+            result.faults.append(str(error))
+    if sizes:
+        listed = [f"{w}x{h}" + f" ({n})" * (len(sizes) > 1) for (w, h), n in sizes.most_common()]
+        result.counts.append(f"sizes: {_few(listed, 5)}")
+    return usable
+
+
+def _count(found: list[Found], kind: Layout, result: Checked) -> None:
+    """Set the numbers of pairs and scenes of each split beside the official ones."""
+    official = {kind.splits.get(name, ""): count for name, count in kind.counts.items()}
+    if kind.only:
+        official = {kind.only: count for count in kind.counts.values()}
+    for split in [*dict.fromkeys(pair.split for pair in found)]:
+        own = [pair for pair in found if pair.split == split]
+        scenes = len({pair.scene for pair in own})
+        line = f"{_many(len(own), 'pair')}, {_many(scenes, 'scene')}"
+        pairs, of_scenes = official.pop(split or "", (0, 0))
+        if pairs:
+            line += f" (official: {pairs} pairs" + f", {of_scenes} scenes" * bool(of_scenes) + ")"
+        result.counts.append(f"{split}: {line}" if split else line)
+        if pairs and len(own) > pairs:
+            result.faults.append(f"{split or 'all'}: more than the official {pairs} pairs")
+        elif pairs and len(own) < pairs:
+            result.notes.append(
+                f"{split or 'all'}: a subset; figures on it are not the benchmark's"
+            )
+    if missing := [split for split in official if split]:
+        result.notes.append(f"no pairs of the split {' and '.join(missing)}")
+    if not any(pair.split for pair in found):
+        hint = f" (the lists {kind.lists} are not there)" if kind.lists else ""
+        result.notes.append(
+            "no splits: of ten scenes (or pairs of one scene) one is held out for validation and "
+            f"one for testing{hint}"
+        )
+    elif not any(pair.split == "val" for pair in found):
+        result.notes.append("no validation split: train scenes are held out for it")
+    if not kind.benchmark:
+        result.notes.append("not a benchmark: its scenes are not known")
+    names = Counter((pair.split, pair.name) for pair in found)
+    if twice := [name for (_, name), count in names.items() if count > 1]:
+        result.faults.append(f"names that come more than once: {_few(twice)}")
+
+
+def _sample(pairs: list[Found], most: int) -> list[Found]:
+    scenes: dict[tuple[str | None, str], list[Found]] = defaultdict(list)
+    for pair in pairs:
+        scenes[pair.split, pair.scene].append(pair)
+    chosen = []
+    for own in scenes.values():
+        count = min(most or len(own), len(own))
+        chosen += [own[index] for index in np.linspace(0, len(own) - 1, count).astype(int)]
+    return chosen
+
+
+def _look(pair: Found) -> Look:
+    blurred, sharp = pair.read()
+    same = np.array_equal(blurred, sharp)
+    shift = (0.0, 0.0) if same else offset(blurred, sharp)
+    return Look(shift, float(blurred.mean() - sharp.mean()), same, _thumbnail(sharp))
+
+
+def _thumbnail(pixels: Pixels) -> bytes:
+    green: NDArray[np.float64] = pixels[..., 1].astype(float)
+    tiles = [np.array_split(strip, 16, axis=1) for strip in np.array_split(green, 16)]
+    means = np.array([[tile.mean() if tile.size else 0 for tile in row] for row in tiles])
+    return (means / 2).round().astype(np.uint8).tobytes()
+
+
+def _check_copies(found: list[Found], looks: dict[Found, Look], result: Checked) -> None:
+    """Find pairs of one picture twice, and sharp pictures that are in two splits."""
+    digests = _digests(file for pair in found for file in (pair.blur[0], pair.sharp))
+    copies = {p.name for p in found if not p.halves and _equal(p.blur[0], p.sharp, digests)}
+    copies |= {pair.name for pair, look in looks.items() if look.same}
+    if copies:
+        result.faults.append(f"blurred and sharp are the same picture: {_few(sorted(copies))}")
+    marks: dict[object, dict[str, str]] = defaultdict(dict)
+    for pair in found:
+        for mark in (digests.get(pair.sharp), looks[pair].thumbnail if pair in looks else None):
+            if mark is not None:
+                marks[mark][pair.split or ""] = pair.name
+    leaks = {min(names.values()) for names in marks.values() if len(names) > 1}
+    if leaks:
+        result.faults.append(f"sharp pictures that are in two splits: {_few(sorted(leaks))}")
+
+
+def _digests(files: Iterable[Path]) -> dict[Path, bytes]:
+    """Hash the files that have another one's size; the others cannot be copies."""
+    sizes: dict[int, set[Path]] = defaultdict(set)
+    for file in files:
+        if file.is_file():
+            sizes[file.stat().st_size].add(file)
+    alike = [file for own in sizes.values() if len(own) > 1 for file in own]
+    return {file: hashlib.sha256(file.read_bytes()).digest() for file in alike}
+
+
+def _equal(first: Path, second: Path, digests: dict[Path, bytes]) -> bool:
+    return first != second and first in digests and digests[first] == digests.get(second)
+
+
+def _check_shifts(looks: dict[Found, Look], result: Checked) -> None:
+    """Compare where the two pictures of a pair lie; blurred frames may be a pixel off by nature."""
+    scenes: dict[str, list[tuple[Found, Look]]] = defaultdict(list)
+    for pair, look in looks.items():
+        scenes[pair.scene].append((pair, look))
+    single = []
+    for scene, own in scenes.items():
+        down, right = np.median([look.shift for _, look in own], axis=0)
+        if np.hypot(down, right) >= SHIFT:
+            result.faults.append(
+                f"scene {scene or 'of all pairs'}: the blurred pictures lie {down:+.1f} pixels "
+                f"down and {right:+.1f} right of the sharp ones (median of {len(own)})"
+            )
+        else:
+            single += [pair.name for pair, look in own if np.hypot(*look.shift) >= SHIFT]
+    if single:
+        result.notes.append(f"single pairs that are a pixel or more apart: {_few(single)}")
+
+
+def _tell_variant(looks: dict[Found, Look], result: Checked) -> None:
+    """Tell by their brightness how the blurred pictures were averaged."""
+    if looks:
+        brighter = float(np.median([look.brighter for look in looks.values()]))
+        kind = (
+            "light was averaged, as in blur_gamma (an inverse response curve)"
+            if brighter >= GAMMA
+            else "pixels were averaged, as in GoPro's blur"
+        )
+        result.counts.append(f"blur: {brighter:+.1f} levels brighter than sharp: {kind}")

@@ -1,0 +1,149 @@
+"""Pairs unpacked into arrays on disk, of which a crop is read without decoding the frame.
+
+A folder of `deblur prepare` holds index.json and an array (2, H, W, 3) of 8-bit pixels for each
+pair, the blurred picture first. The index knows size and time of every file that it came from.
+"""
+
+import json
+import logging
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from deblur.data.search import Found, find_pairs
+from deblur.images import Pixels
+
+log = logging.getLogger(__name__)
+
+INDEX = "index.json"
+FORMAT = 1
+
+
+class Prepared:
+    """The arrays of a prepared folder.
+
+    Raises ValueError where the files that they were made of have changed since. If those are
+    gone, as on another machine, the arrays are taken as they are.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        index = json.loads((root / INDEX).read_text(encoding="utf-8"))
+        if index.get("format") != FORMAT:
+            raise ValueError(f"{root}: an index of format {index.get('format')}, expected {FORMAT}")
+        self.layout: str = index["layout"]
+        self.sizes = {row["name"]: (row["width"], row["height"]) for row in index["pairs"]}
+        self._arrays: dict[str, str] = {row["name"]: row["array"] for row in index["pairs"]}
+        source = Path(index["source"])
+        self.pairs = [
+            Found(
+                row["name"],
+                row["scene"],
+                row["split"],
+                tuple(source / file for file in row["files"][:-1]),
+                source / row["files"][-1],
+            )
+            for row in index["pairs"]
+        ]
+        if not source.exists():
+            log.info("%s: made from %s, which is not here any more", root, source)
+        elif index["files"] != _stamps(source, _pairs(source, index)):
+            raise ValueError(
+                f"{root}: the files in {source} have changed since: "
+                f"deblur prepare {source} {root} --layout {self.layout}"
+            )
+
+    def frames(self, name: str) -> Pixels:
+        """Map a pair's array (2, H, W, 3); what is cut out of it is all that is read."""
+        array: Pixels = np.load(self.root / self._arrays[name], mmap_mode="r")
+        return array
+
+
+def prepare(
+    source: Path, out: Path, *, layout: str, blur: str | None, splits: list[str], workers: int
+) -> Iterator[tuple[int, int]]:
+    """Write the arrays of a data set; give how many of how many are done, as they are.
+
+    What an earlier call has written, of the same files, is kept. splits: those to unpack; none
+    for all of them. Raises ValueError for pictures without a partner and pairs of two sizes.
+    """
+    plan = {"format": FORMAT, "layout": layout, "blur": blur, "splits": splits}
+    pairs = _pairs(source, plan)
+    if not pairs:
+        raise FileNotFoundError(f"{source}: found no pairs in the layout {layout}")
+    plan |= {"source": str(source.resolve()), "files": _stamps(source, pairs)}
+    out.mkdir(parents=True, exist_ok=True)
+    unfinished = out / "unfinished.json"
+    index = out / INDEX
+    index_holds = (
+        {**json.loads(index.read_text(encoding="utf-8")), "pairs": 0} if index.is_file() else {}
+    )
+    if index_holds == {**plan, "pairs": 0}:
+        yield len(pairs), len(pairs)
+        return
+    index.unlink(missing_ok=True)
+    same = unfinished.is_file() and json.loads(unfinished.read_text(encoding="utf-8")) == plan
+    if not same:
+        for array in out.glob("*.npy"):
+            array.unlink()
+        _write(unfinished, plan)
+    rows = []
+    with ThreadPoolExecutor(workers) as pool:
+        jobs = (
+            pool.submit(_unpack, pair, out / f"{number:06}.npy")
+            for number, pair in enumerate(pairs)
+        )
+        for pair, job in zip(pairs, list(jobs)):
+            path, width, height = job.result()
+            files = [file.relative_to(source).as_posix() for file in (*pair.blur, pair.sharp)]
+            rows.append(
+                {
+                    "name": pair.name,
+                    "scene": pair.scene,
+                    "split": pair.split,
+                    "files": files,
+                    "array": path.name,
+                    "width": width,
+                    "height": height,
+                }
+            )
+            yield len(rows), len(pairs)
+    _write(index, {**plan, "pairs": rows})
+    unfinished.unlink()
+
+
+def _unpack(pair: Found, path: Path) -> tuple[Path, int, int]:
+    width, height = pair.size()
+    if not path.is_file():
+        part = path.with_suffix(".part")
+        with open(part, "wb") as file:
+            np.save(file, pair.read())
+        part.replace(path)
+    return path, width, height
+
+
+def _pairs(source: Path, plan: dict[str, Any]) -> list[Found]:
+    """Search for the pairs of a plan; raises ValueError for pictures without a partner."""
+    found, lonely = find_pairs(source, plan["layout"], plan["blur"])
+    if lonely:
+        raise ValueError(
+            f"{source}: {len(lonely)} pictures have no partner: {', '.join(lonely[:3])} "
+            f"(deblur check-data {source} tells more)"
+        )
+    return [pair for pair in found if not plan["splits"] or pair.split in plan["splits"]]
+
+
+def _stamps(source: Path, pairs: list[Found]) -> dict[str, list[int]]:
+    """Give size and time of change, in nanoseconds, of every file of some pairs."""
+    files = sorted({file for pair in pairs for file in (*pair.blur, pair.sharp)})
+    known = ((file.relative_to(source).as_posix(), file.stat()) for file in files)
+    return {name: [stat.st_size, stat.st_mtime_ns] for name, stat in known}
+
+
+def _write(path: Path, content: dict[str, Any]) -> None:
+    part = path.with_suffix(".part")
+    part.write_text(json.dumps(content, indent=1), encoding="utf-8")
+    part.replace(path)

@@ -1,0 +1,61 @@
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from imitations import write
+
+from deblur.__main__ import VERBS, main
+
+
+def test_help_names_every_verb(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--help"]) == main([]) == 0
+    said = capsys.readouterr().out
+    assert all(verb in said for verb in VERBS)
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_verb_has_help(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="0"):
+        main([verb, "--help"])
+    assert f"usage: deblur {verb}" in capsys.readouterr().out
+
+
+def test_an_unknown_verb_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["explode"]) == 2
+    assert "no verb 'explode', expected one of check-data" in capsys.readouterr().err
+
+
+def test_help_imports_no_torch() -> None:
+    program = (
+        "import sys; from deblur.__main__ import main; main([]); print('torch' in sys.modules)"
+    )
+    said = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert said.stdout.splitlines()[-1] == "False"
+
+
+def test_check_data_reports_and_tells_by_its_status(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write("rsblur", tmp_path)
+    assert main(["check-data", str(tmp_path), "--layout", "rsblur", "--sample", "1"]) in (0, 1)
+    said = capsys.readouterr().out
+    assert "layout rsblur: RSBlur" in said
+    assert "train: 1 pair, 1 scene (official: 8878 pairs)" in said
+    (tmp_path / "RSBlur/0001/000022/gt/gt_sharp.png").unlink()
+    assert main(["check-data", str(tmp_path)]) == 1
+    assert "FAULT: without a partner" in capsys.readouterr().out
+
+
+def test_check_data_needs_a_layout(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["check-data", str(tmp_path / "none")]) == 2
+    assert "no such folder" in capsys.readouterr().err
+    assert main(["check-data", str(tmp_path)]) == 2
+    assert "fits no layout; --layout NAME" in capsys.readouterr().err
+
+
+def test_prepare_says_what_to_do_next(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write("gopro", tmp_path / "gopro")
+    assert main(["prepare", str(tmp_path / "gopro"), str(tmp_path / "arrays")]) == 0
+    said = capsys.readouterr().out
+    assert "9 pairs" in said and f"data.root={tmp_path / 'arrays'}" in said

@@ -1,0 +1,98 @@
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from imitations import picture, write
+
+from deblur.data.folder import PairedFolder
+from deblur.data.prepared import prepare
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    write("gopro", tmp_path / "gopro")
+    return tmp_path / "gopro"
+
+
+def run(source: Path, out: Path, splits: tuple[str, ...] = ()) -> list[tuple[int, int]]:
+    steps = prepare(source, out, layout="gopro", blur=None, splits=[*splits], workers=2)
+    return list(steps)
+
+
+def folder(root: Path, split: str = "train") -> PairedFolder:
+    return PairedFolder(root=str(root), split=split, crop=16, seed=0)  # type: ignore[arg-type]
+
+
+def test_arrays_hold_what_the_files_do(source: Path, tmp_path: Path) -> None:
+    assert run(source, tmp_path / "arrays")[-1] == (9, 9)
+    for split in ("train", "val", "test"):
+        plain, arrays = folder(source, split), folder(tmp_path / "arrays", split)
+        assert [pair.name for pair in plain.pairs] == [pair.name for pair in arrays.pairs]
+        for index in range(len(plain)):
+            for one, other in zip(plain[2, index][:2], arrays[2, index][:2]):
+                assert torch.equal(one, other)  # type: ignore[arg-type]
+
+
+def test_arrays_are_mapped_not_read(source: Path, tmp_path: Path) -> None:
+    run(source, tmp_path / "arrays")
+    assert isinstance(folder(tmp_path / "arrays").frames(0), np.memmap)
+
+
+def test_one_split_can_be_unpacked_alone(source: Path, tmp_path: Path) -> None:
+    assert run(source, tmp_path / "arrays", ("test",))[-1] == (3, 3)
+    assert len(folder(tmp_path / "arrays", "test")) == 3
+    with pytest.raises(FileNotFoundError, match="found no train pairs"):
+        folder(tmp_path / "arrays")
+
+
+def test_what_was_written_is_kept(source: Path, tmp_path: Path) -> None:
+    out = tmp_path / "arrays"
+    steps = prepare(source, out, layout="gopro", blur=None, splits=[], workers=1)
+    next(steps)
+    steps.close()  # type: ignore[attr-defined]
+    assert not (out / "index.json").exists()
+    first = out / "000000.npy"
+    written = first.stat().st_mtime_ns
+    assert run(source, out)[-1] == (9, 9)
+    assert first.stat().st_mtime_ns == written
+    assert run(source, out) == [(9, 9)]
+
+
+def test_changed_files_are_refused_and_unpacked_anew(source: Path, tmp_path: Path) -> None:
+    out = tmp_path / "arrays"
+    run(source, out)
+    sharp = source / "test/GOPR0384_11_00/sharp/000047.png"
+    picture(sharp, 77)
+    os.utime(sharp, ns=(1, 1))
+    with pytest.raises(ValueError, match="have changed since: deblur prepare"):
+        folder(out)
+    run(source, out)
+    assert torch.equal(folder(out, "test")[0, 0].sharp, folder(source, "test")[0, 0].sharp)
+
+
+def test_added_files_are_noticed(source: Path, tmp_path: Path) -> None:
+    run(source, tmp_path / "arrays")
+    for kind in ("blur", "sharp"):
+        picture(source / f"test/GOPR0384_11_00/{kind}/000050.png", 5)
+    with pytest.raises(ValueError, match="have changed since"):
+        folder(tmp_path / "arrays")
+
+
+def test_arrays_outlive_their_files(source: Path, tmp_path: Path) -> None:
+    run(source, tmp_path / "arrays")
+    source.rename(tmp_path / "elsewhere")
+    assert len(folder(tmp_path / "arrays", "test")) == 3
+
+
+def test_another_layout_is_refused(source: Path, tmp_path: Path) -> None:
+    run(source, tmp_path / "arrays")
+    with pytest.raises(ValueError, match="holds gopro, expected reds"):
+        PairedFolder(root=str(tmp_path / "arrays"), split="test", crop=16, seed=0, layout="reds")
+
+
+def test_what_cannot_be_paired_is_not_unpacked(source: Path, tmp_path: Path) -> None:
+    (source / "test/GOPR0384_11_00/sharp/000047.png").unlink()
+    with pytest.raises(ValueError, match="have no partner"):
+        run(source, tmp_path / "arrays")
