@@ -1,12 +1,15 @@
 """The loaders of a run."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 import lightning as L
 from torch.utils.data import DataLoader, Dataset
 
+from deblur.data import late
 from deblur.data.crops import EpochSampler
+from deblur.data.mixed import Mixed
+from deblur.data.photos import Photos
 from deblur.pair import Pair
 
 
@@ -16,6 +19,8 @@ class DeblurData(L.LightningDataModule):
     dataset: gives the data set of a split, called with root, split, crop and seed.
     crop: the side of a training crop, in pixels. workers: processes that load; None for none on
     a CPU, where they would take the cores that train, and four beside an accelerator.
+    blur_on: where the blur of training photos is made, "loader" or "device" (a batch at a time);
+    "auto" is the device where that is a CUDA GPU.
     """
 
     def __init__(
@@ -27,8 +32,11 @@ class DeblurData(L.LightningDataModule):
         crop: int,
         seed: int,
         workers: int | None = None,
+        blur_on: Literal["auto", "loader", "device"] = "auto",
     ) -> None:
         super().__init__()
+        if blur_on not in ("auto", "loader", "device"):
+            raise ValueError(f"blur_on must be auto, loader or device, got {blur_on}")
         if batch_size < 1 or crop < 1:
             raise ValueError(f"batch_size and crop must be positive, got {batch_size} and {crop}")
         self.dataset = dataset
@@ -37,6 +45,7 @@ class DeblurData(L.LightningDataModule):
         self.crop = crop
         self.seed = seed
         self.workers = workers
+        self.blur_on = blur_on
         self.splits: dict[str, Dataset[Pair]] = {}
 
     def setup(self, stage: str) -> None:
@@ -66,16 +75,26 @@ class DeblurData(L.LightningDataModule):
         """Give the test pairs, in order, one at a time: their sizes may differ."""
         return self._loader("test", 1)
 
+    def on_after_batch_transfer(self, batch: Pair | late.Batch, dataloader_idx: int) -> Pair:
+        """Blur what the loaders left to the device."""
+        if isinstance(batch, Pair):
+            return batch
+        dataset: Any = self.splits["train"]
+        photos: Photos = dataset.photos if isinstance(dataset, Mixed) else dataset
+        return late.develop(batch, photos.blur)
+
     def _loader(self, split: str, batch_size: int, *, shuffle: bool = False) -> DataLoader[Pair]:
         dataset: Any = self.splits[split]
         workers = self._workers()
         sampler = EpochSampler(len(dataset), seed=self.seed, shuffle=shuffle)
         if shuffle and self.trainer is not None:
             sampler.set_epoch(self.trainer.current_epoch)
+        blurs_late = shuffle and isinstance(dataset, (Photos, Mixed)) and self._blurs_on_device()
         return DataLoader(
-            dataset,
+            late.Windows(dataset) if blurs_late else dataset,
             batch_size,
             sampler=sampler,
+            collate_fn=late.collate if blurs_late else None,
             num_workers=workers,
             persistent_workers=workers > 0,
             drop_last=shuffle,
@@ -84,6 +103,9 @@ class DeblurData(L.LightningDataModule):
 
     def _device(self) -> str:
         return "cpu" if self.trainer is None else self.trainer.strategy.root_device.type
+
+    def _blurs_on_device(self) -> bool:
+        return self.blur_on == "device" or self.blur_on == "auto" and self._device() == "cuda"
 
     def _workers(self) -> int:
         if self.workers is not None:

@@ -3,6 +3,7 @@ from typing import Any
 import pytest
 import torch
 
+from deblur.blur.camera import Camera
 from deblur.blur.trajectory import TrajectoryBlur
 from deblur.data.datamodule import DeblurData
 from deblur.data.photos import Photos
@@ -10,7 +11,7 @@ from deblur.data.photos import Photos
 
 def data(**changes: Any) -> DeblurData:
     def dataset(**keys: Any) -> Photos:
-        blur = TrajectoryBlur(length=5, anxiety=0)
+        blur = Camera(motion=TrajectoryBlur(length=5, anxiety=0))
         return Photos(**keys, blur=blur, size=5, held_out={"crop": 32, "val": 3, "test": 3})
 
     arguments: dict[str, Any] = {"root": None, "batch_size": 2, "crop": 32, "seed": 0, "workers": 0}

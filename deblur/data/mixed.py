@@ -1,0 +1,91 @@
+"""Photos and pairs from disk in one training set."""
+
+import csv
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import numpy as np
+from torch.utils.data import Dataset
+
+from deblur.data.crops import Place
+from deblur.data.folder import PairedFolder, Split
+from deblur.data.photos import Photos, Window
+from deblur.pair import Pair
+
+LIST = Path(__file__).parent.parent / "assets" / "lists" / "mixed.csv"
+
+
+class Mixed(Dataset[Pair]):
+    """Draws training samples from sharp photos, blurred on the fly, and from real pairs.
+
+    What a training sample is drawn from is a function of (seed, epoch, index). Validation goes
+    through the photos' crops and then through all of the pairs. Testing has photos alone.
+
+    photos: gives a data set of photos, called with root, split, crop and seed. pairs: by name, give
+    data sets of pairs, called with root, split, crop, seed and the names of the pairs to use.
+    roots: their folders. shares: how often photos, and each of the pairs' sets, are drawn; they
+    need not sum to 1, and 0 leaves a part out. listed: a table with columns set, scene, frame and
+    split (train or val): the pairs to use, all of which have to be there.
+    """
+
+    paired = True
+
+    def __init__(
+        self,
+        *,
+        root: str | None,
+        split: Split,
+        crop: int,
+        seed: int,
+        photos: Callable[..., Photos],
+        pairs: Mapping[str, Callable[..., PairedFolder]],
+        roots: Mapping[str, str],
+        shares: Mapping[str, float],
+        listed: str = str(LIST),
+    ) -> None:
+        if set(shares) != {"photos", *pairs} or min(shares.values()) < 0 or not shares["photos"]:
+            raise ValueError(
+                f"shares is {dict(shares)}, expected a number for each of photos, "
+                f"{', '.join(pairs)}: none negative, that of photos positive"
+            )
+        with open(listed, newline="", encoding="utf-8") as file:
+            rows = [row for row in csv.DictReader(file) if row["split"] == split]
+        self.split = split
+        self.seed = seed
+        self.photos = photos(root=root, split=split, crop=crop, seed=seed)
+        self.parts: dict[str, PairedFolder] = {}
+        for part, make in pairs.items():
+            names = [f"{row['scene']}-{row['frame']}" for row in rows if row["set"] == part]
+            if names and shares[part]:
+                self.parts[part] = make(
+                    root=roots[part], split=split, crop=self.photos.crop, seed=seed, names=names
+                )
+        weights = np.array([shares[name] for name in ("photos", *self.parts)])
+        self.shares = weights / weights.sum()
+
+    def __len__(self) -> int:
+        pairs = 0 if self.split == "train" else sum(map(len, self.parts.values()))
+        return len(self.photos) + pairs
+
+    def __getitem__(self, key: Place) -> Pair:
+        sample = self.window(key)
+        return self.photos.develop(sample) if isinstance(sample, Window) else sample
+
+    def window(self, key: Place) -> Window | Pair:
+        """Give a sample; a photo's is still to be blurred."""
+        epoch, index = key
+        parts = [*self.parts.values()]
+        if self.split == "train":
+            # A stream of its own: the photos draw from (seed, epoch, index).
+            rng = np.random.default_rng((self.seed, epoch, index, 1))
+            which = int(rng.choice(len(self.shares), p=self.shares))
+            if which:
+                part = parts[which - 1]
+                return part.sample(int(rng.integers(len(part))), rng)
+        elif index >= len(self.photos):
+            index -= len(self.photos)
+            for part in parts:
+                if index < len(part):
+                    return part[epoch, index]
+                index -= len(part)
+        return self.photos.window(key)

@@ -1,0 +1,118 @@
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from imitations import write
+
+from deblur.blur.camera import Camera
+from deblur.blur.trajectory import TrajectoryBlur
+from deblur.data.folder import PairedFolder
+from deblur.data.late import collate, develop
+from deblur.data.mixed import LIST, Mixed
+from deblur.data.photos import Photos
+
+ROWS = """set,scene,frame,split
+gopro,GOPR0372_07_00,000047,train
+gopro,GOPR0372_07_00,000048,train
+gopro,GOPR0374_11_00,000049,val
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    write("gopro", tmp_path / "gopro")
+    (tmp_path / "list.csv").write_text(ROWS)
+    return tmp_path
+
+
+def mixed(folder: Path, **changes: Any) -> Mixed:
+    def photos(**keys: Any) -> Photos:
+        camera = Camera(motion=TrajectoryBlur(length=5, anxiety=0), shares={"noise": 1})
+        return Photos(**keys, blur=camera, size=40, held_out={"crop": 32, "val": 3, "test": 3})
+
+    def pairs(**keys: Any) -> PairedFolder:
+        return PairedFolder(**keys, layout="gopro", whole=True)
+
+    arguments: dict[str, Any] = {
+        "root": None,
+        "split": "train",
+        "crop": 24,
+        "seed": 0,
+        "photos": photos,
+        "pairs": {"gopro": pairs},
+        "roots": {"gopro": str(folder / "gopro")},
+        "shares": {"photos": 1, "gopro": 1},
+        "listed": str(folder / "list.csv"),
+    }
+    return Mixed(**{**arguments, **changes})
+
+
+def test_training_draws_from_photos_and_pairs(folder: Path) -> None:
+    names = [mixed(folder)[0, index].name for index in range(40)]
+    real = [name for name in names if name.startswith("GOPR")]
+    assert 8 < len(real) < 32
+    assert set(real) == {"GOPR0372_07_00-000047", "GOPR0372_07_00-000048"}
+
+
+def test_a_share_of_zero_leaves_a_part_out(folder: Path) -> None:
+    data = mixed(folder, shares={"photos": 1, "gopro": 0}, roots={"gopro": "nowhere"})
+    assert not any(data[0, index].name.startswith("GOPR") for index in range(20))
+
+
+def test_validation_has_the_listed_pairs_and_testing_none(folder: Path) -> None:
+    data = mixed(folder, split="val")
+    assert [data[0, index].name for index in range(len(data))][3:] == ["GOPR0374_11_00-000049"]
+    assert data[0, 3].sharp.shape == data[0, 0].sharp.shape == (3, 32, 32)
+    assert len(mixed(folder, split="test")) == 3
+
+
+def test_samples_depend_on_seed_epoch_and_index(folder: Path) -> None:
+    for index in range(10):
+        item = mixed(folder)[2, index]
+        assert torch.equal(item.blur, mixed(folder)[2, index].blur)
+        assert item.blur.shape == (3, 24, 24)
+    # The same real pair, drawn twice in an epoch, is cut in two ways.
+    data = mixed(folder)
+    cuts = {data[0, i].sharp.numpy().tobytes() for i in range(40)}
+    assert len(cuts) == 40
+
+
+def test_a_listed_pair_that_is_not_there_is_named(folder: Path) -> None:
+    (folder / "gopro/train/GOPR0372_07_00/blur/000048.png").unlink()
+    (folder / "gopro/train/GOPR0372_07_00/sharp/000048.png").unlink()
+    with pytest.raises(FileNotFoundError, match="of the 2 pairs named, 1 are not there: GOPR0372"):
+        mixed(folder)
+
+
+@pytest.mark.parametrize("shares", [{"photos": 1}, {"photos": 0, "gopro": 1}])
+def test_shares_must_fit_the_parts(folder: Path, shares: dict[str, float]) -> None:
+    with pytest.raises(ValueError, match="expected a number for each of photos, gopro"):
+        mixed(folder, shares=shares)
+
+
+def test_the_committed_list_names_official_frames() -> None:
+    lines = LIST.read_text().splitlines()
+    assert lines[0] == "set,scene,frame,split"
+    assert len(lines) == len(set(lines)) == 82
+    assert {line.split(",")[0] for line in lines[1:]} == {"gopro", "reds"}
+
+
+def test_blur_made_late_is_the_same(folder: Path) -> None:
+    data = mixed(folder)
+    samples = [data[1, index] for index in range(12)]
+    batch = develop(collate([data.window((1, index)) for index in range(12)]), data.photos.blur)
+    late = {name: index for index, name in enumerate(batch.name)}
+    assert len(batch.name) == len(batch.blur) == 12
+    for sample in samples:
+        if not sample.name.startswith("GOPR"):
+            assert torch.equal(batch.blur[late[sample.name]], sample.blur)
+            assert torch.equal(batch.sharp[late[sample.name]], sample.sharp)
+
+
+@pytest.mark.parametrize("kind", ["photos", "gopro"])
+def test_a_batch_of_one_kind_is_developed_too(folder: Path, kind: str) -> None:
+    data = mixed(folder)
+    samples = [data.window((0, index)) for index in range(30)]
+    own = [s for s in samples if (s.name.startswith("GOPR")) == (kind == "gopro")]
+    assert len(develop(collate(own), data.photos.blur).blur) == len(own)
