@@ -38,11 +38,12 @@ format: $(READY)  ## rewrite the code in the project's style
 	$(BIN)/black --quiet --line-length 100 $(STYLED)
 	$(BIN)/isort --quiet $(STYLED)
 
-bench: $(READY)  ## speed of training and loading, ours beside the plain way
+bench: $(READY)  ## speed of training, of making blur and of reading pairs
 	$(BIN)/python benchmarks/training.py
 	$(BIN)/python benchmarks/loading.py
 
-figures: $(READY)  ## draw the paper's Figures 1 to 3 from the live modules
+figures: $(READY)  ## draw the paper's Figures 1 to 3 and a sheet of each kind of blur
 	$(BIN)/python scripts/figures.py docs/figures
+	$(BIN)/python scripts/blur_sheet.py docs/figures
 
 .PHONY: help install demo test lint format bench figures

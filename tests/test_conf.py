@@ -3,15 +3,20 @@ from pathlib import Path
 from typing import Any
 
 import lightning as L
+import numpy as np
 import pytest
+import torch
 from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
+
+from deblur.data.layouts import LAYOUTS
 
 CONF = Path(__file__).parent.parent / "conf"
 EXPERIMENTS = sorted(path.stem for path in (CONF / "experiment").rglob("*.yaml"))
 TRAINERS = sorted(path.stem for path in (CONF / "trainer").rglob("*.yaml"))
 DATA = sorted(path.stem for path in (CONF / "data").rglob("*.yaml"))
+BLUR = sorted(path.stem for path in (CONF / "blur").glob("*.yaml"))
 MUST_BE_GIVEN = {"folder": "mine"}
 
 
@@ -73,6 +78,21 @@ def test_every_data_set_has_the_same_keys(data: str) -> None:
     cfg = composed("eval", f"data={data}", "ckpt=x", *([f"data.root={root}"] if root else []))
     assert {"root", "batch_size", "crop", "workers"} <= set(cfg.data)
     instantiate(cfg.data, _convert_="all")
+
+
+@pytest.mark.parametrize("blur", BLUR)
+def test_every_blur_makes_pairs(blur: str) -> None:
+    camera = instantiate(composed("eval", f"blur={blur}", "ckpt=x").blur, _convert_="all")
+    side = 16 + 2 * camera.margin
+    pixels = torch.randint(0, 256, (1, 3, side, side), dtype=torch.uint8)
+    for image in camera(pixels, [np.random.default_rng(0)]):
+        assert image.shape == (1, 3, 16, 16) and image.dtype == torch.uint8
+
+
+def test_the_demo_keeps_its_blur_and_the_named_layouts_exist() -> None:
+    assert composed("train", "experiment=quick").blur.motion.length == 10
+    for data in set(DATA) - {"photos", "mixed", "folder"}:
+        assert composed("eval", f"data={data}", "ckpt=x").data.dataset.layout in LAYOUTS
 
 
 def test_choosing_a_loss_chooses_its_weight() -> None:

@@ -1,11 +1,12 @@
 from collections.abc import Callable
 from pathlib import Path
 
+import kornia_rs
 import numpy as np
 import pytest
 from PIL import Image
 
-from deblur.images import list_pictures, read, read_size
+from deblur.images import _bits_of_plain_png, list_pictures, read, read_size
 
 
 def test_a_picture_comes_back_as_it_was_written(tmp_path: Path) -> None:
@@ -44,3 +45,67 @@ def test_what_cannot_be_read_is_named(tmp_path: Path, content: bytes) -> None:
             reader(tmp_path / "a.png")
     with pytest.raises(FileNotFoundError):
         read(tmp_path / "none.png")
+
+
+@pytest.mark.parametrize("level", [0, 9])
+def test_plain_pngs_are_read_fast_and_alike(tmp_path: Path, level: int) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (33, 47, 3), np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "a.png", compress_level=level)
+    assert _bits_of_plain_png(tmp_path / "a.png") == 8
+    assert np.array_equal(read(tmp_path / "a.png"), pixels)
+
+
+def test_a_png_with_an_orientation_is_turned(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.new("RGB", (6, 4)).save(tmp_path / "a.png", exif=exif)
+    assert _bits_of_plain_png(tmp_path / "a.png") == 0
+    assert read(tmp_path / "a.png").shape == (6, 4, 3)
+    assert read_size(tmp_path / "a.png") == (4, 6)
+
+
+def test_the_size_is_that_of_the_upright_picture(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 8
+    Image.new("RGB", (6, 4)).save(tmp_path / "a.jpg", exif=exif)
+    assert read_size(tmp_path / "a.jpg") == (4, 6)
+
+
+def test_16_bits_are_rounded_to_8(tmp_path: Path) -> None:
+    deep = np.arange(0, 65536, 331, dtype=np.uint16)[None]
+    Image.fromarray(deep).save(tmp_path / "grey.png")
+    expected = np.round(deep / 257).astype(np.uint8)
+    assert np.array_equal(read(tmp_path / "grey.png")[..., 1], expected)
+    colour = np.repeat(deep[..., None], 3, axis=-1)
+    colour = np.ascontiguousarray(colour)
+    kornia_rs.io.write_image_png_u16(str(tmp_path / "colour.png"), colour, "rgb")
+    assert _bits_of_plain_png(tmp_path / "colour.png") == 16
+    assert np.array_equal(read(tmp_path / "colour.png")[..., 2], expected)
+
+
+@pytest.mark.parametrize("ending", ["png", "webp", "tif"])
+def test_animations_are_refused(tmp_path: Path, ending: str) -> None:
+    frames = [Image.new("RGB", (6, 4), colour) for colour in ("red", "green")]
+    path = tmp_path / f"a.{ending}"
+    frames[0].save(path, save_all=True, append_images=frames[1:])
+    with pytest.raises(ValueError, match="2 frames, expected a single picture"):
+        read(path)
+
+
+def test_a_phones_second_picture_is_left_alone(tmp_path: Path) -> None:
+    frames = [Image.new("RGB", (6, 4), colour) for colour in ("red", "green")]
+    frames[0].save(tmp_path / "a.jpg", "MPO", save_all=True, append_images=frames[1:])
+    assert read(tmp_path / "a.jpg")[0, 0, 0] > 200
+
+
+def test_floating_point_pixels_are_refused(tmp_path: Path) -> None:
+    Image.fromarray(np.ones((4, 6), np.float32)).save(tmp_path / "a.tif")
+    with pytest.raises(ValueError, match="mode F, expected 8 or 16 bits"):
+        read(tmp_path / "a.tif")
+
+
+def test_a_truncated_png_is_named(tmp_path: Path, picture: Callable[..., Path]) -> None:
+    path = picture(tmp_path / "a.png")
+    path.write_bytes(path.read_bytes()[:2000])
+    with pytest.raises(ValueError, match="a.png: not a readable picture"):
+        read(path)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from conftest import ROOT
+from imitations import write
 
 Run = Callable[..., str]
 
@@ -38,4 +39,20 @@ def test_the_training_benchmark_runs(run: Run) -> None:
 
 
 def test_the_loading_benchmark_runs(run: Run) -> None:
-    assert "pairs a second" in run("benchmarks/loading.py", "--crop", "32", "--pairs", "3")
+    said = run("benchmarks/loading.py", "--crop", "32", "--pairs", "3")
+    assert "| a pair, blur=camera |" in said
+    assert "| a pair of 16 on" in said
+
+
+def test_the_sheets_of_blur_are_drawn(run: Run, tmp_path: Path) -> None:
+    run("scripts/blur_sheet.py", str(tmp_path))
+    assert {path.name for path in tmp_path.iterdir()} == {"blur.webp", "sensor.webp"}
+
+
+def test_the_comparison_of_blurs_runs_and_goes_on(run: Run, tmp_path: Path) -> None:
+    write("gopro", tmp_path / "gopro")
+    command = ["benchmarks/blurs.py", str(tmp_path), "--gopro", str(tmp_path / "gopro")]
+    command += ["--only", "trajectory", "shake", "--seeds", "0", "--steps", "2"]
+    said = run(*command)
+    assert "| trained on | trajectory | shake | objects | camera | gopro GOPR" in said
+    assert run(*command).endswith(said[said.index("| trained on") :])

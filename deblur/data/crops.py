@@ -64,8 +64,9 @@ def spot(
 ) -> tuple[int, int]:
     """Draw where a crop begins, (top, left), each from 0 to its `spare`.
 
-    sharpness: the picture's map of `detail`, or None for a plain draw. A share of the crops comes from where at least half
-    of the tiles are SHARP; the others, and all where there is no such place, from anywhere.
+    sharpness: the picture's map of `detail`, or None for a plain draw. A share of the crops comes
+    from where at least half of the tiles are SHARP; the others, and all where there is no such
+    place, from anywhere.
     """
     top, left = (int(rng.integers(most + 1)) for most in spare)
     if sharpness is None or rng.random() >= share:

@@ -20,7 +20,8 @@ class DeblurData(L.LightningDataModule):
     crop: the side of a training crop, in pixels. workers: processes that load; None for none on
     a CPU, where they would take the cores that train, and four beside an accelerator.
     blur_on: where the blur of training photos is made, "loader" or "device" (a batch at a time);
-    "auto" is the device where that is a CUDA GPU.
+    "auto" is the device where that is a CUDA GPU. download: fetch the data set first, see
+    `deblur.data.download`.
     """
 
     def __init__(
@@ -33,6 +34,7 @@ class DeblurData(L.LightningDataModule):
         seed: int,
         workers: int | None = None,
         blur_on: Literal["auto", "loader", "device"] = "auto",
+        download: bool = False,
     ) -> None:
         super().__init__()
         if blur_on not in ("auto", "loader", "device"):
@@ -46,6 +48,7 @@ class DeblurData(L.LightningDataModule):
         self.seed = seed
         self.workers = workers
         self.blur_on = blur_on
+        self.extra = {"download": True} if download else {}
         self.splits: dict[str, Dataset[Pair]] = {}
 
     def setup(self, stage: str) -> None:
@@ -53,7 +56,7 @@ class DeblurData(L.LightningDataModule):
         for split in {"fit": ["train", "val"], "validate": ["val"], "test": ["test"]}[stage]:
             if split not in self.splits:
                 self.splits[split] = self.dataset(
-                    root=self.root, split=split, crop=self.crop, seed=self.seed
+                    root=self.root, split=split, crop=self.crop, seed=self.seed, **self.extra
                 )
 
     def train_dataloader(self) -> DataLoader[Pair]:

@@ -10,6 +10,7 @@ from PIL import Image
 from torch.utils.data import Dataset
 
 from deblur.data.crops import Place, detail, orient, spot
+from deblur.data.download import fetch
 from deblur.data.layouts import LAYOUTS
 from deblur.data.prepared import INDEX, Prepared
 from deblur.data.search import Found, find_pairs, guess
@@ -38,7 +39,8 @@ class PairedFolder(Dataset[Pair]):
     random in training and from the centre in validation, or "resize", which squashes the frame:
     Li's text allows both readings). detail: the share of the training crops that come from where
     there is detail, see `spot`. Test frames are given whole. limit: use the first so many pairs of
-    a split, by name; names: use these alone, a list or a text file with a line a pair.
+    a split, by name; names: use these alone, a list or a text file with a line a pair. download:
+    fetch the set first, where that can be done.
     """
 
     paired = True
@@ -58,6 +60,7 @@ class PairedFolder(Dataset[Pair]):
         whole: bool = False,
         limit: int | None = None,
         names: str | list[str] | None = None,
+        download: bool = False,
     ) -> None:
         if fit not in ("crop", "resize"):
             raise ValueError(f"fit must be crop or resize, got {fit}")
@@ -66,11 +69,20 @@ class PairedFolder(Dataset[Pair]):
         self.seed = seed
         self.fit = fit
         self.detail = detail if split == "train" and fit == "crop" else 0.0
+        if download:
+            fetch(layout, Path(root))
         self.layout, found, self.prepared = _open(Path(root), layout, blur)
         if not LAYOUTS[self.layout].benchmark and split == "test":
             raise ValueError(
                 f"{root}: {LAYOUTS[self.layout].title}: not a benchmark, for no other figures are "
                 "measured on the same pairs and its scenes may be in the training set"
+            )
+        lists = LAYOUTS[self.layout].lists
+        if lists and not whole and not any(pair.split for pair in found):
+            raise FileNotFoundError(
+                f"{root}: found {len(found)} pairs, but not the lists that tell their splits: put "
+                f"{lists.format(split='train')} and the others from {LAYOUTS[self.layout].page} "
+                "into it"
             )
         if not whole:
             found = choose_split(found, split, val_scenes or [])

@@ -2,7 +2,6 @@
 
 import csv
 import zlib
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple
 

@@ -17,6 +17,7 @@ from deblur.data.photos import BUILT_IN
 from deblur.data.registration import offset
 from deblur.images import read
 
+SHAKE = ShakeBlur(length=5, anxiety=0, roll=0)
 KINDS = ["trajectory", "shake", "objects", "any"]
 # The mean and one value of each kind's blurred light; they change when a kind draws otherwise.
 GOLDEN = {
@@ -147,7 +148,7 @@ def test_a_seed_always_gives_the_same_blur(kind: str) -> None:
     [
         (lambda: ShakeBlur(length=5, anxiety=0, roll=0, focal=0), "focal"),
         (lambda: ShakeBlur(length=[5, 1], anxiety=0, roll=0), "length"),
-        (lambda: ObjectBlur(background=motion("shake"), length=1, anxiety=0, radius=-1), "radius"),  # type: ignore[arg-type]
+        (lambda: ObjectBlur(background=SHAKE, length=1, anxiety=0, radius=-1), "radius"),
         (lambda: AnyOf(motions={"a": motion("shake")}, shares={"b": 1}), "shares"),
         (lambda: AnyOf(motions={"a": motion("shake")}, shares={"a": 0}), "shares"),
     ],

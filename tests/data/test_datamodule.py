@@ -49,3 +49,22 @@ def test_more_than_there_is_in_a_batch_is_refused() -> None:
 def test_sizes_must_be_positive() -> None:
     with pytest.raises(ValueError, match="batch_size and crop"):
         data(crop=0)
+
+
+def test_blur_made_on_the_device_is_the_same() -> None:
+    batches = []
+    for where in ("loader", "device"):
+        module = data(blur_on=where, workers=1)
+        module.setup("fit")
+        loader = module.train_dataloader()
+        loader.sampler.set_epoch(2)  # type: ignore[attr-defined]
+        batches.append([module.on_after_batch_transfer(batch, 0) for batch in loader])
+    for one, other in zip(*batches, strict=True):
+        assert list(one.name) == list(other.name)
+        assert torch.equal(one.blur, other.blur)
+        assert torch.equal(one.sharp, other.sharp)
+
+
+def test_where_blur_is_made_is_checked() -> None:
+    with pytest.raises(ValueError, match="blur_on must be"):
+        data(blur_on="moon")

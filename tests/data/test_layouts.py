@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from imitations import picture, write
 
+from deblur.data.folder import PairedFolder
 from deblur.data.layouts import LAYOUTS
 from deblur.data.search import find_pairs, guess
 from deblur.images import read
@@ -140,3 +141,11 @@ def test_a_table_must_name_its_columns_and_splits(tmp_path: Path) -> None:
 def test_a_folder_of_other_things_has_no_layout(tmp_path: Path) -> None:
     picture(tmp_path / "holiday/beach.png", 1)
     assert guess(tmp_path) is None
+
+
+def test_realblur_without_its_lists_says_where_they_are(tmp_path: Path) -> None:
+    write("realblur_j", tmp_path)
+    for path in tmp_path.glob("*.txt"):
+        path.unlink()
+    with pytest.raises(FileNotFoundError, match="RealBlur_J_train_list.txt.*rimchang/RealBlur"):
+        PairedFolder(root=str(tmp_path), split="train", crop=8, seed=0, layout="realblur_j")
