@@ -61,7 +61,9 @@ def seconds(work: Callable[[int], Any], count: int) -> float:
 def support(count: int = 200) -> float:
     """Give the mean side of the kernels that the trajectories leave."""
     motion: Any = make_photos("trajectory", 64, PATHS["trajectory"]).blur.motion
-    return statistics.mean(len(motion.kernel(np.random.default_rng(s))) for s in range(count))
+    return statistics.mean(
+        len(motion.draw(np.random.default_rng(s), (64, 64))) for s in range(count)
+    )
 
 
 def time_reading(crop: int) -> dict[str, float]:

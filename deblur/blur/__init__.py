@@ -1,15 +1,19 @@
 """Makes blur as cameras make it.
 
 A `Motion` smears light over an exposure; a `Camera` (camera.py) puts light, motion, sensor and
-file together. Both work on batches on any device, and each sample is a function of its own random
-generator alone: neither its neighbours in the batch nor the batch's size change it.
+file together. What happens to a picture is drawn first, by a random generator of its own, and then
+done, for a batch at a time and on any device: neither its neighbours in the batch nor the batch's
+size change a picture.
 """
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from torch import Tensor
+
+Range = float | Sequence[float]
+"""A number, or [low, high] to draw from evenly."""
 
 
 class Motion(Protocol):
@@ -18,14 +22,18 @@ class Motion(Protocol):
     margin: int
     """How many pixels it needs around the picture, on each side."""
 
-    def __call__(self, light: Tensor, rngs: Sequence[np.random.Generator]) -> tuple[Tensor, Tensor]:
+    def draw(self, rng: np.random.Generator, size: Sequence[int]) -> Any:
+        """Draw how a picture of (H, W), `size`, is smeared: arrays and numbers, no tensors."""
+        ...
+
+    def expose(self, light: Tensor, plans: Sequence[Any]) -> tuple[Tensor, Tensor]:
         """Give the blurred and the sharp light, (N, C, H, W), of (N, C, H + 2m, W + 2m) linear
-        light, with m the margin and a random generator for each of the N."""
+        light, with m the margin and what was drawn for each of the N."""
         ...
 
 
-def check_range(name: str, value: float | list[float]) -> tuple[float, float]:
-    """Read a number, or a [low, high] range to draw from; raises ValueError if it is neither."""
+def check_range(name: str, value: Range) -> tuple[float, float]:
+    """Give the ends of a range; raise ValueError if they are negative or in the wrong order."""
     low, high = (value, value) if isinstance(value, (int, float)) else value
     if not 0 <= low <= high:
         raise ValueError(f"{name} must be a number or [low, high] with 0 <= low <= high: {value}")

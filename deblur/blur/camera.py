@@ -6,14 +6,14 @@ for learning image deblurring", ECCV 2022): highlights, exposure, sensor, sRGB c
 
 import io
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
 
-from deblur.blur import Motion, check_range
+from deblur.blur import Motion, Range, check_range
 from deblur.blur.light import soften, to_light, to_pixels
 from deblur.blur.mosaic import demosaic, mosaic
 
@@ -43,13 +43,13 @@ class Camera:
         *,
         motion: Motion,
         shares: Mapping[str, float] | None = None,
-        optics: float | list[float] = [0.4, 1.0],
-        highlights: float | list[float] = [0.25, 1.75],
-        shot: float | list[float] = [1e-5, 1e-3],
-        read: float | list[float] = [1e-6, 1e-4],
-        red: float | list[float] = [1.9, 2.4],
-        blue: float | list[float] = [1.5, 1.9],
-        quality: float | list[float] = [60, 98],
+        optics: Range = (0.4, 1.0),
+        highlights: Range = (0.25, 1.75),
+        shot: Range = (1e-5, 1e-3),
+        read: Range = (1e-6, 1e-4),
+        red: Range = (1.9, 2.4),
+        blue: Range = (1.5, 1.9),
+        quality: Range = (60, 98),
     ) -> None:
         self.motion = motion
         self.margin = motion.margin
@@ -68,40 +68,46 @@ class Camera:
         self.blue = check_range("blue", blue)
         self.quality = check_range("quality", quality)
 
-    def __call__(
-        self, pixels: Tensor, rngs: Sequence[np.random.Generator]
-    ) -> tuple[Tensor, Tensor]:
+    def draw(self, rng: np.random.Generator, size: Sequence[int]) -> "Shot":
+        """Draw what happens to a picture of (H, W), `size`."""
+        # By a stream of its own, and whatever the shares: no ingredient changes another's draws.
+        own = rng.spawn(1)[0]
+        on = {name: own.random() < self.shares.get(name, 0.0) for name in INGREDIENTS}
+        shot, read = (own.uniform(*np.sqrt(span)) ** 2 for span in (self.shot, self.read))
+        gains = (own.uniform(*self.red), 1.0, own.uniform(*self.blue))
+        quality = round(own.uniform(*self.quality))
+        return Shot(
+            linear=on["linear"],
+            sigma=own.uniform(*self.optics) * on["optics"],
+            highlights=own.uniform(*self.highlights) * on["highlights"],
+            noise=(shot, read) if on["noise"] else None,
+            seed=int(own.integers(2**63)),
+            gains=gains if on["mosaic"] else None,
+            quality=quality if on["jpeg"] else None,
+            motion=self.motion.draw(rng, size),
+        )
+
+    def expose(self, pixels: Tensor, shots: Sequence["Shot"]) -> tuple[Tensor, Tensor]:
         """Give the blurred and the sharp picture, uint8 (N, 3, H, W).
 
-        pixels: uint8 (N, 3, H + 2m, W + 2m), sharp, with m the `margin`, on any device. rngs: a
-        random generator for each of the N.
+        pixels: uint8 (N, 3, H + 2m, W + 2m), sharp, with m the `margin`, on any device. shots:
+        what was drawn for each of the N.
         """
-        # By streams of their own: what a sensor does changes no motion.
-        shots = [self._draw(rng.spawn(1)[0]) for rng in rngs]
         light = torch.stack([_see(*one) for one in zip(pixels, shots)])
-        pairs = zip(*self.motion(light, rngs), shots)
+        pairs = zip(*self.motion.expose(light, [shot.motion for shot in shots]), shots)
         blurred, sharp = (torch.stack(files) for files in zip(*(_develop(*pair) for pair in pairs)))
         return blurred, sharp
 
-    def _draw(self, rng: np.random.Generator) -> "_Shot":
-        """Draw one picture's settings; a share changes nothing but its own ingredient."""
-        on = {name: rng.random() < self.shares.get(name, 0.0) for name in INGREDIENTS}
-        shot, read = (rng.uniform(*np.sqrt(span)) ** 2 for span in (self.shot, self.read))
-        gains = (rng.uniform(*self.red), 1.0, rng.uniform(*self.blue))
-        quality = round(rng.uniform(*self.quality))
-        return _Shot(
-            linear=on["linear"],
-            sigma=rng.uniform(*self.optics) * on["optics"],
-            highlights=rng.uniform(*self.highlights) * on["highlights"],
-            noise=(shot, read) if on["noise"] else None,
-            seed=int(rng.integers(2**63)),
-            gains=gains if on["mosaic"] else None,
-            quality=quality if on["jpeg"] else None,
-        )
+    def __call__(
+        self, pixels: Tensor, rngs: Sequence[np.random.Generator]
+    ) -> tuple[Tensor, Tensor]:
+        """Draw for each picture, and `expose`."""
+        size = [length - 2 * self.margin for length in pixels.shape[-2:]]
+        return self.expose(pixels, [self.draw(rng, size) for rng in rngs])
 
 
-class _Shot(NamedTuple):
-    """One picture's settings; 0 or None where an ingredient is left out."""
+class Shot(NamedTuple):
+    """What happens to one picture; 0 or None where an ingredient is left out."""
 
     linear: bool
     sigma: float
@@ -110,9 +116,10 @@ class _Shot(NamedTuple):
     seed: int
     gains: tuple[float, float, float] | None
     quality: int | None
+    motion: Any
 
 
-def _see(pixels: Tensor, shot: _Shot) -> Tensor:
+def _see(pixels: Tensor, shot: Shot) -> Tensor:
     """Turn a sharp picture, (3, H, W), into the light that reaches the sensor."""
     light = to_light(pixels) if shot.linear else pixels / 255
     if shot.highlights:
@@ -121,7 +128,7 @@ def _see(pixels: Tensor, shot: _Shot) -> Tensor:
     return soften(light, shot.sigma)
 
 
-def _develop(blurred: Tensor, sharp: Tensor, shot: _Shot) -> tuple[Tensor, Tensor]:
+def _develop(blurred: Tensor, sharp: Tensor, shot: Shot) -> tuple[Tensor, Tensor]:
     """Turn a pair's light, (3, H, W), into pictures: sensor, sRGB curve, compression."""
     blurred, sharp = blurred.clamp(0, 1), sharp.clamp(0, 1)
     if not shot.linear:
@@ -138,7 +145,7 @@ def _develop(blurred: Tensor, sharp: Tensor, shot: _Shot) -> tuple[Tensor, Tenso
     return picture if shot.quality is None else jpeg(picture, shot.quality), to_pixels(sharp)
 
 
-def _add_noise(light: Tensor, shot: _Shot) -> Tensor:
+def _add_noise(light: Tensor, shot: Shot) -> Tensor:
     """Add shot noise, approximated as Gaussian, and read noise."""
     if shot.noise is None:
         return light

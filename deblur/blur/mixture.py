@@ -1,6 +1,7 @@
 """A choice of motions."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -26,14 +27,18 @@ class AnyOf:
         self.shares = np.array(list(shares.values())) / sum(shares.values())
         self.margin = max(motion.margin for motion in self.motions)
 
-    def __call__(self, light: Tensor, rngs: Sequence[np.random.Generator]) -> tuple[Tensor, Tensor]:
+    def draw(self, rng: np.random.Generator, size: Sequence[int]) -> tuple[int, Any]:
+        """Draw a motion, by its place, and what it does."""
+        which = int(rng.choice(len(self.shares), p=self.shares))
+        return which, self.motions[which].draw(rng, size)
+
+    def expose(self, light: Tensor, plans: Sequence[tuple[int, Any]]) -> tuple[Tensor, Tensor]:
         """Blur (N, C, H, W) linear light; see `deblur.blur.Motion`."""
-        chosen = [int(rng.choice(len(self.shares), p=self.shares)) for rng in rngs]
         sharp = trim(light, self.margin).clone()
         blurred = torch.empty_like(sharp)
-        for which in set(chosen):
+        for which in {which for which, _ in plans}:
             motion = self.motions[which]
-            own = [index for index, choice in enumerate(chosen) if choice == which]
+            own = [index for index, plan in enumerate(plans) if plan[0] == which]
             window = trim(light[own], self.margin - motion.margin)
-            blurred[own], sharp[own] = motion(window, [rngs[index] for index in own])
+            blurred[own], sharp[own] = motion.expose(window, [plans[index][1] for index in own])
         return blurred, sharp

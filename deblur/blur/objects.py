@@ -1,6 +1,7 @@
 """Something that moves on its own before a camera that moves as well."""
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -8,7 +9,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from deblur.blur import check_range
+from deblur.blur import Range, check_range
 from deblur.blur.light import trim
 from deblur.blur.shake import POSES, STEP, ShakeBlur, at_poses, average, warp
 from deblur.blur.trajectory import trajectory
@@ -30,9 +31,9 @@ class ObjectBlur:
         self,
         *,
         background: ShakeBlur,
-        length: float | list[float],
-        anxiety: float | list[float],
-        radius: float | list[float],
+        length: Range,
+        anxiety: Range,
+        radius: Range,
     ) -> None:
         self.background = background
         self.length = check_range("length", length)
@@ -40,48 +41,60 @@ class ObjectBlur:
         self.radius = check_range("radius", radius)
         self.margin = max(background.margin, int(np.ceil(self.length[1] / 2)) + 1)
 
-    def __call__(self, light: Tensor, rngs: Sequence[np.random.Generator]) -> tuple[Tensor, Tensor]:
+    def draw(self, rng: np.random.Generator, size: Sequence[int]) -> "Crossing":
+        """Draw a camera's path, an object and its path."""
+        path = trajectory(rng, rng.uniform(*self.length), rng.uniform(*self.anxiety))
+        least = max(POSES, np.abs(np.diff(path)).sum() / STEP)
+        poses = self.background.draw(rng, size, least=least)
+        return Crossing(poses, _shifts(at_poses(path, len(poses))), self._cover(rng, size))
+
+    def expose(self, light: Tensor, plans: Sequence["Crossing"]) -> tuple[Tensor, Tensor]:
         """Blur (N, C, H, W) linear light; see `deblur.blur.Motion`."""
-        pairs = [self._expose(one, rng) for one, rng in zip(light, rngs)]
+        pairs = [self._expose(one, plan) for one, plan in zip(light, plans)]
         blurred, sharp = (torch.stack(images) for images in zip(*pairs))
         return blurred, sharp
 
-    def _expose(self, light: Tensor, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
-        size = trim(light, self.margin).shape[-2:]
-        path = trajectory(rng, rng.uniform(*self.length), rng.uniform(*self.anxiety))
-        least = max(POSES, np.abs(np.diff(path)).sum() / STEP)
-        poses = self.background.poses(rng, size, self.margin, least=least)
-        moves = _shifts(at_poses(path, len(poses)), self.margin)
-        cover = self._cover(rng, light.shape[-2:]).to(light.device)
+    def _expose(self, light: Tensor, plan: "Crossing") -> tuple[Tensor, Tensor]:
+        cover = torch.from_numpy(plan.cover).to(light.device)
         layer = torch.cat([light.flip(-1, -2) * cover, cover])
 
-        def see(poses: Tensor, moves: Tensor) -> Tensor:
-            behind, before = warp(light, poses, size=size), warp(layer, moves, size=size)
+        def see(poses: NDArray[np.float64], moves: NDArray[np.float64]) -> Tensor:
+            behind = warp(light, poses, margin=self.margin)
+            before = warp(layer, moves, margin=self.margin)
             return behind * (1 - before[:, -1:]) + before[:, :-1]
 
         sharp = trim(light * (1 - cover) + layer[:-1], self.margin)
-        return average(see, poses, moves), sharp
+        return average(see, plan.poses, plan.moves), sharp
 
-    def _cover(self, rng: np.random.Generator, size: Sequence[int]) -> Tensor:
-        """Draw a blot: how much of each pixel the object hides, (1, H, W), in [0, 1]."""
-        sides = np.array(size) - 2 * self.margin
-        row, column = self.margin + rng.uniform((0, 0), sides)
-        radius = rng.uniform(*self.radius) * min(sides)
-        waves = torch.arange(2, 6)
-        heights, phases = torch.from_numpy(rng.uniform((0, 0), (0.4, 2 * np.pi), (4, 2)).T)
+    def _cover(self, rng: np.random.Generator, size: Sequence[int]) -> NDArray[np.float32]:
+        """Draw a blot: how much of each pixel, with the margin, the object hides: (1, H', W')."""
+        row, column = self.margin + rng.uniform((0, 0), size)
+        radius = rng.uniform(*self.radius) * min(size)
+        waves = np.arange(2, 6)
+        heights, phases = rng.uniform((0, 0), (0.4, 2 * np.pi), (4, 2)).T
+        height, width = (length + 2 * self.margin for length in size)
         # The signed distance to its outline is smooth: every fourth pixel will do.
-        y, x = (torch.arange(0, length + 4, 4) for length in size)
-        y, x = y[:, None] - row, x - column
-        angles = torch.atan2(y, x)[..., None]
-        outline = radius * (1 + (heights / waves * torch.cos(waves * angles + phases)).sum(-1))
-        inside = (outline - torch.hypot(y, x))[None, None].float()
-        grown = F.interpolate(inside, scale_factor=4, mode="bilinear")[..., : size[0], : size[1]]
-        return torch.sigmoid(grown[0] / rng.uniform(0.3, 1.5))
+        y, x = np.arange(0, height + 4, 4)[:, None] - row, np.arange(0, width + 4, 4) - column
+        angles = np.arctan2(y, x)[..., None]
+        outline = radius * (1 + (heights / waves * np.cos(waves * angles + phases)).sum(-1))
+        inside = torch.from_numpy((outline - np.hypot(y, x)).astype(np.float32))[None, None]
+        grown = F.interpolate(inside, scale_factor=4, mode="bilinear")[0, :, :height, :width]
+        return torch.sigmoid(grown / rng.uniform(0.3, 1.5)).numpy()
 
 
-def _shifts(path: NDArray[np.complex128], margin: int) -> Tensor:
-    """Write a path (T) of x + iy as poses of a picture with a margin, see `ShakeBlur.poses`."""
-    poses = torch.eye(3, dtype=torch.float64).repeat(len(path), 1, 1)
-    poses[:, 0, 2] = torch.from_numpy(margin - path.real)
-    poses[:, 1, 2] = torch.from_numpy(margin - path.imag)
+class Crossing(NamedTuple):
+    """An object on its way over a picture."""
+
+    poses: NDArray[np.float64]
+    """The camera's, (T, 3, 3), see `ShakeBlur.draw`."""
+    moves: NDArray[np.float64]
+    """The object's, (T, 3, 3), in the same way."""
+    cover: NDArray[np.float32]
+    """Where it is in the middle of the exposure: (1, H + 2m, W + 2m), in [0, 1]."""
+
+
+def _shifts(path: NDArray[np.complex128]) -> NDArray[np.float64]:
+    """Write a path (T) of x + iy as poses, see `ShakeBlur.draw`."""
+    poses = np.tile(np.eye(3), (len(path), 1, 1))
+    poses[:, 0, 2], poses[:, 1, 2] = -path.real, -path.imag
     return poses

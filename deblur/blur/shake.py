@@ -15,7 +15,7 @@ from kornia.geometry.conversions import axis_angle_to_rotation_matrix
 from numpy.typing import NDArray
 from torch import Tensor
 
-from deblur.blur import check_range
+from deblur.blur import Range, check_range
 from deblur.blur.light import trim
 from deblur.blur.trajectory import trajectory
 
@@ -37,10 +37,10 @@ class ShakeBlur:
     def __init__(
         self,
         *,
-        length: float | list[float],
-        anxiety: float | list[float],
-        roll: float | list[float],
-        focal: float | list[float] = [0.8, 1.5],
+        length: Range,
+        anxiety: Range,
+        roll: Range,
+        focal: Range = (0.8, 1.5),
         frame: tuple[int, int] = (1280, 720),
     ) -> None:
         self.length = check_range("length", length)
@@ -55,22 +55,13 @@ class ShakeBlur:
         around = np.deg2rad(self.roll[1]) / 2 * np.hypot(*frame) / 2
         self.margin = int(np.ceil(across + around)) + 1
 
-    def __call__(self, light: Tensor, rngs: Sequence[np.random.Generator]) -> tuple[Tensor, Tensor]:
-        """Blur (N, C, H, W) linear light; see `deblur.blur.Motion`."""
-        size = trim(light[0], self.margin).shape[-2:]
-        blurred = [
-            average(partial(warp, one, size=size), self.poses(rng, size, self.margin))
-            for one, rng in zip(light, rngs)
-        ]
-        return torch.stack(blurred), trim(light, self.margin)
-
-    def poses(
-        self, rng: np.random.Generator, size: Sequence[int], margin: int, *, least: float = POSES
-    ) -> Tensor:
+    def draw(
+        self, rng: np.random.Generator, size: Sequence[int], *, least: float = POSES
+    ) -> NDArray[np.float64]:
         """Draw a path: (T, 3, 3) homographies, T odd and not under `least`.
 
-        Each takes a pixel (x, y, 1) of the H x W picture, `size`, to where that pose sees it in
-        the picture with its margin. The middle one sees it where it is.
+        Each takes a pixel (x, y, 1) of the H x W picture, `size`, to where that pose sees it. The
+        middle one sees it where it is.
         """
         length, roll = rng.uniform(*self.length), np.deg2rad(rng.uniform(*self.roll))
         turn = trajectory(rng, length, rng.uniform(*self.anxiety))
@@ -83,17 +74,25 @@ class ShakeBlur:
         least = max(least, longest / STEP)
         turn, spin = at_poses(turn, least), at_poses(spin, least)
         angles = np.stack([-turn.imag / focal, turn.real / focal, spin.real], -1)
-        rotations = axis_angle_to_rotation_matrix(torch.from_numpy(angles))
-        lens = torch.tensor([[focal, 0, x], [0, focal, y], [0, 0, 1]], dtype=torch.float64)
-        shift = torch.tensor([[1, 0, margin], [0, 1, margin], [0, 0, 1]], dtype=torch.float64)
-        poses: Tensor = shift @ lens @ rotations @ torch.linalg.inv(lens)
+        rotations = axis_angle_to_rotation_matrix(torch.from_numpy(angles)).numpy()
+        lens = np.array([[focal, 0, x], [0, focal, y], [0, 0, 1]])
+        poses: NDArray[np.float64] = lens @ rotations @ np.linalg.inv(lens)
         return poses
 
+    def expose(self, light: Tensor, plans: Sequence[NDArray[np.float64]]) -> tuple[Tensor, Tensor]:
+        """Blur (N, C, H, W) linear light from poses; see `deblur.blur.Motion`."""
+        blurred = [
+            average(partial(warp, one, margin=self.margin), poses)
+            for one, poses in zip(light, plans)
+        ]
+        return torch.stack(blurred), trim(light, self.margin)
 
-def average(see: Callable[..., Tensor], *poses: Tensor) -> Tensor:
+
+def average(see: Callable[..., Tensor], *poses: NDArray[np.float64]) -> Tensor:
     """Average what is seen from T poses, a few at a time: large pictures fit, and it is faster."""
-    parts = [see(*few).sum(0) for few in zip(*(torch.split(path, 4) for path in poses))]
-    return torch.stack(parts).sum(0) / len(poses[0])
+    count = len(poses[0])
+    parts = [see(*(path[i : i + 4] for path in poses)).sum(0) for i in range(0, count, 4)]
+    return torch.stack(parts).sum(0) / count
 
 
 def at_poses(path: NDArray[np.complex128], least: float) -> NDArray[np.complex128]:
@@ -105,16 +104,17 @@ def at_poses(path: NDArray[np.complex128], least: float) -> NDArray[np.complex12
     return middle
 
 
-def warp(light: Tensor, poses: Tensor, *, size: Sequence[int]) -> Tensor:
-    """See a picture (C, ...) from (T, 3, 3) poses, see `ShakeBlur.poses`: (T, C, H, W).
+def warp(light: Tensor, poses: NDArray[np.float64], *, margin: int) -> Tensor:
+    """See a picture (C, H + 2m, W + 2m), m its margin, from T poses: (T, C, H, W).
 
-    Like kornia's warp_perspective with its border padding, in half the time.
+    poses: see `ShakeBlur.draw`. Like kornia's warp_perspective with its border padding, in half
+    the time.
     """
     height, width = light.shape[-2:]
-    to_grid = torch.tensor(
-        [[2 / (width - 1), 0, -1], [0, 2 / (height - 1), -1], [0, 0, 1]], dtype=torch.float64
-    )
-    matrices = (to_grid @ poses).mT.float().to(light.device)
+    shift = np.array([[1, 0, margin], [0, 1, margin], [0, 0, 1]])
+    to_grid = np.array([[2 / (width - 1), 0, -1], [0, 2 / (height - 1), -1], [0, 0, 1]])
+    matrices = torch.from_numpy((to_grid @ shift @ poses).astype(np.float32)).to(light.device).mT
+    size = trim(light, margin).shape[-2:]
     y, x = (torch.arange(length, device=light.device).float() for length in size)
     rows, columns = torch.meshgrid(y, x, indexing="ij")
     pixels = torch.stack([columns, rows, torch.ones_like(rows)], -1)

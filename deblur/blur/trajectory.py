@@ -10,11 +10,10 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from deblur.blur import check_range
+from deblur.blur import Range, check_range
 from deblur.blur.light import expose, trim
 
 STEPS = 512
@@ -92,9 +91,9 @@ class TrajectoryBlur:
     def __init__(
         self,
         *,
-        length: float | list[float],
-        anxiety: float | list[float],
-        exposure: float | list[float] = 1.0,
+        length: Range,
+        anxiety: Range,
+        exposure: Range = 1.0,
     ) -> None:
         self.length = check_range("length", length)
         self.anxiety = check_range("anxiety", anxiety)
@@ -102,16 +101,14 @@ class TrajectoryBlur:
         # No sample of a path is further from its centroid than half the path's length.
         self.margin = int(np.ceil(self.length[1] / 2)) + 1
 
-    def kernel(self, rng: np.random.Generator) -> Tensor:
+    def draw(self, rng: np.random.Generator, size: Sequence[int]) -> NDArray[np.float32]:
         """Draw a motion kernel, (K, K), K at most 2 * margin + 1."""
         path = trajectory(rng, rng.uniform(*self.length), rng.uniform(*self.anxiety))
-        return torch.from_numpy(motion_kernel(path, rng.uniform(*self.exposure)))
+        return motion_kernel(path, rng.uniform(*self.exposure))
 
-    def __call__(self, light: Tensor, rngs: Sequence[np.random.Generator]) -> tuple[Tensor, Tensor]:
-        """Blur (N, C, H, W) linear light; see `deblur.blur.Motion`."""
-        kernels = [self.kernel(rng) for rng in rngs]
-        radius = max(len(kernel) // 2 for kernel in kernels)
-        rims = [radius - len(kernel) // 2 for kernel in kernels]
-        stack = torch.stack([F.pad(k, (rim,) * 4) for k, rim in zip(kernels, rims)])
-        blurred = expose(trim(light, self.margin - radius), stack.to(light.device))
-        return blurred, trim(light, self.margin)
+    def expose(self, light: Tensor, plans: Sequence[NDArray[np.float32]]) -> tuple[Tensor, Tensor]:
+        """Blur (N, C, H, W) linear light with kernels; see `deblur.blur.Motion`."""
+        radius = max(len(kernel) // 2 for kernel in plans)
+        kernels = [np.pad(kernel, radius - len(kernel) // 2) for kernel in plans]
+        stack = torch.from_numpy(np.stack(kernels)).to(light.device)
+        return expose(trim(light, self.margin - radius), stack), trim(light, self.margin)

@@ -3,12 +3,11 @@
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset, default_collate
 
-from deblur.blur.camera import Camera
+from deblur.blur.camera import Camera, Shot
 from deblur.data.crops import Place
 from deblur.data.photos import Window
 from deblur.pair import Pair, encode
@@ -19,7 +18,7 @@ class Batch(NamedTuple):
 
     pixels: Tensor
     """uint8 (N, 3, H + 2m, W + 2m), with m the camera's margin; N may be 0."""
-    rngs: list[np.random.Generator]
+    shots: list[Shot]
     names: list[str]
     pairs: Pair | None
 
@@ -45,7 +44,7 @@ def collate(samples: Sequence[Window | Pair]) -> Batch:
     pixels = [window.pixels for window in windows]
     return Batch(
         torch.stack(pixels) if pixels else torch.empty(0, dtype=torch.uint8),
-        [window.rng for window in windows],
+        [window.shot for window in windows],
         [window.name for window in windows],
         default_collate(pairs) if pairs else None,
     )
@@ -56,7 +55,7 @@ def develop(batch: Batch, camera: Camera) -> Pair:
     """Blur the windows of a batch, on the device where they are."""
     parts = [] if batch.pairs is None else [batch.pairs]
     if batch.names:
-        blurred, sharp = camera(batch.pixels, batch.rngs)
+        blurred, sharp = camera.expose(batch.pixels, batch.shots)
         parts.insert(0, Pair(encode(blurred), encode(sharp), batch.names))  # type: ignore[arg-type]
     names = [name for part in parts for name in part.name]
     blurs, sharps = ([getattr(part, side) for part in parts] for side in ("blur", "sharp"))

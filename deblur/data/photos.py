@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from deblur.blur.camera import Camera
+from deblur.blur.camera import Camera, Shot
 from deblur.data.crops import Place, detail, orient, spot
 from deblur.images import Pixels, list_pictures, read
 from deblur.pair import Pair, encode
@@ -25,7 +25,8 @@ class Window(NamedTuple):
 
     pixels: Tensor
     """uint8 (3, H + 2m, W + 2m), with m the camera's margin."""
-    rng: np.random.Generator
+    shot: Shot
+    """What the camera will do to them."""
     name: str
 
 
@@ -75,7 +76,7 @@ class Photos(Dataset[Pair]):
 
     def develop(self, window: Window) -> Pair:
         """Blur one window."""
-        blurred, sharp = self.blur(window.pixels[None], [window.rng])
+        blurred, sharp = self.blur.expose(window.pixels[None], [window.shot])
         return Pair(encode(blurred[0]), encode(sharp[0]), window.name)
 
     def window(self, key: Place) -> Window:
@@ -92,7 +93,8 @@ class Photos(Dataset[Pair]):
         pixels = self._cut(photo, rng)
         if self.split == "train":
             pixels = orient(pixels, rng)
-        return Window(torch.from_numpy(pixels).permute(2, 0, 1).contiguous(), rng, name)
+        shot = self.blur.draw(rng, (self.crop, self.crop))
+        return Window(torch.from_numpy(pixels).permute(2, 0, 1).contiguous(), shot, name)
 
     def _cut(self, photo: Path, rng: np.random.Generator) -> Pixels:
         pixels = self._read(photo)

@@ -14,7 +14,7 @@ def expose(length: float, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor, to
     # White above, black below: the object, turned upside down, is seen on both.
     light = torch.zeros(1, 3, side, side)
     light[..., : side // 2, :] = 1
-    blurred, sharp = blur(light, [np.random.default_rng(seed)])
+    blurred, sharp = blur.expose(light, [blur.draw(np.random.default_rng(seed), (64, 64))])
     return blurred[0], sharp[0], trim(light, blur.margin)[0]
 
 

@@ -9,7 +9,7 @@ from deblur.blur.shake import ShakeBlur, at_poses, warp
 def poses(seed: int = 0, size: tuple[int, int] = (60, 80), **changes: object) -> torch.Tensor:
     settings = {"length": 20, "anxiety": 0.005, "roll": 0.5, **changes}
     shake = ShakeBlur(**settings)  # type: ignore[arg-type]
-    return shake.poses(np.random.default_rng(seed), size, shake.margin)
+    return torch.from_numpy(shake.draw(np.random.default_rng(seed), size))
 
 
 def seen_at(path: torch.Tensor, x: float, y: float) -> torch.Tensor:
@@ -48,14 +48,15 @@ def test_a_turn_moves_the_centre_as_far_as_its_path_says() -> None:
 def test_warping_is_kornias() -> None:
     light = torch.rand(3, 60, 70)
     path = poses(2, size=(30, 40))
-    # Kornia's matrix leads from the source to what is seen.
+    # Kornia's matrix leads from the source, here with its margin, to what is seen.
+    margin = torch.tensor([[1.0, 0, 15], [0, 1, 15], [0, 0, 1]], dtype=torch.float64)
     expected = warp_perspective(
         light.expand(len(path), -1, -1, -1),
-        torch.linalg.inv(path).float(),
+        torch.linalg.inv(margin @ path).float(),
         (30, 40),
         padding_mode="border",
     )
-    assert torch.allclose(warp(light, path, size=(30, 40)), expected, atol=1e-3)
+    assert torch.allclose(warp(light, path.numpy(), margin=15), expected, atol=1e-3)
 
 
 def test_poses_are_spread_evenly_over_the_path() -> None:
@@ -68,7 +69,8 @@ def test_turns_point_to_all_sides_alike() -> None:
     shake = ShakeBlur(length=10, anxiety=0.005, roll=0)
     light = torch.zeros(1, 1, 21 + 2 * shake.margin, 21 + 2 * shake.margin)
     light[..., 10 + shake.margin, 10 + shake.margin] = 1
-    path = sum(shake(light, [np.random.default_rng(seed)])[0] for seed in range(150))
+    drawn = [shake.draw(np.random.default_rng(seed), (21, 21)) for seed in range(150)]
+    path = sum(shake.expose(light, [poses])[0] for poses in drawn)
     spread = path[0, 0].sum(0), path[0, 0].sum(1)  # type: ignore[index]
     offsets = torch.arange(21) - 10.0
     means = [float((s * offsets).sum() / s.sum()) for s in spread]
