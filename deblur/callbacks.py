@@ -158,8 +158,8 @@ class TimeEstimate(Callback):
         start = time.perf_counter()
         items = [loader.dataset[(0, index)] for index in range(min(self.images, loader.batch_size))]
         loading = time.perf_counter() - start
-        images = [torch.stack(column).to(pl_module.device) for column in list(zip(*items))[:2]]
-        batch = Pair(images[0], images[1], "")
+        # With all that is done to a batch on its way, such as blur that is made on the device.
+        batch = trainer.strategy.batch_to_device(loader.collate_fn(items))
         statistics = {name: value.clone() for name, value in pl_module.named_buffers()}
         steps = max(pl_module.every.values(), default=1)  # rare losses are due in one of these
         with trainer.precision_plugin.train_step_context():

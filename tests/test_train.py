@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import torch
 from conftest import ROOT, TINY
+from imitations import write
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from deblur.checkpoints import load_generator
@@ -184,3 +185,32 @@ def test_ctrl_c_saves_a_checkpoint_first(tmp_path: Path) -> None:
 def test_losses_are_also_read_as_numbers(trained: Path) -> None:
     share = scalars(trained)["train/adversarial_share"]
     assert all(0 < value < 1 for value in share)
+
+
+def test_blur_made_on_the_device_changes_nothing(
+    trained: Path, tmp_path: Path, start: Callable[..., None]
+) -> None:
+    start("train", *TINY, "data.blur_on=device", f"hydra.run.dir={tmp_path}")
+    loader, device = (
+        load_generator(f / "generator.safetensors").network.state_dict()
+        for f in (trained, tmp_path)
+    )
+    assert all(torch.equal(loader[name], device[name]) for name in loader)
+
+
+def test_mixed_data_trains_and_is_evaluated(tmp_path: Path, start: Callable[..., None]) -> None:
+    write("gopro", tmp_path / "gopro")
+    rows = "set,scene,frame,split\ngopro,GOPR0372_07_00,000047,train\n"
+    rows += "gopro,GOPR0374_11_00,000048,val\n"
+    (tmp_path / "list.csv").write_text(rows)
+    mixed = [
+        "data=mixed",
+        f"data.dataset.roots.gopro={tmp_path / 'gopro'}",
+        f"data.dataset.listed={tmp_path / 'list.csv'}",
+        "data.dataset.shares={photos: 1, gopro: 1, reds: 0}",
+        "data.blur_on=device",
+    ]
+    start("train", *TINY, *mixed, f"hydra.run.dir={tmp_path / 'run'}")
+    found = tmp_path / "run" / "generator.safetensors"
+    start("eval", f"ckpt={found}", "unsharp=false", f"hydra.run.dir={tmp_path / 'eval'}")
+    assert (tmp_path / "eval" / "metrics.json").is_file()

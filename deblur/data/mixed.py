@@ -21,11 +21,12 @@ class Mixed(Dataset[Pair]):
     What a training sample is drawn from is a function of (seed, epoch, index). Validation goes
     through the photos' crops and then through all of the pairs. Testing has photos alone.
 
-    photos: gives a data set of photos, called with root, split, crop and seed. pairs: by name, give
-    data sets of pairs, called with root, split, crop, seed and the names of the pairs to use.
-    roots: their folders. shares: how often photos, and each of the pairs' sets, are drawn; they
-    need not sum to 1, and 0 leaves a part out. listed: a table with columns set, scene, frame and
-    split (train or val): the pairs to use, all of which have to be there.
+    photos: gives a data set of photos, called with root, split, crop, seed, size and held_out, see
+    there; size is also the number of training samples in an epoch. pairs: by name, give data sets
+    of pairs, called with root, split, crop, seed and the names of the pairs to use. roots: their
+    folders. shares: how often photos, and each of the pairs' sets, are drawn; they need not sum to
+    1, and 0 leaves a part out. listed: a table with columns set, scene, frame and split (train or
+    val): the pairs to use, all of which have to be there; None for the one that comes along.
     """
 
     paired = True
@@ -41,18 +42,22 @@ class Mixed(Dataset[Pair]):
         pairs: Mapping[str, Callable[..., PairedFolder]],
         roots: Mapping[str, str],
         shares: Mapping[str, float],
-        listed: str = str(LIST),
+        size: int,
+        held_out: dict[str, int],
+        listed: str | None = None,
     ) -> None:
         if set(shares) != {"photos", *pairs} or min(shares.values()) < 0 or not shares["photos"]:
             raise ValueError(
                 f"shares is {dict(shares)}, expected a number for each of photos, "
                 f"{', '.join(pairs)}: none negative, that of photos positive"
             )
-        with open(listed, newline="", encoding="utf-8") as file:
+        with open(listed or LIST, newline="", encoding="utf-8") as file:
             rows = [row for row in csv.DictReader(file) if row["split"] == split]
         self.split = split
         self.seed = seed
-        self.photos = photos(root=root, split=split, crop=crop, seed=seed)
+        self.photos = photos(
+            root=root, split=split, crop=crop, seed=seed, size=size, held_out=held_out
+        )
         self.parts: dict[str, PairedFolder] = {}
         for part, make in pairs.items():
             names = [f"{row['scene']}-{row['frame']}" for row in rows if row["set"] == part]

@@ -29,7 +29,7 @@ def folder(tmp_path: Path) -> Path:
 def mixed(folder: Path, **changes: Any) -> Mixed:
     def photos(**keys: Any) -> Photos:
         camera = Camera(motion=TrajectoryBlur(length=5, anxiety=0), shares={"noise": 1})
-        return Photos(**keys, blur=camera, size=40, held_out={"crop": 32, "val": 3, "test": 3})
+        return Photos(**keys, blur=camera)
 
     def pairs(**keys: Any) -> PairedFolder:
         return PairedFolder(**keys, layout="gopro", whole=True)
@@ -43,6 +43,8 @@ def mixed(folder: Path, **changes: Any) -> Mixed:
         "pairs": {"gopro": pairs},
         "roots": {"gopro": str(folder / "gopro")},
         "shares": {"photos": 1, "gopro": 1},
+        "size": 40,
+        "held_out": {"crop": 32, "val": 3, "test": 3},
         "listed": str(folder / "list.csv"),
     }
     return Mixed(**{**arguments, **changes})
