@@ -17,7 +17,7 @@ from rich.progress import track
 
 from deblur.data.check import check
 from deblur.data.layouts import LAYOUTS
-from deblur.data.search import guess
+from deblur.data.search import choose_layout
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -38,13 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Check, print, and return 1 where there are faults."""
     root: Path = options.path
-    if not root.exists():
-        raise FileNotFoundError(f"{root}: no such folder")
-    layout = options.layout or guess(root)
-    if layout is None:
-        raise ValueError(
-            f"{root}: fits no layout; --layout NAME says which it should be (docs/data.md)"
-        )
+    layout = options.layout or choose_layout(root)
     quiet = not sys.stderr.isatty()
     result = check(
         root,

@@ -17,7 +17,7 @@ from rich.progress import Progress
 
 from deblur.data.layouts import LAYOUTS
 from deblur.data.prepared import prepare
-from deblur.data.search import guess
+from deblur.data.search import choose_layout
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -40,11 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Unpack, and say how to use it."""
-    layout = options.layout or guess(options.path)
-    if layout is None:
-        raise ValueError(
-            f"{options.path}: fits no layout; --layout NAME says which it should be (docs/data.md)"
-        )
+    layout = options.layout or choose_layout(options.path)
     steps = prepare(
         options.path,
         options.out,

@@ -59,6 +59,8 @@ def check(
     """
     found, lonely = find_pairs(root, layout, blur)
     result = Checked(layout)
+    if not found:
+        result.faults.append(f"no pairs: it is not laid out as {layout}")
     result.faults += _lonely(lonely)
     usable = _check_sizes(found, result)
     looks = {}

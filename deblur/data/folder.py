@@ -13,7 +13,7 @@ from deblur.data.crops import Place, detail, orient, spot
 from deblur.data.download import fetch
 from deblur.data.layouts import LAYOUTS
 from deblur.data.prepared import INDEX, Prepared
-from deblur.data.search import Found, find_pairs, guess
+from deblur.data.search import Found, find_pairs, guess, guess_below
 from deblur.images import Pixels, list_pictures, read
 from deblur.pair import Pair, encode
 
@@ -236,8 +236,8 @@ def _open(
             "tells more)"
         )
     if layout is None or not found:
-        inside = [folder for folder in sorted(root.iterdir()) if folder.is_dir() and guess(folder)]
-        hint = f" {inside[0]} has pairs: data.root={inside[0]}." if inside else ""
+        inside = guess_below(root)
+        hint = f" {inside} has pairs: data.root={inside}." if inside else ""
         raise FileNotFoundError(
             f"{root}: found no pairs; {_wanted(root, layout, blur)}.{hint} {INSTEAD}"
         )

@@ -76,6 +76,23 @@ def guess(root: Path) -> str | None:
     return best if pairs[best] else None
 
 
+def choose_layout(root: Path) -> str:
+    """Guess a folder's layout; raise where it cannot be guessed, with what to do."""
+    if not root.exists():
+        raise FileNotFoundError(f"{root}: no such folder")
+    if layout := guess(root):
+        return layout
+    below = guess_below(root)
+    hint = f"; did you mean {below}?" if below else "; --layout NAME says which it should be"
+    raise ValueError(f"{root}: fits no layout of docs/data.md{hint}")
+
+
+def guess_below(root: Path) -> Path | None:
+    """Give the first of a folder's folders that has a layout, where it was meant to be named."""
+    inside = sorted(path for path in root.iterdir() if path.is_dir()) if root.is_dir() else []
+    return next((folder for folder in inside if guess(folder)), None)
+
+
 def _search(
     root: Path, files: Mapping[str, Path], kind: Layout, blur: str | None
 ) -> tuple[list[Found], list[str]]:

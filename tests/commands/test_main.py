@@ -51,7 +51,10 @@ def test_check_data_needs_a_layout(tmp_path: Path, capsys: pytest.CaptureFixture
     assert main(["check-data", str(tmp_path / "none")]) == 2
     assert "no such folder" in capsys.readouterr().err
     assert main(["check-data", str(tmp_path)]) == 2
-    assert "fits no layout; --layout NAME" in capsys.readouterr().err
+    assert "fits no layout of docs/data.md; --layout NAME" in capsys.readouterr().err
+    write("gopro", tmp_path / "gopro")
+    assert main(["check-data", str(tmp_path)]) == 2
+    assert f"did you mean {tmp_path / 'gopro'}?" in capsys.readouterr().err
 
 
 def test_prepare_says_what_to_do_next(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

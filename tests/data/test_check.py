@@ -64,6 +64,10 @@ def test_a_missing_partner_is_a_fault(tmp_path: Path) -> None:
     ]
 
 
+def test_no_pairs_are_a_fault(tmp_path: Path) -> None:
+    assert found(natural(tmp_path), "reds").faults == ["no pairs: it is not laid out as reds"]
+
+
 def test_two_sizes_are_a_fault(tmp_path: Path) -> None:
     natural(tmp_path)
     picture(tmp_path / "test/GOPR0500_11_00/sharp/000001.png", 0, (30, 30))
