@@ -1,6 +1,7 @@
 """Pairs from disk: the blurred and sharp pictures of a data set, in any layout of the table."""
 
 import logging
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -11,7 +12,7 @@ from torch.utils.data import Dataset
 
 from deblur.data.crops import Place, detail, orient, spot
 from deblur.data.download import fetch
-from deblur.data.layouts import LAYOUTS
+from deblur.data.layouts import LAYOUTS, Layout
 from deblur.data.prepared import INDEX, Prepared
 from deblur.data.search import Found, find_pairs, guess, guess_below
 from deblur.images import Pixels, list_pictures, read
@@ -72,18 +73,7 @@ class PairedFolder(Dataset[Pair]):
         if download:
             fetch(layout, Path(root))
         self.layout, found, self.prepared = _open(Path(root), layout, blur)
-        if not LAYOUTS[self.layout].benchmark and split == "test":
-            raise ValueError(
-                f"{root}: {LAYOUTS[self.layout].title}: not a benchmark, for no other figures are "
-                "measured on the same pairs and its scenes may be in the training set"
-            )
-        lists = LAYOUTS[self.layout].lists
-        if lists and not whole and not any(pair.split for pair in found):
-            raise FileNotFoundError(
-                f"{root}: found {len(found)} pairs, but not the lists that tell their splits: put "
-                f"{lists.format(split='train')} and the others from {LAYOUTS[self.layout].page} "
-                "into it"
-            )
+        _check_use(root, LAYOUTS[self.layout], split, found if not whole else [])
         if not whole:
             found = choose_split(found, split, val_scenes or [])
         self.pairs = _only(found, names)[:limit]
@@ -94,13 +84,8 @@ class PairedFolder(Dataset[Pair]):
             )
         # From each file's head: what cannot be used is named before hours are spent.
         sizes = self.prepared.sizes if self.prepared else {p.name: p.size() for p in self.pairs}
-        for pair in self.pairs if fit == "crop" and split != "test" else []:
-            width, height = sizes[pair.name]
-            if min(width, height) < crop:
-                raise ValueError(
-                    f"{pair.blur[0]}: is {width}x{height}, too small for a crop of {crop} pixels "
-                    "(lower data.crop)"
-                )
+        if fit == "crop" and split != "test":
+            _check_sizes(self.pairs, sizes, crop)
         self._maps: dict[int, np.ndarray] = {}
 
     def __len__(self) -> int:
@@ -196,8 +181,9 @@ def choose_split(found: list[Found], split: Split, val_scenes: list[str]) -> lis
         role.update({scene: "val" if scene in held_out else "train" for scene in scenes})
     part = [p for p in rest if role[p.scene if len(scenes) > 1 else p.name] == split]
     if split == "val" and part:
-        names = sorted({pair.scene for pair in part}) if len(scenes) > 1 else "every tenth pair"
-        log.info("validation holds out of the training pairs: %s", _listed(names))
+        whole = ", ".join(sorted({pair.scene for pair in part}))
+        names = whole if len(scenes) > 1 else "every tenth pair"
+        log.info("validation holds out of the training pairs: %s", names)
     return part
 
 
@@ -208,10 +194,6 @@ def _roles(count: int, *, testing: bool) -> list[str]:
     return [last.get(index % every, "train") for index in range(count)]
 
 
-def _listed(names: list[str] | str) -> str:
-    return names if isinstance(names, str) else ", ".join(names)
-
-
 def _open(
     root: Path, layout: str | None, blur: str | None
 ) -> tuple[str, list[Found], Prepared | None]:
@@ -219,8 +201,9 @@ def _open(
         raise ValueError(f"layout is {layout}, expected one of {', '.join(LAYOUTS)}")
     if (root / INDEX).is_file():
         prepared = Prepared(root)
-        if (layout or prepared.layout) != prepared.layout:
-            raise ValueError(f"{root}: holds {prepared.layout}, expected {layout}")
+        holds, asked = (prepared.layout, prepared.blur), (layout or prepared.layout, blur)
+        if holds != asked:
+            raise ValueError(f"{root}: holds {_named(*holds)}, expected {_named(*asked)}")
         return prepared.layout, prepared.pairs, prepared
     if not root.exists():
         raise FileNotFoundError(
@@ -242,6 +225,34 @@ def _open(
             f"{root}: found no pairs; {_wanted(root, layout, blur)}.{hint} {INSTEAD}"
         )
     return layout, found, None
+
+
+def _named(layout: str, blur: str | None) -> str:
+    return f"{layout} ({blur})" if blur else layout
+
+
+def _check_use(root: str, kind: Layout, split: Split, found: list[Found]) -> None:
+    """Refuse what would give wrong figures."""
+    if not kind.benchmark and split == "test":
+        raise ValueError(
+            f"{root}: {kind.title}: not a benchmark, for no other figures are measured on the same "
+            "pairs, and its scenes may be in the training set"
+        )
+    if kind.lists and found and not any(pair.split for pair in found):
+        raise FileNotFoundError(
+            f"{root}: found {len(found)} pairs, but not the lists that tell their splits: put "
+            f"{kind.lists.format(split='train')} and the others from {kind.page} into it"
+        )
+
+
+def _check_sizes(pairs: list[Found], sizes: Mapping[str, tuple[int, int]], crop: int) -> None:
+    for pair in pairs:
+        width, height = sizes[pair.name]
+        if min(width, height) < crop:
+            raise ValueError(
+                f"{pair.blur[0]}: is {width}x{height}, too small for a crop of {crop} pixels "
+                "(lower data.crop)"
+            )
 
 
 def _wanted(root: Path, layout: str | None, blur: str | None) -> str:

@@ -35,6 +35,7 @@ class Prepared:
         if index.get("format") != FORMAT:
             raise ValueError(f"{root}: an index of format {index.get('format')}, expected {FORMAT}")
         self.layout: str = index["layout"]
+        self.blur: str | None = index["blur"]
         self.sizes = {row["name"]: (row["width"], row["height"]) for row in index["pairs"]}
         self._arrays: dict[str, str] = {row["name"]: row["array"] for row in index["pairs"]}
         source = Path(index["source"])

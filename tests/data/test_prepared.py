@@ -90,6 +90,10 @@ def test_another_layout_is_refused(source: Path, tmp_path: Path) -> None:
     run(source, tmp_path / "arrays")
     with pytest.raises(ValueError, match="holds gopro, expected reds"):
         PairedFolder(root=str(tmp_path / "arrays"), split="test", crop=16, seed=0, layout="reds")
+    with pytest.raises(ValueError, match=r"holds gopro, expected gopro \(blur_gamma\)"):
+        PairedFolder(
+            root=str(tmp_path / "arrays"), split="test", crop=16, seed=0, blur="blur_gamma"
+        )
 
 
 def test_what_cannot_be_paired_is_not_unpacked(source: Path, tmp_path: Path) -> None:
