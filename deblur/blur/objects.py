@@ -64,7 +64,7 @@ class ObjectBlur:
             return behind * (1 - before[:, -1:]) + before[:, :-1]
 
         sharp = trim(light * (1 - cover) + layer[:-1], self.margin)
-        return average(see, plan.poses, plan.moves), sharp
+        return average(see, light.device, plan.poses, plan.moves), sharp
 
     def _cover(self, rng: np.random.Generator, size: Sequence[int]) -> NDArray[np.float32]:
         """Draw a blot: how much of each pixel, with the margin, the object hides: (1, H', W')."""

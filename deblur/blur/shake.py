@@ -82,16 +82,19 @@ class ShakeBlur:
     def expose(self, light: Tensor, plans: Sequence[NDArray[np.float64]]) -> tuple[Tensor, Tensor]:
         """Blur (N, C, H, W) linear light from poses; see `deblur.blur.Motion`."""
         blurred = [
-            average(partial(warp, one, margin=self.margin), poses)
+            average(partial(warp, one, margin=self.margin), light.device, poses)
             for one, poses in zip(light, plans)
         ]
         return torch.stack(blurred), trim(light, self.margin)
 
 
-def average(see: Callable[..., Tensor], *poses: NDArray[np.float64]) -> Tensor:
-    """Average what is seen from T poses, a few at a time: large pictures fit, and it is faster."""
+def average(
+    see: Callable[..., Tensor], device: torch.device, *poses: NDArray[np.float64]
+) -> Tensor:
+    """Average what is seen from T poses, (T, C, H, W); on a CPU a few at a time, as caches are."""
     count = len(poses[0])
-    parts = [see(*(path[i : i + 4] for path in poses)).sum(0) for i in range(0, count, 4)]
+    few = 4 if device.type == "cpu" else count
+    parts = [see(*(path[i : i + few] for path in poses)).sum(0) for i in range(0, count, few)]
     return torch.stack(parts).sum(0) / count
 
 
