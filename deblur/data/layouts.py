@@ -40,8 +40,8 @@ class Layout:
 
 
 def _folders(blur: str, sharp: str) -> tuple[tuple[str, str], ...]:
-    pairs = ((f"{blur}/{{frame}}", f"{sharp}/{{frame}}"),)
-    return tuple((f"{{split}}/{b}", f"{{split}}/{s}") for b, s in pairs) + pairs
+    pair = (f"{blur}/{{frame}}", f"{sharp}/{{frame}}")
+    return ((f"{{split}}/{pair[0]}", f"{{split}}/{pair[1]}"), pair)
 
 
 def _realblur(kind: str) -> Layout:
@@ -56,7 +56,10 @@ def _realblur(kind: str) -> Layout:
     )
 
 
-_DVD_TEST = "720p_240fps_2 IMG_0003 IMG_0021 IMG_0030 IMG_0031 IMG_0032 IMG_0033 IMG_0037 IMG_0039"
+DVD_TEST = frozenset(
+    "720p_240fps_2 IMG_0003 IMG_0021 IMG_0030 IMG_0031 "
+    "IMG_0032 IMG_0033 IMG_0037 IMG_0039 IMG_0049".split()
+)
 
 # Sets first, then what their re-packs look like: a guess takes the first that fits best.
 LAYOUTS: Mapping[str, Layout] = {
@@ -112,7 +115,7 @@ LAYOUTS: Mapping[str, Layout] = {
             (f"{top}{{scene}}/input/{{frame}}", f"{top}{{scene}}/GT/{{frame}}")
             for top in ("quantitative_datasets/", "")
         ),
-        test_scenes=frozenset([*_DVD_TEST.split(), "IMG_0049"]),
+        test_scenes=DVD_TEST,
         counts={"train": (5708, 61), "test": (1000, 10)},
         page="https://www.cs.ubc.ca/labs/imager/tr/2017/DeepVideoDeblurring",
     ),
