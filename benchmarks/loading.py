@@ -28,11 +28,11 @@ from deblur.images import read
 
 CONF = Path(__file__).resolve().parent.parent / "conf"
 PATHS = {
-    "trajectory": ["blur.motion.length=[30,60]"],
-    "shake": ["blur.motion.length=[30,60]"],
-    "objects": ["blur.motion.length=[30,60]", "blur.motion.background.length=[30,60]"],
+    "trajectory": ["blur.motion.length=[16,40]"],
+    "shake": ["blur.motion.length=[16,40]"],
+    "objects": ["blur.motion.length=[16,40]", "blur.motion.background.length=[16,40]"],
     "camera": [
-        f"blur.motion.motions.{n}.length=[30,60]" for n in ("trajectory", "shake", "objects")
+        f"blur.motion.motions.{n}.length=[16,40]" for n in ("trajectory", "shake", "objects")
     ],
 }
 
