@@ -4,12 +4,13 @@ python benchmarks/blurs.py OUT [--photos FOLDER] [--gopro FOLDER] [--reds FOLDER
 
 Trains quick's generator on each row's blur (Charbonnier loss, LARS, 96-pixel crops, batch 8), for
 each seed, and prints how many decibels it gains on the blurry pictures of each column: made blur
-on 32 crops of the built-in test photos, and real clips of GoPro and REDS where their folders are
-given (every third frame, whole). Weights and scores are kept in OUT, so that it goes on where it
+on 32 crops of the built-in test photos, and the real frames of deblur/assets/lists/mixed.csv where the
+folders of GoPro and REDS are given (every third one, whole). Weights and scores are kept in OUT, so that it goes on where it
 was stopped.
 """
 
 import argparse
+import csv
 import json
 import math
 import statistics
@@ -26,6 +27,7 @@ from torch.utils.data import DataLoader
 
 from deblur.data.crops import EpochSampler
 from deblur.data.folder import PairedFolder
+from deblur.data.mixed import LIST
 from deblur.hardware import has_bfloat16, pick_device, place
 from deblur.lars import LARS
 from deblur.losses.content import Charbonnier
@@ -127,6 +129,8 @@ def score(network: nn.Module, pairs: Iterable[Pair]) -> float:
 def test_sets(gopro: str | None, reds: str | None) -> dict[str, list[Pair]]:
     """Load what the networks are tried on, by column; real frames a clip a column."""
     columns = {}
+    with open(LIST, newline="", encoding="utf-8") as file:
+        names = {f"{row['scene']}-{row['frame']}" for row in csv.DictReader(file)}
     for column, blur in SHAKY.items():
         data = make_data(blur)
         data.setup("test")
@@ -135,7 +139,8 @@ def test_sets(gopro: str | None, reds: str | None) -> dict[str, list[Pair]]:
     for layout, root in (("gopro", gopro), ("reds", reds)):
         if root is not None:
             real = PairedFolder(root=root, split="test", crop=1, seed=0, layout=layout, whole=True)
-            for index in range(0, len(real), 3):
+            listed = [i for i, pair in enumerate(real.pairs) if pair.name in names]
+            for index in (listed or range(len(real)))[::3]:
                 columns.setdefault(f"{layout} {real.pairs[index].scene}", []).append(real[0, index])
     return columns
 
