@@ -4,9 +4,9 @@ python benchmarks/blurs.py OUT [--photos FOLDER] [--gopro FOLDER] [--reds FOLDER
 
 Trains quick's generator on each row's blur (Charbonnier loss, LARS, 96-pixel crops, batch 8), for
 each seed, and prints how many decibels it gains on the blurry pictures of each column: made blur
-on 32 crops of the built-in test photos, and the real frames of deblur/assets/lists/mixed.csv where the
-folders of GoPro and REDS are given (every third one, whole). Weights and scores are kept in OUT, so that it goes on where it
-was stopped.
+on 32 crops of the built-in test photos, and where the folders of GoPro and REDS are given, every
+third of their frames in deblur/assets/lists/mixed.csv, whole. Weights and scores are kept in OUT,
+so that it goes on where it was stopped.
 """
 
 import argparse
