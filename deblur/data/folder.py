@@ -74,14 +74,14 @@ class PairedFolder(Dataset[Pair]):
             fetch(layout, Path(root))
         self.layout, found, self.prepared = _open(Path(root), layout, blur)
         _check_use(root, LAYOUTS[self.layout], split, found if not whole else [])
-        if not whole:
-            found = choose_split(found, split, val_scenes or [])
-        self.pairs = _only(found, names)[:limit]
-        if not self.pairs:
+        own = found if whole else choose_split(found, split, val_scenes or [])
+        if not own:
             raise FileNotFoundError(
                 f"{root}: found no {split} pairs in the layout {self.layout} "
-                f"({LAYOUTS[self.layout].title}). {INSTEAD}"
+                f"({LAYOUTS[self.layout].title}), but {len(found)} others: "
+                f"data.dataset.whole=true takes them for {split} pairs. {INSTEAD}"
             )
+        self.pairs = _only(own, names)[:limit]
         # From each file's head: what cannot be used is named before hours are spent.
         sizes = self.prepared.sizes if self.prepared else {p.name: p.size() for p in self.pairs}
         if fit == "crop" and split != "test":
