@@ -15,6 +15,7 @@ from pathlib import Path
 
 from rich.progress import track
 
+from deblur.commands import add_data_set
 from deblur.data.check import check
 from deblur.data.layouts import LAYOUTS
 from deblur.data.search import choose_layout
@@ -22,11 +23,7 @@ from deblur.data.search import choose_layout
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the verb's arguments."""
-    parser.add_argument("path", type=Path, help="the data set's folder")
-    parser.add_argument(
-        "--layout", choices=LAYOUTS, metavar="NAME", help=f"one of {', '.join(LAYOUTS)}"
-    )
-    parser.add_argument("--blur", help="a variant of the blurred pictures, such as blur_gamma")
+    add_data_set(parser)
     parser.add_argument(
         "--sample",
         type=int,

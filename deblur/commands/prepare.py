@@ -15,19 +15,15 @@ from pathlib import Path
 
 from rich.progress import Progress
 
-from deblur.data.layouts import LAYOUTS
+from deblur.commands import add_data_set
 from deblur.data.prepared import prepare
 from deblur.data.search import choose_layout
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the verb's arguments."""
-    parser.add_argument("path", type=Path, help="the data set's folder")
+    add_data_set(parser)
     parser.add_argument("out", type=Path, help="the folder to write the arrays to")
-    parser.add_argument(
-        "--layout", choices=LAYOUTS, metavar="NAME", help=f"one of {', '.join(LAYOUTS)}"
-    )
-    parser.add_argument("--blur", help="a variant of the blurred pictures, such as blur_gamma")
     parser.add_argument(
         "--split",
         action="append",

@@ -1,6 +1,7 @@
 """Where in an epoch a sample stands, and the crops and orientations that both pictures share."""
 
 from collections.abc import Iterator, Sequence
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +12,8 @@ from deblur.images import Pixels
 TILE = 32
 SHARP = 100.0
 """The Laplacian's variance, in squared 8-bit levels: sky has 1 to 20, walls and leaves 200 up."""
+
+Split = Literal["train", "val", "test"]
 
 Place = tuple[int, int]
 """(epoch, index): with the seed, all that a training sample may depend on."""

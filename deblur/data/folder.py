@@ -1,6 +1,5 @@
 """Pairs from disk: the blurred and sharp pictures of a data set, in any layout of the table."""
 
-import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -10,17 +9,15 @@ import torch
 from PIL import Image
 from torch.utils.data import Dataset
 
-from deblur.data.crops import Place, detail, orient, spot
+from deblur.data.crops import Place, Split, detail, orient, spot
 from deblur.data.download import fetch
 from deblur.data.layouts import LAYOUTS, Layout
 from deblur.data.prepared import INDEX, Prepared
 from deblur.data.search import Found, find_pairs, guess, guess_below
+from deblur.data.splits import choose_split
 from deblur.images import Pixels, list_pictures, read
 from deblur.pair import Pair, encode
 
-log = logging.getLogger(__name__)
-
-Split = Literal["train", "val", "test"]
 INSTEAD = "Type data=photos to use the built-in photos instead."
 
 
@@ -83,7 +80,7 @@ class PairedFolder(Dataset[Pair]):
             )
         self.pairs = _only(own, names)[:limit]
         # From each file's head: what cannot be used is named before hours are spent.
-        sizes = self.prepared.sizes if self.prepared else {p.name: p.size() for p in self.pairs}
+        sizes = self.prepared.sizes if self.prepared else {p: p.size() for p in self.pairs}
         if fit == "crop" and split != "test":
             _check_sizes(self.pairs, sizes, crop)
         self._maps: dict[int, np.ndarray] = {}
@@ -111,7 +108,7 @@ class PairedFolder(Dataset[Pair]):
     def frames(self, index: int) -> Pixels:
         """Read a pair: (2, H, W, 3), the blurred picture first."""
         if self.prepared is not None:
-            return self.prepared.frames(self.pairs[index].name)
+            return self.prepared.frames(self.pairs[index])
         return self.pairs[index].read()
 
     def _square(self, index: int, both: Pixels, rng: np.random.Generator | None) -> Pixels:
@@ -158,40 +155,6 @@ def open_folder(
         if not (top / INDEX).is_file() and guess(top) is None:
             return Snapshots(root=root)
     return PairedFolder(root=root, split=split, layout=layout, **settings)
-
-
-def choose_split(found: list[Found], split: Split, val_scenes: list[str]) -> list[Found]:
-    """Give the pairs of a split, see `PairedFolder`."""
-    own = [pair for pair in found if pair.split == split]
-    if own and split != "train":
-        return own
-    official = any(pair.split for pair in found)
-    if split == "test" and official:
-        return []
-    rest = [pair for pair in found if pair.split == ("train" if official else None)]
-    if any(pair.split == "val" for pair in found):
-        return rest
-    scenes = sorted({pair.scene for pair in rest})
-    named = set(val_scenes) & set(scenes)
-    # A part of a set may lack the scenes named, or have no others.
-    held_out = named if 0 < len(named) < len(scenes) else None
-    units = scenes if len(scenes) > 1 else [pair.name for pair in rest]
-    role = dict(zip(units, _roles(len(units), testing=not official)))
-    if held_out is not None:
-        role.update({scene: "val" if scene in held_out else "train" for scene in scenes})
-    part = [p for p in rest if role[p.scene if len(scenes) > 1 else p.name] == split]
-    if split == "val" and part:
-        whole = ", ".join(sorted({pair.scene for pair in part}))
-        names = whole if len(scenes) > 1 else "every tenth pair"
-        log.info("validation holds out of the training pairs: %s", names)
-    return part
-
-
-def _roles(count: int, *, testing: bool) -> list[str]:
-    """Of ten give the last to validation and the one before to testing; of fewer the last ones."""
-    every = min(10, count)
-    last = {every - 1: "val", every - 2: "test" if testing else "train"}
-    return [last.get(index % every, "train") for index in range(count)]
 
 
 def _open(
@@ -245,9 +208,9 @@ def _check_use(root: str, kind: Layout, split: Split, found: list[Found]) -> Non
         )
 
 
-def _check_sizes(pairs: list[Found], sizes: Mapping[str, tuple[int, int]], crop: int) -> None:
+def _check_sizes(pairs: list[Found], sizes: Mapping[Found, tuple[int, int]], crop: int) -> None:
     for pair in pairs:
-        width, height = sizes[pair.name]
+        width, height = sizes[pair]
         if min(width, height) < crop:
             raise ValueError(
                 f"{pair.blur[0]}: is {width}x{height}, too small for a crop of {crop} pixels "

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 from torch.utils.data import Dataset
 
-from deblur.data.crops import Place
-from deblur.data.folder import PairedFolder, Split
+from deblur.data.crops import Place, Split
+from deblur.data.folder import PairedFolder
 from deblur.data.photos import Photos, Window
 from deblur.pair import Pair
 

@@ -3,7 +3,7 @@
 import csv
 import zlib
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -11,11 +11,10 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from deblur.blur.camera import Camera, Shot
-from deblur.data.crops import Place, detail, orient, spot
+from deblur.data.crops import Place, Split, detail, orient, spot
 from deblur.images import Pixels, list_pictures, read
 from deblur.pair import Pair, encode
 
-Split = Literal["train", "val", "test"]
 BUILT_IN = Path(__file__).parent.parent / "assets" / "photos"
 CACHE_BYTES = 1 << 30
 

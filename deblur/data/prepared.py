@@ -6,6 +6,7 @@ pair, the blurred picture first. The index knows size and time of every file tha
 
 import json
 import logging
+import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -30,25 +31,20 @@ class Prepared:
     """
 
     def __init__(self, root: Path) -> None:
-        self.root = root
         index = json.loads((root / INDEX).read_text(encoding="utf-8"))
         if index.get("format") != FORMAT:
             raise ValueError(f"{root}: an index of format {index.get('format')}, expected {FORMAT}")
         self.layout: str = index["layout"]
         self.blur: str | None = index["blur"]
-        self.sizes = {row["name"]: (row["width"], row["height"]) for row in index["pairs"]}
-        self._arrays: dict[str, str] = {row["name"]: row["array"] for row in index["pairs"]}
         source = Path(index["source"])
-        self.pairs = [
-            Found(
-                row["name"],
-                row["scene"],
-                row["split"],
-                tuple(source / file for file in row["files"][:-1]),
-                source / row["files"][-1],
-            )
-            for row in index["pairs"]
-        ]
+        self.sizes: dict[Found, tuple[int, int]] = {}
+        self._arrays: dict[Found, Path] = {}
+        for row in index["pairs"]:
+            *blur, sharp = (source / file for file in row["files"])
+            pair = Found(row["name"], row["scene"], row["split"], tuple(blur), sharp)
+            self.sizes[pair] = (row["width"], row["height"])
+            self._arrays[pair] = root / row["array"]
+        self.pairs = list(self._arrays)
         if not source.exists():
             log.info("%s: made from %s, which is not here any more", root, source)
         elif index["files"] != _stamps(source, _pairs(source, index)):
@@ -57,9 +53,9 @@ class Prepared:
                 f"deblur prepare {source} {root} --layout {self.layout}"
             )
 
-    def frames(self, name: str) -> Pixels:
+    def frames(self, pair: Found) -> Pixels:
         """Map a pair's array (2, H, W, 3); what is cut out of it is all that is read."""
-        array: Pixels = np.load(self.root / self._arrays[name], mmap_mode="r")
+        array: Pixels = np.load(self._arrays[pair], mmap_mode="r")
         return array
 
 
@@ -77,29 +73,22 @@ def prepare(
         raise FileNotFoundError(f"{source}: found no pairs in the layout {layout}")
     plan |= {"source": str(source.resolve()), "files": _stamps(source, pairs)}
     out.mkdir(parents=True, exist_ok=True)
-    unfinished = out / "unfinished.json"
-    index = out / INDEX
-    index_holds = (
-        {**json.loads(index.read_text(encoding="utf-8")), "pairs": 0} if index.is_file() else {}
-    )
-    if index_holds == {**plan, "pairs": 0}:
+    unfinished, index = out / "unfinished.json", out / INDEX
+    if _holds(index, plan):
         yield len(pairs), len(pairs)
         return
     index.unlink(missing_ok=True)
-    same = unfinished.is_file() and json.loads(unfinished.read_text(encoding="utf-8")) == plan
-    if not same:
+    if not _holds(unfinished, plan):
         for array in out.glob("*.npy"):
             array.unlink()
         _write(unfinished, plan)
     rows = []
-    with ThreadPoolExecutor(workers) as pool:
-        jobs = (
-            pool.submit(_unpack, pair, out / f"{number:06}.npy")
-            for number, pair in enumerate(pairs)
-        )
-        for pair, job in zip(pairs, list(jobs)):
+    pool = ThreadPoolExecutor(workers)
+    try:
+        jobs = [pool.submit(_unpack, pair, out / f"{i:06}.npy") for i, pair in enumerate(pairs)]
+        for pair, job in zip(pairs, jobs):
             path, width, height = job.result()
-            files = [file.relative_to(source).as_posix() for file in (*pair.blur, pair.sharp)]
+            files = [_relative(file, source) for file in (*pair.blur, pair.sharp)]
             rows.append(
                 {
                     "name": pair.name,
@@ -112,6 +101,8 @@ def prepare(
                 }
             )
             yield len(rows), len(pairs)
+    finally:
+        pool.shutdown(cancel_futures=True)  # at Ctrl-C only what is begun is finished
     _write(index, {**plan, "pairs": rows})
     unfinished.unlink()
 
@@ -140,8 +131,18 @@ def _pairs(source: Path, plan: dict[str, Any]) -> list[Found]:
 def _stamps(source: Path, pairs: list[Found]) -> dict[str, list[int]]:
     """Give size and time of change, in nanoseconds, of every file of some pairs."""
     files = sorted({file for pair in pairs for file in (*pair.blur, pair.sharp)})
-    known = ((file.relative_to(source).as_posix(), file.stat()) for file in files)
+    known = ((_relative(file, source), file.stat()) for file in files)
     return {name: [stat.st_size, stat.st_mtime_ns] for name, stat in known}
+
+
+def _relative(file: Path, source: Path) -> str:
+    """Write a file's path from the source; a table may name files elsewhere."""
+    return os.path.relpath(file, source).replace(os.sep, "/")
+
+
+def _holds(path: Path, plan: dict[str, Any]) -> bool:
+    """Say whether an index, finished or not, is that of a plan."""
+    return path.is_file() and plan.items() <= json.loads(path.read_text(encoding="utf-8")).items()
 
 
 def _write(path: Path, content: dict[str, Any]) -> None:

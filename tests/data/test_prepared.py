@@ -1,5 +1,6 @@
 import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -100,3 +101,16 @@ def test_what_cannot_be_paired_is_not_unpacked(source: Path, tmp_path: Path) -> 
     (source / "test/GOPR0384_11_00/sharp/000047.png").unlink()
     with pytest.raises(ValueError, match="have no partner"):
         run(source, tmp_path / "arrays")
+
+
+@pytest.mark.parametrize("layout", ["a_b", "side_by_side", "csv"])
+def test_splits_of_equal_names_are_kept_apart(layout: str, tmp_path: Path) -> None:
+    source, out = tmp_path / "set", tmp_path / "arrays"
+    write(layout, source)
+    list(prepare(source, out, layout=layout, blur=None, splits=[], workers=1))
+    for split in ("train", "test"):
+        settings: dict[str, Any] = {"split": split, "crop": 16, "seed": 0, "layout": layout}
+        plain, arrays = (PairedFolder(root=str(root), **settings) for root in (source, out))
+        assert len(plain) == len(arrays) > 0
+        for index in range(len(plain)):
+            assert np.array_equal(plain.frames(index), arrays.frames(index))
