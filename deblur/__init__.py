@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from deblur.checkpoints import load_generator
     from deblur.gan import DeblurGAN
-    from deblur.metrics import WangRGB
+    from deblur.metrics.metric import ProtocolMetric
     from deblur.pair import Pair, decode, encode, quantize
 
 __version__ = "0.1.0"
@@ -14,7 +14,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "DeblurGAN": "deblur.gan",
     "Pair": "deblur.pair",
-    "WangRGB": "deblur.metrics",
+    "ProtocolMetric": "deblur.metrics.metric",
     "decode": "deblur.pair",
     "encode": "deblur.pair",
     "load_generator": "deblur.checkpoints",
@@ -24,7 +24,7 @@ _HOMES = {
 __all__ = [
     "DeblurGAN",
     "Pair",
-    "WangRGB",
+    "ProtocolMetric",
     "decode",
     "encode",
     "load_generator",

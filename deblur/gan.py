@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from deblur.losses.adversarial import Objective
-from deblur.metrics import WangRGB
+from deblur.metrics.metric import ProtocolMetric
 from deblur.pair import Pair, decode
 
 
@@ -72,8 +72,8 @@ class DeblurGAN(L.LightningModule):
         self.decay_epochs = decay_epochs
         self.discriminator_steps = discriminator_steps
         self.clip_norm = clip_norm
-        self.scores = WangRGB()
-        self.blur_scores = WangRGB()
+        self.scores = ProtocolMetric("wang-rgb")
+        self.blur_scores = ProtocolMetric("wang-rgb")
 
     def forward(self, blur: Tensor) -> Tensor:
         """Restore (N, 3, H, W) in [-1, 1]."""
@@ -142,7 +142,7 @@ class DeblurGAN(L.LightningModule):
         self.scores.update(restored, batch.sharp)
         self.blur_scores.update(batch.blur, batch.sharp)
         levels = (decode(restored).float() - decode(batch.blur).float()).abs().mean()
-        self.log("val/change", levels, batch_size=len(restored))  # in 8-bit levels
+        self.log("val/change", levels, batch_size=len(restored), sync_dist=True)  # 8-bit levels
         return {"restored": restored}
 
     def on_validation_epoch_end(self) -> None:

@@ -6,7 +6,7 @@ from itertools import product
 from kornia.filters import gaussian_blur2d
 from torch import Tensor, nn
 
-from deblur.metrics import wang_rgb
+from deblur.metrics import Comparison
 from deblur.pair import Pair
 
 SIGMAS = (0.5, 1.0, 1.5, 2.0, 3.0, 5.0)
@@ -38,5 +38,5 @@ def tune_unsharp_mask(pairs: Iterable[Pair]) -> UnsharpMask:
     totals = [0.0] * len(masks)
     for pair in pairs:
         for index, mask in enumerate(masks):
-            totals[index] += float(wang_rgb(mask(pair.blur), pair.sharp)["psnr"].sum())
+            totals[index] += float(Comparison(mask(pair.blur), pair.sharp).psnr.sum())
     return masks[max(range(len(masks)), key=totals.__getitem__)]

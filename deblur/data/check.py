@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deblur.data.layouts import LAYOUTS, Layout
-from deblur.data.registration import offset
 from deblur.data.search import Found, find_pairs
 from deblur.images import Pixels
+from deblur.registration import offset
 
 SHIFT = 1.0
 """Pixels by which the pictures of a scene may be apart, as a median."""

@@ -24,12 +24,20 @@ class EpochSampler(Sampler[Place]):
 
     Data sets are handed the epoch with each index, so that neither workers nor a restart can
     change what they draw.
+
+    rank, ranks: of several devices each is given every so many-th place. Shuffled, all are given
+    equally many, and what is left over is dropped; in order, each place is given exactly once
+    (torch's own sampler would fill up with places that come twice, and figures count them twice).
     """
 
-    def __init__(self, size: int, *, seed: int = 0, shuffle: bool = False) -> None:
+    def __init__(
+        self, size: int, *, seed: int = 0, shuffle: bool = False, rank: int = 0, ranks: int = 1
+    ) -> None:
         self.size = size
         self.seed = seed
         self.shuffle = shuffle
+        self.rank = rank
+        self.ranks = ranks
         self.epoch = 0
 
     def set_epoch(self, epoch: int) -> None:
@@ -37,13 +45,15 @@ class EpochSampler(Sampler[Place]):
         self.epoch = epoch
 
     def __len__(self) -> int:
-        return self.size
+        spare = 0 if self.shuffle else self.ranks - 1 - self.rank
+        return (self.size + spare) // self.ranks
 
     def __iter__(self) -> Iterator[Place]:
         order: NDArray[np.int64] = np.arange(self.size)
         if self.shuffle:
             order = np.random.default_rng((self.seed, self.epoch)).permutation(self.size)
-        return iter([(self.epoch, int(index)) for index in order])
+        own = order[self.rank :: self.ranks][: len(self)]
+        return iter([(self.epoch, int(index)) for index in own])
 
 
 def detail(pixels: Pixels) -> NDArray[np.float32]:

@@ -89,7 +89,12 @@ class DeblurData(L.LightningDataModule):
     def _loader(self, split: str, batch_size: int, *, shuffle: bool = False) -> DataLoader[Pair]:
         dataset: Any = self.splits[split]
         workers = self._workers()
-        sampler = EpochSampler(len(dataset), seed=self.seed, shuffle=shuffle)
+        place = (
+            {"rank": self.trainer.global_rank, "ranks": self.trainer.world_size}
+            if self.trainer is not None
+            else {}
+        )
+        sampler = EpochSampler(len(dataset), seed=self.seed, shuffle=shuffle, **place)
         if shuffle and self.trainer is not None:
             sampler.set_epoch(self.trainer.current_epoch)
         blurs_late = shuffle and isinstance(dataset, (Photos, Mixed)) and self._blurs_on_device()

@@ -1,12 +1,13 @@
 """Pairs from disk: the blurred and sharp pictures of a data set, in any layout of the table."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import torch
 from PIL import Image
+from torch import Tensor
 from torch.utils.data import Dataset
 
 from deblur.data.crops import Place, Split, detail, orient, spot
@@ -62,7 +63,9 @@ class PairedFolder(Dataset[Pair]):
     ) -> None:
         if fit not in ("crop", "resize"):
             raise ValueError(f"fit must be crop or resize, got {fit}")
+        self.root = Path(root)
         self.split = split
+        self.blur = blur
         self.crop = crop
         self.seed = seed
         self.fit = fit
@@ -105,6 +108,19 @@ class PairedFolder(Dataset[Pair]):
         images = encode(torch.from_numpy(np.ascontiguousarray(both)).permute(0, 3, 1, 2))
         return Pair(images[0].contiguous(), images[1].contiguous(), self.pairs[index].name)
 
+    @property
+    def scenes(self) -> list[str]:
+        """The scene of each pair, in order; its own name where the set has no scenes."""
+        return [pair.scene or pair.name for pair in self.pairs]
+
+    def poses(self, index: int) -> Iterator[Tensor] | None:
+        """Read all sharp frames of a pair's exposure, (1, 3, H, W) each, where there are several.
+
+        None where there is a single one.
+        """
+        files = self.pairs[index].poses
+        return (_image(read(file))[None] for file in files) if files else None
+
     def frames(self, index: int) -> Pixels:
         """Read a pair: (2, H, W, 3), the blurred picture first."""
         if self.prepared is not None:
@@ -142,8 +158,17 @@ class Snapshots(Dataset[Pair]):
 
     def __getitem__(self, key: Place) -> Pair:
         file = self.files[key[1]]
-        image = encode(torch.from_numpy(read(file)).permute(2, 0, 1).contiguous())
+        image = _image(read(file))
         return Pair(image, image, file.stem)
+
+    @property
+    def scenes(self) -> list[str]:
+        """The names: each picture is a scene of its own."""
+        return [file.stem for file in self.files]
+
+
+def _image(pixels: Pixels) -> Tensor:
+    return encode(torch.from_numpy(pixels).permute(2, 0, 1).contiguous())
 
 
 def open_folder(

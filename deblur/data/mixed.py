@@ -76,6 +76,11 @@ class Mixed(Dataset[Pair]):
         sample = self.window(key)
         return self.photos.develop(sample) if isinstance(sample, Window) else sample
 
+    @property
+    def scenes(self) -> list[str]:
+        """The photo or scene that each sample of validation and testing is of, in order."""
+        return [*self.photos.scenes, *(scene for p in self.parts.values() for scene in p.scenes)]
+
     def window(self, key: Place) -> Window | Pair:
         """Give a sample; a photo's is still to be blurred."""
         epoch, index = key

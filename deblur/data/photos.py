@@ -73,6 +73,11 @@ class Photos(Dataset[Pair]):
     def __getitem__(self, key: Place) -> Pair:
         return self.develop(self.window(key))
 
+    @property
+    def scenes(self) -> list[str]:
+        """The photo that each crop of validation and testing is of, in order."""
+        return [self.photos[index % len(self.photos)].stem for index in range(self.size)]
+
     def develop(self, window: Window) -> Pair:
         """Blur one window."""
         blurred, sharp = self.blur.expose(window.pixels[None], [window.shot])

@@ -27,6 +27,8 @@ class Found:
     sharp: Path
     halves: bool = False
     """Whether the file holds both, the blurred one on the left."""
+    poses: tuple[Path, ...] = ()
+    """All sharp frames of the exposure, where a set has several."""
 
     def read(self) -> Pixels:
         """Read both pictures, (2, H, W, 3), the blurred one first."""
@@ -161,7 +163,8 @@ def _match(
         if key in sharps:
             met.add(key)
             poses = sorted(sharps[key], key=lambda path: (len(path.name), path.name))
-            found.append(_found(fields, kind, (file,), poses[(len(poses) - 1) // 2]))
+            pair = _found(fields, kind, (file,), poses[(len(poses) - 1) // 2])
+            found.append(replace(pair, poses=tuple(poses)) if len(poses) > 1 else pair)
         else:
             lonely.add(file)
     return found, lonely.union(*(sharps[key] for key in set(sharps) - met))

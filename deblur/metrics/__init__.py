@@ -1,5 +1,6 @@
 """Numbers to report: named protocols, a file each."""
 
-from deblur.metrics.wang import WangRGB, wang_rgb
+from deblur.metrics.comparison import Comparison
+from deblur.metrics.protocol import FIGURES, PROTOCOLS, Protocol, choose
 
-__all__ = ["WangRGB", "wang_rgb"]
+__all__ = ["FIGURES", "PROTOCOLS", "Comparison", "Protocol", "choose"]

@@ -8,8 +8,8 @@ from PIL import Image
 
 from deblur.data.check import Checked, check
 from deblur.data.photos import BUILT_IN
-from deblur.data.registration import offset
 from deblur.images import read
+from deblur.registration import offset
 
 PHOTO = read(BUILT_IN / "colosseum.webp")
 

@@ -25,6 +25,20 @@ def test_order_depends_on_seed_and_epoch_alone() -> None:
     assert [i for _, i in order(0, 1)] != [i for _, i in order(1, 1)]
 
 
+@pytest.mark.parametrize("ranks", [2, 3])
+def test_in_order_ranks_share_the_places_out_and_none_comes_twice(ranks: int) -> None:
+    shares = [[*EpochSampler(7, rank=rank, ranks=ranks)] for rank in range(ranks)]
+    assert sorted(place for share in shares for place in share) == [(0, i) for i in range(7)]
+    assert [len(EpochSampler(7, rank=r, ranks=ranks)) for r in range(ranks)] == [*map(len, shares)]
+
+
+def test_shuffled_ranks_have_equally_many() -> None:
+    samplers = [EpochSampler(7, shuffle=True, rank=rank, ranks=3) for rank in range(3)]
+    shares = [[*sampler] for sampler in samplers]
+    assert [len(share) for share in shares] == [len(sampler) for sampler in samplers] == [2, 2, 2]
+    assert len({place for share in shares for place in share}) == 6
+
+
 def test_both_pictures_of_a_stack_are_turned_alike() -> None:
     stack = np.stack([MARKED[0], MARKED[0] + 1])
     ways = set()

@@ -2,11 +2,9 @@ from typing import Any
 
 import pytest
 import torch
-from lightning.fabric.utilities.distributed import DistributedSamplerWrapper
 
 from deblur.blur.camera import Camera
 from deblur.blur.trajectory import TrajectoryBlur
-from deblur.data.crops import EpochSampler
 from deblur.data.datamodule import DeblurData
 from deblur.data.photos import Photos
 
@@ -72,11 +70,3 @@ def test_blur_made_on_the_device_is_the_same() -> None:
 def test_where_blur_is_made_is_checked() -> None:
     with pytest.raises(ValueError, match="blur_on must be"):
         data(blur_on="moon")
-
-
-def test_ranks_share_an_epoch_out_and_change_nothing_in_it() -> None:
-    # What a sample is depends on its place alone, so that the places are all there is to share.
-    sampler = EpochSampler(4, seed=1, shuffle=True)
-    sampler.set_epoch(2)
-    ranks = [list(DistributedSamplerWrapper(sampler, 2, rank, shuffle=False)) for rank in (0, 1)]
-    assert sorted(ranks[0] + ranks[1]) == [(2, index) for index in range(4)]

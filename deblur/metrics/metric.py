@@ -1,0 +1,52 @@
+"""A protocol as a metric of torchmetrics."""
+
+import torch
+from torch import Tensor
+from torchmetrics import Metric
+
+from deblur.metrics.comparison import Comparison
+from deblur.metrics.protocol import choose
+
+
+class ProtocolMetric(Metric):
+    """The means of a protocol's per-image figures, and the pooled PSNR beside them.
+
+    protocol: a name of `deblur.metrics.protocol`, where its definition, range and source are.
+    compute() gives {figure: scalar}: "psnr", "ssim" and the like, and "psnr_pooled" where there
+    is a PSNR. States are summed over devices.
+    """
+
+    full_state_update = False
+    higher_is_better = True
+    images: Tensor
+    pixels: Tensor
+    error: Tensor
+
+    def __init__(self, protocol: str = "wang-rgb") -> None:
+        super().__init__()
+        (self.protocol,) = choose(protocol)
+        for name in ("images", "pixels", "error", *self.protocol.figures):
+            self.add_state(name, torch.tensor(0.0), dist_reduce_fx="sum")
+
+    def update(self, restored: Tensor, sharp: Tensor) -> None:
+        """Take in (N, 3, H, W) in [-1, 1]."""
+        restored, sharp = self.protocol.view(restored), self.protocol.view(sharp)
+        scores = self.protocol.score(Comparison(restored, sharp))
+        added = {name: values.sum() for name, values in scores.items()}
+        added["images"] = torch.tensor(len(sharp))
+        if "psnr" in scores:
+            pixels = sharp.shape[-2] * sharp.shape[-1]
+            added["pixels"] = pixels * added["images"]
+            added["error"] = pixels * (10 ** (-scores["psnr"] / 10)).sum()
+        for name, value in added.items():
+            # Not in place: processes that were spawned share the memory of what they start with.
+            setattr(self, name, getattr(self, name) + value.to(self.images))
+
+    def compute(self) -> dict[str, Tensor]:
+        """Give the means; raises ValueError where no image was taken in."""
+        if self.images == 0:
+            raise ValueError("no image was scored")
+        means = {name: getattr(self, name) / self.images for name in self.protocol.figures}
+        if "psnr" in means:
+            means["psnr_pooled"] = -10 * (self.error / self.pixels).log10()
+        return means
