@@ -26,7 +26,11 @@ demo: $(READY)  ## train a small GAN on the built-in photos, measure it, show wh
 	@echo "TensorBoard: $(BIN)/tensorboard --logdir $(DEMO)"
 
 test: $(READY) lint  ## lint, types and tests
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -m "not web"
+
+test-web: $(READY)  ## test the pages in a headless Chromium
+	scripts/install_chromium.sh
+	$(BIN)/python -m pytest -m web
 
 lint: $(READY)  ## style and types
 	$(BIN)/black --quiet --check --line-length 100 $(STYLED)
@@ -46,4 +50,4 @@ figures: $(READY)  ## draw the paper's Figures 1 to 3 and a sheet of each kind o
 	$(BIN)/python scripts/figures.py docs/figures
 	$(BIN)/python scripts/blur_sheet.py docs/figures
 
-.PHONY: help install demo test lint format bench figures
+.PHONY: help install demo test test-web lint format bench figures
