@@ -1,4 +1,4 @@
-"""Measure a trained generator:  python eval.py ckpt=runs/.../last.ckpt"""
+"""Measure trained generators:  python eval.py ckpt=runs/.../last.ckpt"""
 
 import logging
 import sys
@@ -15,38 +15,59 @@ log = logging.getLogger("eval")
 
 @hydra.main(version_base="1.3", config_path="conf", config_name="eval")
 def main(cfg: DictConfig) -> float | None:
-    """Evaluate one checkpoint on its data's test split; return the mean PSNR, for sweepers."""
+    """Evaluate checkpoints on their data's test split; return the first one's mean PSNR."""
     from hydra.utils import instantiate
 
-    from deblur import checkpoints, hardware
-    from deblur.evaluation import evaluate
+    from deblur import checkpoints, hardware, provenance
+    from deblur.evaluation import Evaluation, distinguish, rehearse
+    from deblur.metrics import choose
     from deblur.report import Report
     from deblur.unsharp import tune_unsharp_mask
 
     run.reset_loggers()
     with run.one_line_errors():
         run.check_scalars(cfg, run.EvalScalars)
+        protocols = choose(cfg.protocol)
         device = hardware.pick_device(cfg.device)
-        generator = checkpoints.load_generator(cfg.ckpt)
-        name, cfg = run.recall_data(cfg, generator.data)
+        paths = run.split_paths(cfg.ckpt)
+        loaded = [checkpoints.load_generator(path) for path in paths]
+        models = dict(zip(distinguish(paths), loaded))
+        name, cfg = run.recall_data(cfg, [model.data for model in loaded])
         data = instantiate(cfg.data, _convert_="all")
         data.setup("test")
-    tests = data.test_dataloader()
-    paired, count = tests.dataset.paired, min(len(tests), cfg.limit or len(tests))
+        tests = data.test_dataloader()
+        poses = getattr(tests.dataset, "poses", lambda index: None)
+        if not tests.dataset.paired:
+            protocols = []
+        run.check_variant(cfg, [protocol.name for protocol in protocols])
+        rehearse(protocols, poses=poses(0) is not None)
+    count = min(len(tests), cfg.limit or len(tests))
     log.info("data=%s (%s), test split, %d images", name, data.root or "built-in photos", count)
-    methods = {"restored": hardware.place(generator.network, device)}
-    if paired and cfg.unsharp:
+    methods = {label: hardware.place(model.network, device) for label, model in models.items()}
+    if tests.dataset.paired and cfg.unsharp:
         with run.one_line_errors("unsharp=false leaves this baseline out"):
             data.setup("validate")
         mask = tune_unsharp_mask(islice(data.val_dataloader(), 8))
         methods = {mask.label: mask, **methods}
-    report = Report(Path(cfg.run_dir), sheets=cfg.sheets, count=count)
-    for pair, images, results in evaluate(methods, islice(tests, count), device, paired=paired):
-        report.add(pair, images, results)
-    report.write({"checkpoint": cfg.ckpt, "data": name, "root": data.root, "device": str(device)})
+    verdict = provenance.check_data(tests.dataset) if cfg.check else None
+    for fault in verdict["faults"] if verdict else []:
+        log.warning("the data: %s (deblur check-data %s tells more)", fault, data.root)
+    folder = Path(cfg.run_dir)
+    names = [protocol.name for protocol in protocols]
+    report = Report(folder, names, [*models], sheets=cfg.sheets, count=count)
+    evaluation = Evaluation(methods, protocols, device)
+    scenes, paired = tests.dataset.scenes, tests.dataset.paired
+    for restored in evaluation.run(islice(tests, count), scenes, paired=paired, poses=poses):
+        report.add(restored)
+    about = {
+        "title": f"{', '.join(models) or 'the data'} on {name}, test split",
+        **provenance.of_run(dict(zip(models, zip(paths, loaded))), str(device)),
+        "data": provenance.of_data(cfg.data, name, count, verdict),
+    }
+    report.write(about, [*evaluation.timings.values()], published=cfg.published)
     log.info("%s", report.text())
-    log.info("pictures and figures: %s", report.folder)
-    return report.mean_psnr("restored")
+    log.info("the page:  %s", folder / "report.html")
+    return report.mean_psnr(next(iter(models))) if models else None
 
 
 if __name__ == "__main__":

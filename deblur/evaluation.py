@@ -1,67 +1,174 @@
-"""Restores the pictures of a test set and scores what comes out."""
+"""Restores the pictures of a test set, scores what comes out, and takes the time."""
 
+import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
 
+import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor
 
-from deblur.metrics import wang_rgb
-from deblur.pair import Pair
+from deblur.hardware import PeakMemory, synchronize
+from deblur.images import read
+from deblur.metrics import Comparison, Protocol
+from deblur.metrics.strength import blur_sigma
+from deblur.metrics.views import whole
+from deblur.pair import Pair, decode, encode
+from deblur.results import BLURRY, Result
 
 Method = Callable[[Tensor], Tensor]
 """Takes blurred images (N, 3, H, W) in [-1, 1] to restored ones."""
 
+Timed = tuple[Tensor, float | None]
+"""A restored image and its seconds."""
 
-BLURRY = "blurry input"
+FILES = 5
+"""Pictures restored from file to file, for the time of that."""
 
 
 @dataclass
-class Result:
-    """What one method made of one picture."""
+class Restored:
+    """One test picture and what the methods made of it."""
 
-    name: str
+    pair: Pair
+    images: dict[str, Tensor]
+    """By method, (1, 3, H, W); those of the whole frame, where a protocol looks at it."""
+    results: list[Result]
+    blur_sigma: float | None
+
+
+@dataclass
+class Timing:
+    """What a method takes for pictures of one size."""
+
     method: str
-    seconds: float
-    scores: dict[str, float]
-    """Empty where there is no sharp picture."""
+    size: tuple[int, int]
+    seconds: list[float] = field(default_factory=list)
+    """The method alone: from a picture on the device to its restored one there."""
+    file_to_file: list[float] = field(default_factory=list)
+    """With reading, decoding, rounding, encoding and writing a PNG file."""
+    peak_memory: int | None = None
+    """Bytes at the most: of the process on a CPU, of the device's memory else."""
 
 
-@torch.inference_mode()
-def evaluate(
-    methods: Mapping[str, Method], pairs: Iterable[Pair], device: torch.device, *, paired: bool
-) -> Iterator[tuple[Pair, dict[str, Tensor], list[Result]]]:
-    """Go through pairs of one picture each: give the pair, the restored images, the results.
+class Evaluation:
+    """Goes through a test set, a picture at a time.
 
-    The results hold a row for the blurred picture itself, named BLURRY, where it can be
-    scored. Times are those of the method alone, at the picture's own size, after a warm-up.
+    methods: what restores, by name. protocols: what is scored, and of what part of a frame; a
+    method is run once for each such part. device: where the methods are. Scores are computed on
+    the CPU.
     """
-    warm: set[torch.Size] = set()
-    for pair in pairs:
-        blur = pair.blur.to(device)
-        results, images = [], {}
-        if paired:
-            results.append(Result(pair.name[0], BLURRY, 0.0, _score(pair.blur, pair.sharp)))
-        for label, method in methods.items():
-            if blur.shape not in warm:
-                method(blur)
-            _synchronize(device)
+
+    def __init__(
+        self, methods: Mapping[str, Method], protocols: Sequence[Protocol], device: torch.device
+    ) -> None:
+        self.methods = methods
+        self.protocols = protocols
+        self.device = device
+        self.timings: dict[tuple[str, tuple[int, int]], Timing] = {}
+
+    @torch.inference_mode()
+    def run(
+        self,
+        pairs: Iterable[Pair],
+        scenes: Sequence[str],
+        *,
+        paired: bool,
+        poses: Callable[[int], Iterable[Tensor] | None] = lambda index: None,
+    ) -> Iterator[Restored]:
+        """Restore and score pairs of one picture each.
+
+        scenes: of each pair, in order. paired: whether there are sharp pictures to compare with.
+        poses: gives a pair's other sharp frames, see `Comparison`.
+        """
+        for index, (pair, scene) in enumerate(zip(pairs, scenes)):
+            results: list[Result] = []
+            shown: dict[str, Timed] = {}
+            views = dict.fromkeys(protocol.view for protocol in self.protocols) if paired else {}
+            for view in views or [whole]:
+                blur, sharp = view(pair.blur), view(pair.sharp)
+                images = self._restore(blur)
+                if view is whole or not shown:
+                    shown = images
+                own = [protocol for protocol in self.protocols if protocol.view is view]
+                for method, (restored, seconds) in {BLURRY: (blur, None), **images}.items():
+                    compared = Comparison(restored, sharp, poses(index))
+                    about = (pair.name[0], scene, method)
+                    size = (blur.shape[-1], blur.shape[-2])
+                    for protocol in own if paired else []:
+                        figures = protocol.score(compared)
+                        scores = {name: float(value[0]) for name, value in figures.items()}
+                        results.append(Result(*about, protocol.name, size, seconds, scores))
+                    if not paired and method != BLURRY:
+                        results.append(Result(*about, None, size, seconds))
+            strength = blur_sigma(pair.blur, pair.sharp) if paired else None
+            yield Restored(
+                pair, {name: image for name, (image, _) in shown.items()}, results, strength
+            )
+
+    def _restore(self, blur: Tensor) -> dict[str, Timed]:
+        """Run each method on a picture: give its result, on the CPU, and its seconds."""
+        images: dict[str, Timed] = {}
+        blur = blur.to(self.device)
+        size = (blur.shape[-1], blur.shape[-2])
+        for name, method in self.methods.items():
+            timing = self.timings.setdefault((name, size), Timing(name, size))
+            if not timing.seconds:
+                with PeakMemory(self.device) as memory:
+                    method(blur)  # the first one of a size warms up
+                timing.peak_memory = memory.peak
+            synchronize(self.device)
             start = time.perf_counter()
             restored = method(blur)
-            _synchronize(device)
-            seconds = time.perf_counter() - start
-            images[label] = restored.cpu()
-            scores = _score(images[label], pair.sharp) if paired else {}
-            results.append(Result(pair.name[0], label, seconds, scores))
-        warm.add(blur.shape)
-        yield pair, images, results
+            synchronize(self.device)
+            timing.seconds.append(time.perf_counter() - start)
+            images[name] = restored.cpu(), timing.seconds[-1]
+            if len(timing.file_to_file) < FILES:
+                timing.file_to_file.append(self._from_file_to_file(method, blur))
+        return images
+
+    def _from_file_to_file(self, method: Method, blur: Tensor) -> float:
+        with tempfile.TemporaryDirectory() as folder:
+            source, target = Path(folder, "blurred.png"), Path(folder, "restored.png")
+            _write(blur, source)
+            start = time.perf_counter()
+            pixels = torch.from_numpy(read(source)).permute(2, 0, 1)[None]
+            _write(method(encode(pixels).to(self.device)), target)
+            return time.perf_counter() - start
 
 
-def _score(restored: Tensor, sharp: Tensor) -> dict[str, float]:
-    return {name: float(value[0]) for name, value in wang_rgb(restored, sharp).items()}
+def _write(image: Tensor, path: Path) -> None:
+    pixels = decode(image[0]).permute(1, 2, 0).contiguous().cpu().numpy()
+    Image.fromarray(np.asarray(pixels)).save(path)
 
 
-def _synchronize(device: torch.device) -> None:
-    if device.type != "cpu":
-        getattr(torch, device.type).synchronize()
+def rehearse(protocols: Iterable[Protocol], *, poses: bool) -> None:
+    """Try protocols that want more than two pictures, before hours are spent.
+
+    Raises ImportError, FileNotFoundError or ValueError with what is missing. poses: whether the
+    data have several sharp frames of an exposure.
+    """
+    noise = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    for protocol in protocols:
+        if protocol.extra:
+            protocol.score(Comparison(noise, noise, [noise] if poses else None))
+
+
+def distinguish(paths: Sequence[str]) -> list[str]:
+    """Name files by what sets their paths apart: ["a/x/last.ckpt", "a/y/last.ckpt"]: ["x", "y"].
+
+    Endings are left out where the rest tells them apart. A single one is "restored".
+    """
+    if len(paths) < 2:
+        return ["restored"] * len(paths)
+    plain = [Path(path).with_suffix("").parts for path in paths]
+    parts = plain if len(set(plain)) == len(plain) else [Path(path).parts for path in paths]
+    if len(set(parts)) < len(parts):
+        raise ValueError(f"one checkpoint is named twice: {', '.join(paths)}")
+    shortest = min(map(len, parts))
+    first = next(i for i in range(shortest + 1) if len({p[: i + 1] for p in parts}) > 1)
+    last = next(i for i in range(shortest + 1) if len({p[len(p) - i - 1 :] for p in parts}) > 1)
+    return ["/".join(p[first : max(len(p) - last, first + 1)]) for p in parts]

@@ -1,7 +1,10 @@
-"""What this machine computes best with."""
+"""What this machine computes best with, and what it takes."""
 
 import logging
 import platform
+import sys
+from pathlib import Path
+from types import TracebackType
 
 import torch
 from torch import nn
@@ -65,3 +68,65 @@ def check_mps(version: str) -> None:
             f"torch {version} has wrong convolutions on MPS (fixed in 2.14, "
             "pytorch#192212): pip install 'torch>=2.14', or choose trainer=cpu"
         )
+
+
+def synchronize(device: torch.device) -> None:
+    """Wait until a device has done what it was given."""
+    if device.type != "cpu":
+        getattr(torch, device.type).synchronize()
+
+
+class PeakMemory:
+    """Measures the most memory that was in use while it was entered, in bytes, as `peak`.
+
+    That is the device's memory of this process on CUDA and, at the end, on MPS; else the memory of
+    the whole process. None where the machine does not tell (off Linux it tells what the process
+    ever had).
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self.device = device
+        self.peak: int | None = None
+
+    def __enter__(self) -> "PeakMemory":
+        if self.device.type == "cuda":
+            torch.cuda.reset_peak_memory_stats(self.device)
+        elif self.device.type == "cpu":
+            _reset_high_water()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        synchronize(self.device)
+        if self.device.type == "cuda":
+            self.peak = torch.cuda.max_memory_allocated(self.device)
+        elif self.device.type == "mps":
+            self.peak = torch.mps.driver_allocated_memory()
+        else:
+            self.peak = _high_water()
+
+
+STATUS = Path("/proc/self/status")
+
+
+def _reset_high_water() -> None:
+    try:
+        Path("/proc/self/clear_refs").write_text("5")
+    except OSError:
+        pass  # not Linux, or not allowed: the peak is that of the process's life
+
+
+def _high_water() -> int | None:
+    if STATUS.exists():
+        lines = dict(line.split(":", 1) for line in STATUS.read_text().splitlines() if ":" in line)
+        return int(lines["VmHWM"].split()[0]) * 1024 if "VmHWM" in lines else None
+    try:
+        import resource
+    except ImportError:
+        return None
+    peak: int = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024

@@ -1,178 +1,262 @@
-"""The tables and pictures of an evaluation."""
+"""What an evaluation leaves: tables, rows, pictures and a page."""
 
 import csv
 import json
+import math
 from collections.abc import Mapping, Sequence
-from importlib.metadata import version
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image
 from torch import Tensor
 
-from deblur.evaluation import BLURRY, Result
-from deblur.pair import Pair, decode
+from deblur.evaluation import Restored, Timing
+from deblur.metrics.protocol import FIGURES, PROTOCOLS
+from deblur.page import Shown, page
+from deblur.pair import decode
+from deblur.published import TABLE4
+from deblur.results import BLURRY, Result, summarize_method
+from deblur.sheets import error_map, sheet
+from deblur.statistics import Summary
+from deblur.tables import describe, differs, table3, table4
 
-RIM = 4
-"""Pixels of white between pictures."""
-
-
-def strips(rows: Sequence[Sequence[Tensor]]) -> Tensor:
-    """Put rows of 8-bit images (3, H, W), all of one size, together: (3, H', W'), white between."""
-    lines = [torch.cat([_frame(image) for image in row], 2) for row in rows]
-    return torch.cat(lines, 1)
-
-
-def _frame(image: Tensor) -> Tensor:
-    return torch.nn.functional.pad(image, (0, RIM, 0, RIM), value=255)
-
-
-def sheet(path: Path, rows: Sequence[Mapping[str, Tensor]]) -> None:
-    """Write rows of 8-bit images (3, H, W) as one picture, their keys over the columns.
-
-    Larger images are shrunk to the width of the narrowest, at most 512 pixels.
-    """
-    columns = [*rows[0]]
-    width = min([512, *(image.shape[-1] for row in rows for image in row.values())])
-    small = [[_shrink(image, width) for image in row.values()] for row in rows]
-    height = max(image.height for row in small for image in row)
-    head = 24
-    canvas = Image.new(
-        "RGB", (len(columns) * (width + RIM), head + len(rows) * (height + RIM)), "white"
-    )
-    draw = ImageDraw.Draw(canvas)
-    font = ImageFont.load_default(size=16)
-    for column, title in enumerate(columns):
-        draw.text((column * (width + RIM) + 2, 2), title, "black", font)
-    for line, row in enumerate(small):
-        for column, image in enumerate(row):
-            canvas.paste(image, (column * (width + RIM), head + line * (height + RIM)))
-    canvas.save(path)
-
-
-def _shrink(image: Tensor, width: int) -> Image.Image:
-    picture = Image.fromarray(image.permute(1, 2, 0).contiguous().numpy())
-    if picture.width > width:
-        height = round(picture.height * width / picture.width)
-        picture = picture.resize((width, height), Image.Resampling.LANCZOS)
-    return picture
-
-
-def summarize(results: Sequence[Result]) -> dict[str, dict[str, dict[str, float]]]:
-    """Give {method: {figure: {"highest", "lowest", "mean"}}}, figures as in the paper's Table 3."""
-    summary: dict[str, dict[str, dict[str, float]]] = {}
-    for method in dict.fromkeys(result.method for result in results):
-        own = [result for result in results if result.method == method]
-        columns = {name: [r.scores[name] for r in own] for name in own[0].scores}
-        if method != BLURRY:
-            columns["seconds"] = [result.seconds for result in own]
-        summary[method] = {
-            name: {"highest": max(values), "lowest": min(values), "mean": sum(values) / len(values)}
-            for name, values in columns.items()
-        }
-    return summary
-
-
-def gains(results: Sequence[Result], method: str) -> list[float]:
-    """Give a method's PSNR less the blurry input's, in dB, for each picture."""
-    before = {r.name: r.scores["psnr"] for r in results if r.method == BLURRY}
-    return [r.scores["psnr"] - before[r.name] for r in results if r.method == method]
-
-
-def table3(summary: Mapping[str, Mapping[str, Mapping[str, float]]]) -> str:
-    """Lay out the paper's Table 3 in Markdown, a method a row."""
-    digits = {"psnr": 2, "ssim": 4, "seconds": 3}
-    titles = {"psnr": "PSNR (dB)", "ssim": "SSIM", "seconds": "seconds"}
-    figures = [name for name in titles if any(name in columns for columns in summary.values())]
-    kinds = ("highest", "lowest", "mean")
-    head = ["", *(f"{titles[name]} {kind}" for name in figures for kind in kinds)]
-    lines = [head, ["---", *("---:" for _ in head[1:])]]
-    for method, columns in summary.items():
-        cells = [
-            f"{columns[name][kind]:.{digits[name]}f}" if name in columns else ""
-            for name in figures
-            for kind in kinds
-        ]
-        lines.append([method, *cells])
-    widths = [max(len(line[column]) for line in lines) for column in range(len(head))]
-    lines[1] = ["-" * widths[0], *("-" * (width - 1) + ":" for width in widths[1:])]
-    return "\n".join(
-        "| " + " | ".join(cell.ljust(width) for cell, width in zip(line, widths)) + " |"
-        for line in lines
-    )
-
-
-def conclude(results: Sequence[Result], method: str) -> str:
-    """Say in a sentence what a method gained over the blurry input."""
-    gain = gains(results, method)
-    better = sum(g > 0 for g in gain)
-    return (
-        f"{method}: {sum(gain) / len(gain):+.2f} dB over the blurry input on average, "
-        f"better on {better} of {len(gain)} images ({better / len(gain):.0%})"
-    )
+EXTREMES = 5
+"""So many of the best, and of the worst pictures are on the page."""
+WIDEST = 960
 
 
 class Report:
     """Collects an evaluation and writes it to a folder.
 
-    sheets: the number of pictures on the before/after sheet, of `count` in all; they are drawn
-    at random, the same each time, so that nobody picks the best.
+    protocols: their names, in order. models: the methods whose pictures are shown. sheets: the
+    number of pictures that are shown as they come, of `count` in all; they are drawn at random,
+    the same each time, so that nobody picks the best.
     """
 
-    def __init__(self, folder: Path, *, sheets: int, count: int) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        protocols: Sequence[str],
+        models: Sequence[str],
+        *,
+        sheets: int,
+        count: int,
+    ) -> None:
         self.folder = folder
+        self.protocols = protocols
+        self.models = models
         self.results: list[Result] = []
+        self.strengths: dict[str, float | None] = {}
         # This seed shows one crop of each of the four built-in test photos.
         self.chosen = {*np.random.default_rng(2).permutation(count)[:sheets].tolist()}
-        self.rows: list[dict[str, Tensor]] = []
-        self.seen = 0
+        self.columns: list[dict[str, Tensor]] = []
+        self.shown: list[Shown] = []
+        self.extremes: dict[tuple[str, str], list[Shown]] = {}
 
-    def add(self, pair: Pair, images: Mapping[str, Tensor], results: Sequence[Result]) -> None:
+    def add(self, restored: Restored) -> None:
         """Take in one picture; a chosen one is written at once, as in the paper's Figures 4-6."""
-        if self.seen in self.chosen:
-            columns = {"blurred": pair.blur, "restored": images["restored"]}
-            if results[0].scores:
-                columns["sharp"] = pair.sharp
-            self.rows.append({title: decode(image[0]) for title, image in columns.items()})
+        pair, name = restored.pair, restored.pair.name[0]
+        chosen = len(self.strengths) in self.chosen
+        self.strengths[name] = restored.blur_sigma
+        self.results += restored.results
+        sharp = pair.sharp if restored.blur_sigma is not None else None
+        if chosen:
+            images = {model: restored.images[model] for model in self.models}
+            images = {"blurred": pair.blur, **images} | ({} if sharp is None else {"sharp": sharp})
+            self.columns.append({title: decode(image[0]) for title, image in images.items()})
             (self.folder / "sheets").mkdir(parents=True, exist_ok=True)
-            name = pair.name[0].replace("/", "-")
-            sheet(self.folder / "sheets" / f"{name}.png", self.rows[-1:])
-        self.seen += 1
-        self.results += results
+            sheet(self.folder / "sheets" / f"{name.replace('/', '-')}.png", self.columns[-1:])
+        for model in self.models:
+            figures = _figures(restored.results, model)
+            show = (name, model, figures, pair.blur, restored.images[model], sharp)
+            if chosen:
+                self.shown.append(_shown("sheet", *show))
+            for kind, sign in (("best", 1), ("worst", -1)) if "gain" in figures else ():
+                kept = self.extremes.setdefault((model, kind), [])
+                if len(kept) < EXTREMES or sign * (figures["gain"] - kept[-1].figures["gain"]) > 0:
+                    kept.append(_shown(kind, *show))
+                    kept.sort(key=lambda one: one.figures["gain"], reverse=kind == "best")
+                    del kept[EXTREMES:]
+
+    def summary(self) -> dict[str, dict[str, dict[str, Summary]]]:
+        """Give {protocol: {method: {figure: its summary}}}."""
+        return {
+            protocol: {
+                method: summarize_method(
+                    [r for r in self.results if (r.protocol, r.method) == (protocol, method)]
+                )
+                for method in self.methods()
+            }
+            for protocol in self.protocols
+        }
+
+    def methods(self) -> list[str]:
+        """Give the methods in order, the blurred picture itself first."""
+        return [*dict.fromkeys(result.method for result in self.results)]
+
+    def gains(self, protocol: str) -> dict[str, dict[str, float]]:
+        """Give each method's mean gain in PSNR over the blurry input, and on how many it gains."""
+        own = {
+            (r.method, r.name): r.scores.get("psnr") for r in self.results if r.protocol == protocol
+        }
+        gains = {}
+        for method in self.methods():
+            gained = [
+                psnr - before
+                for (whose, name), psnr in own.items()
+                if whose == method != BLURRY
+                and psnr is not None
+                and (before := own[BLURRY, name]) is not None
+            ]
+            if gained:
+                better = sum(gain > 0 for gain in gained)
+                mean = sum(gained) / len(gained)
+                gains[method] = {"mean": mean, "better": better, "of": len(gained)}
+        return gains
 
     def text(self) -> str:
-        """Give Table 3, and what was gained over the blurry input under which protocol."""
-        table = table3(summarize(self.results))
-        if not self.results[0].scores:
-            return table
-        methods = dict.fromkeys(r.method for r in self.results if r.method != BLURRY)
-        gained = [conclude(self.results, method) for method in methods]
-        return "\n".join([table, "", "protocol wang-rgb", *gained])
+        """Give Table 3 of each protocol, and what was gained over the blurry input."""
+        if not self.protocols:
+            timed = {
+                model: summarize_method([r for r in self.results if r.method == model])
+                for model in self.models
+            }
+            return table3(timed)
+        parts = []
+        for protocol, results in self.summary().items():
+            lines = [describe(protocol), "", table3(results), ""]
+            for method, gain in self.gains(protocol).items():
+                lines.append(
+                    f"{method}: {gain['mean']:+.2f} dB over the blurry input on average, better on "
+                    f"{gain['better']} of {gain['of']} images ({gain['better'] / gain['of']:.0%})"
+                )
+            parts.append("\n".join(lines).rstrip())
+        return "\n\n".join(parts)
 
-    def write(self, about: Mapping[str, Any]) -> None:
-        """Write metrics.json (what was measured, and how), the tables and the whole sheet."""
-        if self.rows:
-            sheet(self.folder / "sheet.png", self.rows)
-        document = {"protocol": "wang-rgb", **about, "images": self.seen, "versions": _versions()}
-        document["results"] = summarize(self.results)
-        text = json.dumps(document, indent=2)
-        (self.folder / "metrics.json").write_text(text + "\n", encoding="utf-8")
-        (self.folder / "table3.md").write_text(self.text() + "\n", encoding="utf-8")
-        figures = list(self.results[0].scores)
+    def write(
+        self, about: Mapping[str, Any], timings: Sequence[Timing], *, published: bool
+    ) -> None:
+        """Write metrics.json, per_image.csv, table3.md, table4.md, sheet.png and report.html.
+
+        about: what was measured, and how; it becomes part of metrics.json. published: put the
+        paper's rows beside ours.
+        """
+        data = about["data"]["name"] + (
+            f" {variant}" if (variant := about["data"].get("variant")) else ""
+        )
+        summary = self.summary()
+        document = {
+            **about,
+            "protocols": {
+                name: {"title": PROTOCOLS[name].title, "results": results}
+                for name, results in summary.items()
+            },
+            "gains": {name: self.gains(name) for name in self.protocols},
+            "scenes": len({result.scene for result in self.results}),
+            "times": [_timed(timing) for timing in timings],
+            "published": [
+                {**asdict(row), "differs": differs(row.protocol, row.data, summary, data)}
+                for row in (TABLE4 if published else ())
+            ],
+        }
+        if self.columns:
+            sheet(self.folder / "sheet.png", self.columns)
+        rows = self._rows()
+        pictures = [*self.shown, *(one for kept in self.extremes.values() for one in kept)]
+        tables = {"table3.md": self.text(), "table4.md": table4(summary, data, published=published)}
+        if not self.protocols:
+            del tables["table4.md"]
+        for name, text in {
+            **tables,
+            "metrics.json": json.dumps(_strict(document), indent=2),
+            "report.html": page(document, rows, pictures),
+        }.items():
+            (self.folder / name).write_text(text + "\n", encoding="utf-8")
         with open(self.folder / "per_image.csv", "w", newline="", encoding="utf-8") as file:
-            writer = csv.writer(file)
-            writer.writerow(["name", "method", *figures, "seconds"])
-            for result in self.results:
-                scores = [f"{result.scores[name]:.6f}" for name in figures]
-                writer.writerow([result.name, result.method, *scores, f"{result.seconds:.6f}"])
+            writer = csv.DictWriter(file, [*rows[0]])
+            writer.writeheader()
+            writer.writerows(rows)
 
     def mean_psnr(self, method: str) -> float | None:
-        """Give a method's mean PSNR in dB; None where there are no sharp pictures."""
-        columns = summarize(self.results)[method]
-        return columns["psnr"]["mean"] if "psnr" in columns else None
+        """Give a method's mean PSNR in dB under the first protocol that has one, if any has."""
+        for results in self.summary().values():
+            if "psnr" in results[method]:
+                return results[method]["psnr"]["mean"]
+        return None
+
+    def _rows(self) -> list[dict[str, Any]]:
+        """Give a row for each result: all with the same columns."""
+        scored = {name for result in self.results for name in result.scores}
+        figures = [name for name in FIGURES if name in scored]
+        return [
+            {
+                "name": result.name,
+                "scene": result.scene,
+                "method": result.method,
+                "protocol": result.protocol,
+                "width": result.size[0],
+                "height": result.size[1],
+                "blur_sigma": _rounded(self.strengths[result.name]),
+                **{name: _rounded(result.scores.get(name)) for name in figures},
+                "seconds": _rounded(result.seconds),
+            }
+            for result in self.results
+        ]
 
 
-def _versions() -> dict[str, str]:
-    return {name: version(name) for name in ("deblur", "torch", "torchmetrics")}
+def _figures(results: Sequence[Result], method: str) -> dict[str, float]:
+    """Give a picture's figures under the first protocol, and its gain in PSNR if it has one."""
+    own = next(result for result in results if result.method == method)
+    before = next((r for r in results if r.method == BLURRY and r.protocol == own.protocol), None)
+    if before is None or "psnr" not in own.scores or before.scores["psnr"] == math.inf:
+        return own.scores
+    return {"gain": own.scores["psnr"] - before.scores["psnr"], **own.scores}
+
+
+def _shown(
+    kind: str,
+    name: str,
+    method: str,
+    figures: dict[str, float],
+    blur: Tensor,
+    restored: Tensor,
+    sharp: Tensor | None,
+) -> Shown:
+    images = {"blurred": blur, "restored": restored} | ({} if sharp is None else {"sharp": sharp})
+    levels = {title: decode(image[0]) for title, image in images.items()}
+    pictures = {
+        title: Image.fromarray(pixels.permute(1, 2, 0).contiguous().numpy())
+        for title, pixels in levels.items()
+    }
+    if sharp is not None:
+        pictures["error"] = error_map(levels["restored"], levels["sharp"])
+    for picture in pictures.values():
+        picture.thumbnail((WIDEST, 4 * WIDEST), Image.Resampling.LANCZOS)
+    return Shown(name, method, kind, figures, pictures)
+
+
+def _timed(timing: Timing) -> dict[str, Any]:
+    return {
+        "method": timing.method,
+        "size": f"{timing.size[0]}x{timing.size[1]}",
+        "images": len(timing.seconds),
+        "median": float(np.median(timing.seconds)),
+        "p95": float(np.percentile(timing.seconds, 95)),
+        "file_to_file": float(np.median(timing.file_to_file)),
+        "peak_memory_mb": timing.peak_memory and timing.peak_memory / 1e6,
+    }
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 6)
+
+
+def _strict(value: Any) -> Any:
+    """Write infinities and NaN as text, which JSON has no numbers for."""
+    if isinstance(value, Mapping):
+        return {key: _strict(inner) for key, inner in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_strict(inner) for inner in value]
+    return str(value) if isinstance(value, float) and not math.isfinite(value) else value

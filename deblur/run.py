@@ -5,9 +5,10 @@ import logging
 import re
 import sys
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from hydra import compose
@@ -17,6 +18,8 @@ from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
+
+log = logging.getLogger(__name__)
 
 PATHS = ("ckpt", "init", "data.root")
 CHATTER = (
@@ -36,6 +39,7 @@ class TrainScalars:
     run_dir: str
     ckpt: str | None
     init: str | None
+    histograms: int
 
 
 @dataclass
@@ -44,7 +48,10 @@ class EvalScalars:
 
     seed: int
     run_dir: str
-    ckpt: str
+    ckpt: Any
+    protocol: Any
+    published: bool
+    check: bool
     device: str
     unsharp: bool
     sheets: int
@@ -72,6 +79,17 @@ def _literal(value: str) -> str:
     """Write any string as Hydra's grammar wants it: in quotes, with what has a meaning escaped."""
     value = re.sub(r"(\\+)(?='|$)", lambda slashes: slashes[1] * 2, value)
     return "'" + value.replace("'", r"\'").replace("${", r"\${") + "'"
+
+
+def split_paths(value: Any) -> list[str]:
+    """List the files that a path key names: one, several as in [a.ckpt,b.ckpt], or none (null)."""
+    if value is None:
+        return []
+    if not isinstance(value, str):
+        return [str(path) for path in value]
+    if value.startswith("[") and value.endswith("]") and not Path(value).exists():
+        return [path.strip() for path in value[1:-1].split(",")]
+    return [value]
 
 
 def check_scalars(cfg: DictConfig, schema: type[Any]) -> None:
@@ -119,15 +137,22 @@ def data_recipe(cfg: DictConfig) -> dict[str, Any]:
     return recipe
 
 
-def recall_data(cfg: DictConfig, recipe: Mapping[str, Any]) -> tuple[str, DictConfig]:
-    """Give the data's name and the config with a checkpoint's data.
+def recall_data(cfg: DictConfig, recipes: Sequence[Mapping[str, Any]]) -> tuple[str, DictConfig]:
+    """Give the data's name and the config with the data of the first of some checkpoints.
 
     It is composed anew, unless the command line chose other data or the checkpoint knows none.
     """
     hydra = HydraConfig.get()
     task = list(hydra.overrides.task)
+    recipe = recipes[0] if recipes else {}
     if not recipe or any(override.startswith("data=") for override in task):
         return hydra.runtime.choices["data"], cfg
+    if any(other != recipe for other in recipes):
+        log.warning(
+            "the checkpoints were trained on different data; all are measured on that of the "
+            "first, %s (data=NAME chooses)",
+            recipe["data"],
+        )
     overrides = [f"{group}={recipe[group]}" for group in ("data", "blur")]
     for key, value in recipe["scalars"].items():
         if not re.fullmatch(r"(data|blur)(\.[a-z][a-z0-9_]*)+", key):
@@ -136,6 +161,16 @@ def recall_data(cfg: DictConfig, recipe: Mapping[str, Any]) -> tuple[str, DictCo
             f"{key}={_literal(value) if isinstance(value, str) else json.dumps(value)}"
         )
     return recipe["data"], compose("eval", overrides=[*overrides, *task])
+
+
+def check_variant(cfg: DictConfig, protocols: Sequence[str]) -> None:
+    """Raise ValueError where the protocol `gopro-gamma` would score another variant of GoPro."""
+    variant = cfg.data.dataset.get("blur")
+    if "gopro-gamma" in protocols and variant != "blur_gamma":
+        raise ValueError(
+            "the protocol gopro-gamma is of GoPro's folder blur_gamma: "
+            "add data=gopro data.dataset.blur=blur_gamma"
+        )
 
 
 def _scalars(node: DictConfig, prefix: str) -> dict[str, Any]:
@@ -161,7 +196,7 @@ def one_line_errors(hint: str = "") -> Iterator[None]:
     """
     try:
         yield
-    except (HydraException, ValueError, FileNotFoundError) as error:
+    except (HydraException, ValueError, FileNotFoundError, ImportError) as error:
         if HydraConfig.get().mode == RunMode.MULTIRUN:
             raise
         sys.exit(f"error: {error.__cause__ or error}" + (f" ({hint})" if hint else ""))

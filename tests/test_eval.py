@@ -3,12 +3,14 @@ import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
+from imitations import kohler
 from PIL import Image
 
 from deblur.checkpoints import load_generator, save_generator
-from deblur.evaluation import BLURRY
+from deblur.results import BLURRY
 
 
 @pytest.fixture
@@ -16,10 +18,8 @@ def generator(trained: Path) -> Path:
     return trained / "generator.safetensors"
 
 
-def metrics(folder: Path) -> dict[str, dict[str, dict[str, dict[str, float]]]]:
-    loaded: dict[str, dict[str, dict[str, dict[str, float]]]] = json.loads(
-        (folder / "metrics.json").read_text()
-    )
+def metrics(folder: Path) -> dict[str, Any]:
+    loaded: dict[str, Any] = json.loads((folder / "metrics.json").read_text())
     return loaded
 
 
@@ -30,18 +30,23 @@ def test_a_checkpoint_needs_nothing_else(
     start("eval", f"ckpt={ckpt}", f"hydra.run.dir={tmp_path}")
     log = (tmp_path / "eval.log").read_text()
     assert log.splitlines()[0] == "data=photos (built-in photos), test split, 3 images"
-    assert "protocol wang-rgb" in log
+    assert "protocol wang-rgb: 8-bit RGB" in log
     found = metrics(tmp_path)
-    methods = [*found["results"]]
+    results = found["protocols"]["wang-rgb"]["results"]
+    methods = [*results]
     assert methods[0] == BLURRY and methods[1].startswith("unsharp mask (sigma")
     assert methods[2] == "restored"
     with open(tmp_path / "per_image.csv", newline="") as file:
         rows = list(csv.DictReader(file))
     assert len(rows) == 9
     mean = sum(float(row["psnr"]) for row in rows if row["method"] == "restored") / 3
-    assert found["results"]["restored"]["psnr"]["mean"] == pytest.approx(mean, abs=1e-5)
+    assert results["restored"]["psnr"]["mean"] == pytest.approx(mean, abs=1e-5)
     with Image.open(tmp_path / "sheet.png") as sheet:
         assert sheet.width >= 3 * 32
+    (checkpoint,) = found["checkpoints"]
+    assert checkpoint["path"] == str(ckpt) and len(checkpoint["sha256"]) == 64
+    assert found["data"]["check"] is None and found["data"]["pairs"] == 3
+    assert found["times"][1]["size"] == "32x32" and found["times"][1]["median"] > 0
 
 
 def test_paths_may_have_any_name(
@@ -50,7 +55,81 @@ def test_paths_may_have_any_name(
     odd = tmp_path / "epoch=3, [x] (1) it's.safetensors"
     shutil.copy(generator, odd)
     start("eval", f"ckpt={odd}", "unsharp=false", f"hydra.run.dir={tmp_path / 'out'}")
-    assert metrics(tmp_path / "out")["checkpoint"] == str(odd)
+    assert metrics(tmp_path / "out")["checkpoints"][0]["path"] == str(odd)
+
+
+def test_several_checkpoints_under_several_protocols(
+    trained: Path, gopro: Path, tmp_path: Path, start: Callable[..., None]
+) -> None:
+    """One whole life: a tiny GoPro, an epoch's training, and every output read back."""
+    out, first = tmp_path / "out", tmp_path / "it's =first.ckpt"
+    shutil.copy(trained / "checkpoints" / "best.ckpt", first)
+    start(
+        "eval",
+        f"ckpt=[{first},{trained / 'generator.safetensors'}]",
+        *("data=gopro", f"data.root={gopro}", "data.dataset.blur=blur_gamma", "data.crop=32"),
+        *("protocol=[wang-rgb,gopro-gamma,deblurgan-legacy-half]", "published=true"),
+        f"hydra.run.dir={out}",
+    )
+    found = metrics(out)
+    labels = [one["label"] for one in found["checkpoints"]]
+    assert len(labels) == 2 and labels[1].endswith("generator")
+    assert [*found["protocols"]] == ["wang-rgb", "gopro-gamma", "deblurgan-legacy-half"]
+    for protocol in found["protocols"].values():
+        assert [*protocol["results"]][2:] == labels
+    wang, gamma = (found["protocols"][name]["results"] for name in ("wang-rgb", "gopro-gamma"))
+    assert wang[labels[0]]["psnr"] == gamma[labels[0]]["psnr"]
+    assert {time["size"] for time in found["times"]} == {"48x40", "24x20"}
+    verdict = found["data"]["check"]
+    assert verdict["layout"] == "gopro" and found["data"]["variant"] == "blur_gamma"
+    assert any("test: 3 pairs" in line for line in verdict["counts"])
+    assert len(found["published"]) == 4 and any(row["differs"] for row in found["published"])
+    assert "| ≠ Li, 2024" in (out / "table4.md").read_text()
+    page = (out / "report.html").read_text()
+    assert all(label.replace("'", "&#39;") in page for label in labels)
+
+
+def test_a_list_must_name_files(tmp_path: Path, start: Callable[..., None]) -> None:
+    with pytest.raises(SystemExit, match="error: a.ckpt: no such file"):
+        start("eval", "ckpt=[a.ckpt, b.ckpt]", f"hydra.run.dir={tmp_path}")
+
+
+def test_the_data_alone_can_be_measured(tmp_path: Path, start: Callable[..., None]) -> None:
+    held_out = "data.dataset.held_out={crop: 64, val: 2, test: 2}"
+    start("eval", "ckpt=null", "unsharp=false", held_out, f"hydra.run.dir={tmp_path}")
+    found = metrics(tmp_path)
+    assert [*found["protocols"]["wang-rgb"]["results"]] == [BLURRY]
+    assert found["checkpoints"] == [] and found["times"] == []
+
+
+@pytest.mark.parametrize(
+    "protocol, message",
+    [
+        ("ssim", "no protocol 'ssim', expected some of wang-rgb"),
+        ("gopro-gamma", "is of GoPro's folder blur_gamma"),
+        ("kohler", "data=kohler"),
+    ],
+)
+def test_a_protocol_that_does_not_fit_is_one_line(
+    protocol: str, message: str, generator: Path, tmp_path: Path, start: Callable[..., None]
+) -> None:
+    with pytest.raises(SystemExit, match=f"^error: .*{message}"):
+        start("eval", f"ckpt={generator}", f"protocol={protocol}", f"hydra.run.dir={tmp_path}")
+
+
+def test_kohler_has_its_ground_truths(
+    generator: Path, tmp_path: Path, start: Callable[..., None]
+) -> None:
+    kohler(tmp_path / "Kohler")
+    start(
+        "eval",
+        f"ckpt={generator}",
+        *("data=kohler", f"data.root={tmp_path / 'Kohler'}", "limit=2", "unsharp=false"),
+        *("protocol=[kohler,wang-rgb]", f"hydra.run.dir={tmp_path / 'out'}"),
+    )
+    found = metrics(tmp_path / "out")["protocols"]
+    best, middle = (found[name]["results"][BLURRY]["psnr"] for name in ("kohler", "wang-rgb"))
+    assert best["mean"] > middle["mean"] - 0.1
 
 
 def test_other_data_can_be_named(
@@ -60,14 +139,12 @@ def test_other_data_can_be_named(
     start(
         "eval",
         f"ckpt={generator}",
-        "data=gopro",
-        f"data.root={gopro}",
-        "data.crop=32",
-        "limit=2",
+        *("data=gopro", f"data.root={gopro}", "data.crop=32", "limit=2", "check=false"),
         folder,
     )
     log = (tmp_path / "out" / "eval.log").read_text()
     assert log.startswith(f"data=gopro ({gopro}), test split, 2 images")
+    assert metrics(tmp_path / "out")["data"]["check"] is None
 
 
 def test_a_generator_that_knows_no_data_meets_the_built_in_photos(
@@ -94,10 +171,10 @@ def test_snapshots_give_sheets_and_times_only(
         f"data.root={tmp_path / 'mine'}",
         f"hydra.run.dir={out}",
     )
-    found = metrics(out)["results"]
-    assert set(found) == {"restored"}
-    assert set(found["restored"]) == {"seconds"}
-    assert (out / "sheet.png").is_file()
+    found = metrics(out)
+    assert found["protocols"] == {} and len(found["times"]) == 3
+    assert (out / "sheet.png").is_file() and (out / "report.html").is_file()
+    assert "seconds" in (out / "table3.md").read_text()
 
 
 def test_a_checkpoint_cannot_name_code_through_its_data(

@@ -4,7 +4,14 @@ import pytest
 import torch
 from conftest import fill
 
-from deblur.hardware import check_mps, has_bfloat16, pick_device, pick_precision, place
+from deblur.hardware import (
+    PeakMemory,
+    check_mps,
+    has_bfloat16,
+    pick_device,
+    pick_precision,
+    place,
+)
 from deblur.networks import ResNet
 
 CPU = torch.device("cpu")
@@ -52,3 +59,13 @@ def test_bfloat16_autocast_stays_near_float32() -> None:
             rounded = network(blur)
     assert (exact - blur).abs().mean() > 0.02
     assert (rounded - exact).abs().mean() < 0.02 * (exact - blur).abs().mean()
+
+
+def test_the_peak_memory_is_that_of_the_time_inside() -> None:
+    with PeakMemory(CPU) as small:
+        torch.zeros(10)
+    with PeakMemory(CPU) as large:
+        torch.ones(50_000_000)
+    if small.peak is None or large.peak is None:
+        pytest.skip("this machine does not tell")
+    assert large.peak - small.peak > 100e6

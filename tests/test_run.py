@@ -4,7 +4,7 @@ import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 
-from deblur.run import EvalScalars, check_scalars, quote_paths
+from deblur.run import EvalScalars, check_scalars, quote_paths, split_paths
 
 NASTY = [
     "epoch=3-step=10.ckpt",
@@ -40,8 +40,21 @@ def test_other_arguments_are_left_alone() -> None:
     assert quote_paths(["-m", "ckpt=a,b"]) == ["-m", "ckpt=a,b"]
 
 
+def test_a_list_of_files_is_split_unless_it_names_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert split_paths("[a.ckpt, b c.ckpt]") == ["a.ckpt", "b c.ckpt"]
+    assert split_paths("a,b.ckpt") == ["a,b.ckpt"]
+    assert split_paths(OmegaConf.create(["a", "b"])) == ["a", "b"]
+    assert split_paths(None) == []
+    (tmp_path / "[a,b]").touch()
+    assert split_paths("[a,b]") == ["[a,b]"]
+
+
 def test_a_scalar_of_the_wrong_type_is_named() -> None:
     scalars = {"seed": 0, "run_dir": "x", "ckpt": "x", "device": "auto", "unsharp": True}
+    scalars |= {"protocol": ["y"], "published": False, "check": True}
     cfg = OmegaConf.create({**scalars, "sheets": 4, "limit": None, "data": {}})
     check_scalars(cfg, EvalScalars)
     for key, value in (("seed", "abc"), ("limit", 1.5), ("unsharp", "maybe")):

@@ -1,0 +1,72 @@
+"""What figures were measured on, of what and by what: it goes into each report."""
+
+import hashlib
+import shlex
+import sys
+from collections.abc import Mapping
+from dataclasses import asdict
+from datetime import datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from deblur.checkpoints import Generator
+from deblur.data.check import check
+from deblur.data.folder import PairedFolder
+
+PACKAGES = ("deblur", "torch", "torchmetrics", "numpy", "pillow")
+
+
+def of_run(models: Mapping[str, tuple[str, Generator]], device: str) -> dict[str, Any]:
+    """Tell the date, the command, the checkpoints (path and model by label) and the machine."""
+    return {
+        "date": datetime.now().isoformat(" ", "minutes"),
+        "command": shlex.join(["python", *sys.orig_argv[1:]]),
+        "checkpoints": [
+            {
+                "label": label,
+                "path": path,
+                "sha256": digest(Path(path)),
+                "parameters": sum(value.numel() for value in model.network.parameters()),
+                "data": model.data,
+            }
+            for label, (path, model) in models.items()
+        ],
+        "device": device,
+        "precision": "float32",
+        "tiles": "none, whole frames",
+        "versions": {name: version(name) for name in PACKAGES},
+    }
+
+
+def of_data(settings: Any, name: str, count: int, verdict: dict[str, Any] | None) -> dict[str, Any]:
+    """Tell a data set by its config: name, folder, variant, and what a check of it found."""
+    blur = settings.dataset.get("blur")
+    variant = blur if isinstance(blur, str) else None
+    return {
+        "name": name,
+        "root": settings.root,
+        "split": "test",
+        "pairs": count,
+        "variant": variant,
+        "blur": OmegaConf.to_container(blur) if isinstance(blur, DictConfig) else variant,
+        "check": verdict,
+    }
+
+
+def check_data(dataset: object) -> dict[str, Any] | None:
+    """Give the verdict of `deblur check-data` on pairs that lie on disk, 3 of each scene decoded.
+
+    None for other data: blur that is made, pictures without partners, prepared arrays.
+    """
+    if not isinstance(dataset, PairedFolder) or dataset.prepared is not None:
+        return None
+    return asdict(check(dataset.root, dataset.layout, blur=dataset.blur, sample=3))
+
+
+def digest(path: Path) -> str:
+    """Give a file's SHA-256, in hexadecimal."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

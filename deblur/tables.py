@@ -1,0 +1,98 @@
+"""The tables of an evaluation, in Markdown."""
+
+from collections.abc import Mapping, Sequence
+
+from deblur.metrics.protocol import FIGURES, PROTOCOLS
+from deblur.published import TABLE4
+from deblur.statistics import Summary
+
+KINDS = ("highest", "lowest", "mean", "median", "scene_mean")
+ENDS = ("low", "high")
+Results = Mapping[str, Mapping[str, Summary]]
+"""The summary of each figure of each method, under one protocol."""
+
+
+def table3(results: Results) -> str:
+    """Lay out the paper's Table 3: the highest, lowest and mean of each method's figures.
+
+    Beside them are the mean's 95% interval over scenes, the median and the mean of scenes' means.
+    """
+    head = ["", "", "highest", "lowest", "mean", "95% interval", "median", "mean of scenes"]
+    rows = []
+    for method, own in results.items():
+        for name, summary in own.items():
+            title = FIGURES[name].title
+            if "count" in summary:
+                rows.append([method, title, "", "", f"{summary['count']:.0f} pictures", "", "", ""])
+                continue
+            cells = {kind: write(name, summary.get(kind)) for kind in (*KINDS, *ENDS)}
+            interval = f"{cells['low']} to {cells['high']}" if "low" in summary else ""
+            highest, lowest, mean, median, scenes = (cells[kind] for kind in KINDS)
+            rows.append([method, title, highest, lowest, mean, interval, median, scenes])
+    return markdown(head, rows, left=2)
+
+
+def table4(protocols: Mapping[str, Results], data: str, *, published: bool) -> str:
+    """Lay out the paper's Table 4: systems beside each other, with what each was measured by.
+
+    data: what the results are of. published: add the paper's rows; those that were measured under
+    no protocol of ours, or on other data, bear a mark, for they cannot be compared.
+    """
+    head = ["", "PSNR (dB)", "SSIM", "seconds", "protocol", "data", "measured"]
+    rows = []
+    for protocol, results in protocols.items():
+        for method, own in results.items():
+            psnr, ssim, cw, seconds = (
+                write(name, own.get(name, {}).get("mean"))
+                for name in ("psnr", "ssim", "cw_ssim", "seconds")
+            )
+            rows.append(
+                [method, psnr, ssim or (cw and f"{cw} CW"), seconds, protocol, data, "here"]
+            )
+    for row in TABLE4 if published else ():
+        mark = "≠ " if differs(row.protocol, row.data, protocols, data) else ""
+        ssim = f"{row.ssim:.3f}" + " CW" * row.protocol.startswith("deblurgan-legacy")
+        figures = [f"{row.psnr:.2f}", ssim, f"{row.seconds:.2f}"]
+        rows.append([mark + row.system, *figures, row.protocol, row.data, row.measured])
+    table = markdown(head, rows)
+    note = "≠: measured by another protocol or on other data; not to be compared with the rest."
+    return f"{table}\n\n{note}" if any(row[0].startswith("≠") for row in rows) else table
+
+
+def differs(protocol: str, data: str, protocols: Mapping[str, object], own: str) -> bool:
+    """Say whether a published figure was measured by none of our protocols, or on other data."""
+    return protocol not in protocols or data != own
+
+
+def describe(protocol: str) -> str:
+    """Name a protocol and say what it is, in a line."""
+    return f"protocol {protocol}: {PROTOCOLS[protocol].title}"
+
+
+def write(figure: str, value: float | None) -> str:
+    """Write a figure's value with its digits; nothing for None."""
+    return "" if value is None else f"{value:.{FIGURES[figure].digits}f}"
+
+
+def markdown(head: Sequence[str], rows: Sequence[Sequence[str]], *, left: int = 1) -> str:
+    """Lay out a table, its first columns (so many) to the left and the others to the right."""
+    lines = [[_cell(text) for text in line] for line in (head, *rows)]
+    widths = [max(3, *map(len, column)) for column in zip(*lines)]
+    rule = [
+        "-" * width if column < left else "-" * (width - 1) + ":"
+        for column, width in enumerate(widths)
+    ]
+    lines.insert(1, rule)
+    return "\n".join(
+        "| "
+        + " | ".join(
+            text.ljust(width) if column < left else text.rjust(width)
+            for column, (text, width) in enumerate(zip(line, widths))
+        )
+        + " |"
+        for line in lines
+    )
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", r"\|").replace("\n", " ")
