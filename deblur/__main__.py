@@ -5,6 +5,8 @@ import sys
 from importlib import import_module
 
 VERBS = {
+    "score": "score a folder of restored pictures against the sharp ones, under named protocols",
+    "compare": "set training runs beside each other: what differs, and their best figures",
     "check-data": "check a folder of blurred and sharp pictures before training on it",
     "prepare": "unpack pairs into arrays that load fast",
     "frames": "make blurred pairs of a video, or of a folder of its frames, by averaging",

@@ -23,7 +23,9 @@ def test_every_verb_has_help(verb: str, capsys: pytest.CaptureFixture[str]) -> N
 
 def test_an_unknown_verb_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["explode"]) == 2
-    assert "no verb 'explode', expected one of check-data" in capsys.readouterr().err
+    assert (
+        "no verb 'explode', expected one of score, compare, check-data" in capsys.readouterr().err
+    )
 
 
 def test_help_imports_no_torch() -> None:

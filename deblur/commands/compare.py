@@ -1,0 +1,127 @@
+"""Set training runs beside each other: what differs in their configs, and their best figures.
+
+deblur compare runs/paper runs/kupyn
+deblur compare runs/sweep/2026-11-22_10-00-00 --metric val/ssim
+
+RUNS are folders of runs, or folders that hold such. The best epoch is that of the highest
+validation PSNR, or of another logged figure (--metric). Runs that failed or go on are listed, too.
+"""
+
+import argparse
+import csv
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from omegaconf import OmegaConf
+from rich.console import Console
+from rich.table import Table
+
+from deblur.tables import markdown
+
+CONFIG = Path(".hydra", "config.yaml")
+LOG = Path("csv", "metrics.csv")
+PLACES = ("run_dir", "ckpt", "trainer.logger", "trainer.callbacks", "trainer.default_root_dir")
+LOWER = ("train/", "time/", "val/change")
+"""Figures of which less is better."""
+
+
+@dataclass
+class Run:
+    """A training run."""
+
+    folder: Path
+    settings: dict[str, str]
+    figures: dict[str, str]
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the verb's arguments."""
+    parser.add_argument("runs", type=Path, nargs="+", metavar="RUNS", help="folders of runs")
+    about = "the figure that tells the best epoch (default %(default)s)"
+    parser.add_argument("--metric", default="val/psnr", help=about)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Print the table: runs are its rows, the best first."""
+    folders = [folder for root in options.runs for folder in _find(root)]
+    runs = [_read(folder, options.metric) for folder in dict.fromkeys(folders)]
+    sign = 1 if options.metric.startswith(LOWER) else -1
+    missing = float("inf")
+    runs.sort(key=lambda run: sign * float(run.figures.get(options.metric, sign * missing)))
+    differing = _differing(runs)
+    figures = [*dict.fromkeys(name for one in runs for name in one.figures)]
+    head = ["run", *_short(differing), *figures]
+    names = _names([one.folder for one in runs])
+    rows = [
+        [name]
+        + [one.settings.get(key, "") for key in differing]
+        + [one.figures.get(figure, "") for figure in figures]
+        for name, one in zip(names, runs)
+    ]
+    console = Console()
+    if not console.is_terminal:
+        print(markdown(head, rows))
+        return 0
+    table = Table()
+    for title in head:
+        table.add_column(title, justify="right" if title in figures else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*row)
+    console.print(table)
+    return 0
+
+
+def _find(root: Path) -> list[Path]:
+    """List the training runs in a folder, itself included; raise where there is none."""
+    found = sorted(path.parent.parent for path in root.glob(f"**/{CONFIG}"))
+    runs = [folder for folder in found if "trainer" in OmegaConf.load(folder / CONFIG)]
+    if not runs:
+        raise FileNotFoundError(f"{root}: no training run (a folder with {CONFIG}) in it")
+    return runs
+
+
+def _read(folder: Path, metric: str) -> Run:
+    """Read a run's settings, and the figures of its best epoch."""
+    settings = _flatten(OmegaConf.to_container(OmegaConf.load(folder / CONFIG)))
+    if not (folder / LOG).is_file():
+        return Run(folder, settings, {"epochs": "no log"})
+    with open(folder / LOG, newline="", encoding="utf-8") as file:
+        rows = [row for row in csv.DictReader(file) if row.get(metric)]
+    if not rows:
+        return Run(folder, settings, {"epochs": "0"})
+    best = (min if metric.startswith(LOWER) else max)(rows, key=lambda row: float(row[metric]))
+    shown = dict.fromkeys([metric, "val/psnr", "val/ssim", "val/blur_psnr"])
+    figures = {name: f"{float(best[name]):.4f}" for name in shown if best.get(name)}
+    last = max(int(row["epoch"]) for row in rows) + 1
+    best_epoch = str(int(best["epoch"]) + 1)
+    return Run(folder, settings, {**figures, "best epoch": best_epoch, "epochs": str(last)})
+
+
+def _flatten(config: Any, prefix: str = "") -> dict[str, str]:
+    flat: dict[str, str] = {}
+    for key, value in config.items():
+        name = f"{prefix}{key}"
+        if name not in PLACES:
+            flat |= _flatten(value, f"{name}.") if isinstance(value, dict) else {name: str(value)}
+    return flat
+
+
+def _differing(runs: list[Run]) -> list[str]:
+    keys = dict.fromkeys(key for one in runs for key in one.settings)
+    return [key for key in keys if len({one.settings.get(key) for one in runs}) > 1]
+
+
+def _short(keys: list[str]) -> list[str]:
+    """Shorten dotted keys to their last part, where that is clear."""
+    ends = [key.rpartition(".")[2] for key in keys]
+    return [end if ends.count(end) == 1 else key for key, end in zip(keys, ends)]
+
+
+def _names(folders: list[Path]) -> list[str]:
+    """Name folders by their paths, without what all of them begin with."""
+    parts = [folder.parts for folder in folders]
+    shared = 0
+    while all(len(p) > shared + 1 and p[shared] == parts[0][shared] for p in parts):
+        shared += 1
+    return ["/".join(p[shared:]) for p in parts]

@@ -1,0 +1,145 @@
+"""Score a folder of restored pictures against the sharp ones, under named protocols.
+
+deblur score results/mine GOPRO_Large/test
+deblur score results/mine sharp/ --protocol wang-rgb,matlab-rgb --csv rows.csv
+deblur score results/mine GOPRO_Large/test --protocol all --published --data gopro
+
+No model is needed, so that anybody's results can be put into one table. SHARP is a folder of sharp
+pictures, or a data set as it is unpacked. A restored picture belongs to the sharp one of the same
+name: the same path (folders such as sharp or test left out), the same with - or _ between scene
+and frame, or the same file name where that is clear. Both are whole frames; of another size are
+those that a protocol itself resizes or cuts. The last line has the means of the first protocol.
+"""
+
+import argparse
+import csv
+import json
+import os
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+
+import torch
+from rich.progress import track
+from torch import Tensor
+
+from deblur.evaluation import rehearse
+from deblur.images import read
+from deblur.matching import Truth, match
+from deblur.metrics import FIGURES, PROTOCOLS, Comparison, Protocol, choose
+from deblur.pair import encode
+from deblur.results import Result, summarize_method
+from deblur.tables import describe, table3, table4
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the verb's arguments."""
+    add = parser.add_argument
+    add("restored", type=Path, metavar="RESTORED", help="a folder of restored pictures")
+    add("sharp", type=Path, metavar="SHARP", help="a folder of sharp pictures, or a data set")
+    add(
+        "--protocol",
+        action="append",
+        metavar="NAMES",
+        help=f"some of {', '.join(PROTOCOLS)}, li-2024 (two of them) and all (those that want "
+        "nothing else); default wang-rgb",
+    )
+    add("--name", help="what to call the results (default the folder's name)")
+    add("--csv", type=Path, metavar="FILE", help="write a row for each picture and protocol")
+    add("--json", type=Path, metavar="FILE", help="write the means, intervals and protocols")
+    add("--published", action="store_true", help="print the paper's Table 4 with these results")
+    add("--data", default="", help="what the pictures are of, for Table 4 (gopro)")
+    cores = os.cpu_count() or 1
+    add("--workers", type=int, default=cores, help="threads (default %(default)s)")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Score, print, and return 1 where sharp pictures have no restored one."""
+    protocols = choose(",".join(options.protocol or ["wang-rgb"]))
+    matched, missing = match(options.restored, options.sharp)
+    rehearse(protocols, poses=bool(matched[0][2].poses))
+    name = options.name or options.restored.resolve().name
+    torch.set_num_threads(1)  # the cores have a picture each
+    with ThreadPoolExecutor(max(1, options.workers)) as pool:
+        scored = pool.map(partial(_score, name, protocols), matched)
+        quiet = not sys.stderr.isatty()
+        bar = track(scored, "scoring", len(matched), disable=quiet, transient=True)
+        results = [result for results in bar for result in results]
+    summary = {
+        protocol.name: {name: summarize_method([r for r in results if r.protocol == protocol.name])}
+        for protocol in protocols
+    }
+    print(f"{len(matched)} pairs of {len({result.scene for result in results})} scenes\n")
+    for protocol, tables in summary.items():
+        print(f"{describe(protocol)}\n\n{table3(tables)}\n")
+    if options.published:
+        print(table4(summary, options.data, published=True) + "\n")
+    if options.csv:
+        _write_rows(options.csv, results)
+    if options.json:
+        document = {"restored": str(options.restored), "sharp": str(options.sharp)}
+        text = json.dumps({**document, "pairs": len(matched), "protocols": summary}, indent=2)
+        options.json.write_text(text + "\n", encoding="utf-8")
+    if missing:
+        some = ", ".join(truth.names[0] for truth in missing[:3])
+        print(f"warning: {len(missing)} sharp pictures have no restored one: {some}")
+    means = summary[protocols[0].name][name]
+    figures = (
+        f"{figure}={means[figure].get('mean', means[figure].get('count')):.{digits}f}"
+        for figure in protocols[0].figures
+        for digits in [FIGURES[figure].digits]
+    )
+    print("mean", *figures, f"pairs={len(matched)}")
+    return 1 if missing else 0
+
+
+@torch.inference_mode()
+def _score(method: str, protocols: list[Protocol], item: tuple[str, Path, Truth]) -> list[Result]:
+    """Score one picture under each protocol."""
+    name, file, truth = item
+    restored, sharp = _load(file), _load(truth.file)
+    compared: dict[object, Comparison] = {}
+    results = []
+    for protocol in protocols:
+        if protocol.view not in compared:
+            seen, true = _view(protocol, restored, sharp, file, truth.file)
+            compared[protocol.view] = Comparison(seen, true, _poses(truth))
+        pair = compared[protocol.view]
+        scores = {key: float(value[0]) for key, value in protocol.score(pair).items()}
+        size = (pair.sharp.shape[-1], pair.sharp.shape[-2])
+        results.append(Result(name, truth.scene, method, protocol.name, size, None, scores))
+    return results
+
+
+def _view(
+    protocol: Protocol, restored: Tensor, sharp: Tensor, file: Path, truth: Path
+) -> tuple[Tensor, Tensor]:
+    """Show a protocol what it looks at; what was restored in that size already is left as it is."""
+    true = protocol.view(sharp)
+    if restored.shape == sharp.shape:
+        return protocol.view(restored), true
+    if restored.shape == true.shape:
+        return restored, true
+    (h, w), (height, width) = restored.shape[-2:], sharp.shape[-2:]
+    raise ValueError(f"{file} is {w}x{h}, but {truth} is {width}x{height}")
+
+
+def _poses(truth: Truth) -> Iterator[Tensor] | None:
+    return map(_load, truth.poses) if truth.poses else None
+
+
+def _load(file: Path) -> Tensor:
+    return encode(torch.from_numpy(read(file)).permute(2, 0, 1)[None])
+
+
+def _write_rows(path: Path, results: list[Result]) -> None:
+    scored = {name for result in results for name in result.scores}
+    figures = [name for name in FIGURES if name in scored]
+    with open(path, "w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(["name", "scene", "protocol", "width", "height", *figures])
+        for r in results:
+            cells = [r.scores.get(name) for name in figures]
+            writer.writerow([r.name, r.scene, r.protocol, *r.size, *cells])
