@@ -17,7 +17,7 @@ def main(cfg: DictConfig) -> float | None:
     import lightning as L
     from hydra.utils import instantiate
 
-    from deblur import callbacks, checkpoints, hardware
+    from deblur import callbacks, checkpoints, hardware, tensorboard
     from deblur.networks.layers import table2
 
     run.reset_loggers()
@@ -38,7 +38,10 @@ def main(cfg: DictConfig) -> float | None:
     generator = OmegaConf.to_container(cfg.model.generator, resolve=True)
     trainer.callbacks.append(callbacks.Provenance(generator, run.data_recipe(cfg), cfg.run_dir))
     networks = {"generator": model.generator, "discriminator": model.discriminator}
-    log.info("Table 2, at %d pixels\n%s", data.crop, table2(networks, (3, data.crop, data.crop)))
+    table = table2(networks, (3, data.crop, data.crop))
+    log.info("Table 2, at %d pixels\n%s", data.crop, table)
+    config = OmegaConf.to_container(cfg, resolve=True)
+    trainer.callbacks.append(tensorboard.Description(config, table))
     trainer.fit(model, data, ckpt_path=cfg.ckpt, weights_only=True)
     score = getattr(trainer.checkpoint_callback, "best_model_score", None)
     return None if score is None else float(score)

@@ -1,4 +1,4 @@
-"""What watches a run: pictures, progress, the time it will take, and a collapse alarm."""
+"""What watches a run: provenance, progress, the time it will take, and a collapse alarm."""
 
 import logging
 import sys
@@ -9,14 +9,12 @@ from typing import Any
 import lightning as L
 import torch
 from lightning.pytorch.callbacks import Callback, ProgressBar, RichProgressBar
-from lightning.pytorch.loggers import TensorBoardLogger
 from torch import Tensor
 
 from deblur.checkpoints import load_generator, save_generator
 from deblur.gan import DeblurGAN
 from deblur.hardware import place
-from deblur.pair import Pair, decode
-from deblur.report import strips
+from deblur.pair import Pair
 
 log = logging.getLogger(__name__)
 
@@ -60,37 +58,6 @@ class MemoryFormat(Callback):
     def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Convert the weights."""
         place(pl_module, pl_module.device)
-
-
-class Pictures(Callback):
-    """Shows the first validation images to TensorBoard: blur | restored | sharp, a row each."""
-
-    def __init__(self, *, rows: int = 4) -> None:
-        self.rows = rows
-        self.kept: list[list[Tensor]] = []
-
-    def on_validation_batch_end(
-        self,
-        trainer: L.Trainer,
-        pl_module: L.LightningModule,
-        outputs: Any,
-        batch: Pair,
-        batch_idx: int,
-        dataloader_idx: int = 0,
-    ) -> None:
-        """Keep images until there are enough."""
-        for images in zip(batch.blur, outputs["restored"], batch.sharp):
-            if len(self.kept) < self.rows:
-                self.kept.append([decode(image).cpu() for image in images])
-
-    def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Write the rows at the step of `val/psnr`."""
-        if isinstance(trainer.logger, TensorBoardLogger) and self.kept:
-            size = min(min(row[0].shape[-2:]) for row in self.kept)
-            picture = strips([[image[:, :size, :size] for image in row] for row in self.kept])
-            step = trainer.fit_loop.epoch_loop._batches_that_stepped
-            trainer.logger.experiment.add_image("val/blur_restored_sharp", picture, step)
-        self.kept = []
 
 
 class CollapseAlarm(Callback):
@@ -208,6 +175,11 @@ class PlainProgress(ProgressBar):
     def __init__(self) -> None:
         super().__init__()
         self.start = 0.0
+        self.silent = False
+
+    def disable(self) -> None:
+        """Print nothing: of several devices one tells."""
+        self.silent = True
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Start the clock."""
@@ -215,6 +187,8 @@ class PlainProgress(ProgressBar):
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Print the newest figures."""
+        if self.silent:
+            return
         figures = {
             name: value
             for name, value in trainer.callback_metrics.items()
