@@ -22,7 +22,7 @@ install: $(READY)  ## make or refresh .venv
 demo: $(READY)  ## train a small GAN on the built-in photos, measure it, show where to look
 	$(BIN)/python train.py experiment=quick hydra.run.dir=$(DEMO)
 	$(BIN)/python eval.py ckpt=$(DEMO)/generator.safetensors hydra.run.dir=$(DEMO)/eval
-	@echo "before/after sheet: $(DEMO)/eval/sheet.png"
+	@echo "before/after: $(DEMO)/eval/sheet.png, with all figures: $(DEMO)/eval/report.html"
 	@echo "TensorBoard: $(BIN)/tensorboard --logdir $(DEMO)"
 
 test: $(READY) lint  ## lint, types and tests
@@ -42,9 +42,10 @@ format: $(READY)  ## rewrite the code in the project's style
 	$(BIN)/black --quiet --line-length 100 $(STYLED)
 	$(BIN)/isort --quiet $(STYLED)
 
-bench: $(READY)  ## speed of training, of making blur and of reading pairs
+bench: $(READY)  ## speed of training, of making blur, of reading and of scoring pairs
 	$(BIN)/python benchmarks/training.py
 	$(BIN)/python benchmarks/loading.py
+	$(BIN)/python benchmarks/scoring.py
 
 figures: $(READY)  ## draw the paper's Figures 1 to 3 and a sheet of each kind of blur
 	$(BIN)/python scripts/figures.py docs/figures

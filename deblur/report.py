@@ -20,7 +20,7 @@ from deblur.published import TABLE4
 from deblur.results import BLURRY, Result, summarize_method
 from deblur.sheets import error_map, sheet
 from deblur.statistics import Summary
-from deblur.tables import describe, differs, table3, table4
+from deblur.tables import describe, differs, side_by_side, table3, table4
 
 EXTREMES = 5
 """So many of the best, and of the worst pictures are on the page."""
@@ -133,6 +133,8 @@ class Report:
                     f"{gain['better']} of {gain['of']} images ({gain['better'] / gain['of']:.0%})"
                 )
             parts.append("\n".join(lines).rstrip())
+        if len(parts) > 1:
+            parts.append(f"the same pictures\n\n{side_by_side(self.summary())}")
         return "\n\n".join(parts)
 
     def write(

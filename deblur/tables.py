@@ -32,6 +32,21 @@ def table3(results: Results) -> str:
     return markdown(head, rows, left=2)
 
 
+def side_by_side(protocols: Mapping[str, Results]) -> str:
+    """Lay out the same pictures under several protocols: the means of each method's figures."""
+    methods = [*dict.fromkeys(method for results in protocols.values() for method in results)]
+    rows = []
+    for protocol, results in protocols.items():
+        figures = [name for name in PROTOCOLS[protocol].figures if name != "unaligned"]
+        means = [
+            " / ".join(write(name, results[method][name]["mean"]) for name in figures)
+            for method in methods
+        ]
+        titles = " / ".join(FIGURES[name].title for name in figures)
+        rows.append([protocol, titles, *means])
+    return markdown(["protocol", "", *methods], rows, left=2)
+
+
 def table4(protocols: Mapping[str, Results], data: str, *, published: bool) -> str:
     """Lay out the paper's Table 4: systems beside each other, with what each was measured by.
 

@@ -31,7 +31,7 @@ from deblur.matching import Truth, match
 from deblur.metrics import FIGURES, PROTOCOLS, Comparison, Protocol, choose
 from deblur.pair import encode
 from deblur.results import Result, summarize_method
-from deblur.tables import describe, table3, table4
+from deblur.tables import describe, side_by_side, table3, table4
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -74,6 +74,8 @@ def run(options: argparse.Namespace) -> int:
     print(f"{len(matched)} pairs of {len({result.scene for result in results})} scenes\n")
     for protocol, tables in summary.items():
         print(f"{describe(protocol)}\n\n{table3(tables)}\n")
+    if len(protocols) > 1:
+        print(f"the same pictures\n\n{side_by_side(summary)}\n")
     if options.published:
         print(table4(summary, options.data, published=True) + "\n")
     if options.csv:

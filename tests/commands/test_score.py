@@ -59,6 +59,8 @@ def test_rows_tables_and_published_figures(
     options += ["--csv", str(rows), "--json", str(means), "--name", "ours", "--data", "gopro"]
     assert main(["score", *map(str, folders), *options]) == 0
     said = capsys.readouterr().out
+    beside = [line for line in said.splitlines() if line.startswith("| matlab-rgb")][0]
+    assert "PSNR (dB) / SSIM" in beside and " / 0." in beside
     assert "| ours " in said and "| ≠ Li, 2024" in said and "CW-SSIM" in said
     with open(rows, newline="") as file:
         table = list(csv.DictReader(file))
