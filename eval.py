@@ -39,6 +39,8 @@ def main(cfg: DictConfig) -> float | None:
         poses = getattr(tests.dataset, "poses", lambda index: None)
         if not tests.dataset.paired:
             protocols = []
+            if not models:
+                raise ValueError(f"{data.root}: nothing to measure without sharp pictures or ckpt")
         run.check_variant(cfg, [protocol.name for protocol in protocols])
         rehearse(protocols, poses=poses(0) is not None)
     count = min(len(tests), cfg.limit or len(tests))

@@ -40,8 +40,9 @@ def main(cfg: DictConfig) -> float | None:
     networks = {"generator": model.generator, "discriminator": model.discriminator}
     table = table2(networks, (3, data.crop, data.crop))
     log.info("Table 2, at %d pixels\n%s", data.crop, table)
-    config = OmegaConf.to_container(cfg, resolve=True)
-    trainer.callbacks.append(tensorboard.Description(config, table))
+    config = OmegaConf.to_yaml(cfg, resolve=True)
+    about = tensorboard.Description(config, table, run.hyperparameters(cfg))
+    trainer.callbacks.append(about)
     trainer.fit(model, data, ckpt_path=cfg.ckpt, weights_only=True)
     score = getattr(trainer.checkpoint_callback, "best_model_score", None)
     return None if score is None else float(score)

@@ -3,7 +3,7 @@
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +15,7 @@ from deblur.hardware import PeakMemory, synchronize
 from deblur.images import read
 from deblur.metrics import Comparison, Protocol
 from deblur.metrics.strength import blur_sigma
-from deblur.metrics.views import whole
+from deblur.metrics.views import View, whole
 from deblur.pair import Pair, decode, encode
 from deblur.results import BLURRY, Result
 
@@ -26,7 +26,9 @@ Timed = tuple[Tensor, float | None]
 """A restored image and its seconds."""
 
 FILES = 5
-"""Pictures restored from file to file, for the time of that."""
+"""Pictures of a size restored from file to file, for the time of that."""
+SIZES = 4
+"""For so many sizes, at most."""
 
 
 @dataclass
@@ -84,30 +86,32 @@ class Evaluation:
         scenes: of each pair, in order. paired: whether there are sharp pictures to compare with.
         poses: gives a pair's other sharp frames, see `Comparison`.
         """
+        views = dict.fromkeys(protocol.view for protocol in self.protocols) or [whole]
         for index, (pair, scene) in enumerate(zip(pairs, scenes)):
             results: list[Result] = []
-            shown: dict[str, Timed] = {}
-            views = dict.fromkeys(protocol.view for protocol in self.protocols) if paired else {}
-            for view in views or [whole]:
+            seen: dict[View, dict[str, Timed]] = {}
+            for view in views:
                 blur, sharp = view(pair.blur), view(pair.sharp)
-                images = self._restore(blur)
-                if view is whole or not shown:
-                    shown = images
-                own = [protocol for protocol in self.protocols if protocol.view is view]
-                for method, (restored, seconds) in {BLURRY: (blur, None), **images}.items():
-                    compared = Comparison(restored, sharp, poses(index))
-                    about = (pair.name[0], scene, method)
-                    size = (blur.shape[-1], blur.shape[-2])
-                    for protocol in own if paired else []:
-                        figures = protocol.score(compared)
-                        scores = {name: float(value[0]) for name, value in figures.items()}
-                        results.append(Result(*about, protocol.name, size, seconds, scores))
-                    if not paired and method != BLURRY:
-                        results.append(Result(*about, None, size, seconds))
+                seen[view] = self._restore(blur)
+                size = (blur.shape[-1], blur.shape[-2])
+                for method, (restored, seconds) in {BLURRY: (blur, None), **seen[view]}.items():
+                    row = Result(pair.name[0], scene, method, None, size, seconds)
+                    if paired:
+                        compared = Comparison(restored, sharp, poses(index))
+                        results += self._score(row, compared, view)
+                    elif method != BLURRY:
+                        results.append(row)
+            shown = seen.get(whole) or next(iter(seen.values()))
+            images = {method: image for method, (image, _) in shown.items()}
             strength = blur_sigma(pair.blur, pair.sharp) if paired else None
-            yield Restored(
-                pair, {name: image for name, (image, _) in shown.items()}, results, strength
-            )
+            yield Restored(pair, images, results, strength)
+
+    def _score(self, row: Result, pair: Comparison, view: View) -> Iterator[Result]:
+        """Score a picture under each protocol that looks at it so."""
+        for protocol in self.protocols:
+            if protocol.view is view:
+                scores = {key: float(value[0]) for key, value in protocol.score(pair).items()}
+                yield replace(row, protocol=protocol.name, scores=scores)
 
     def _restore(self, blur: Tensor) -> dict[str, Timed]:
         """Run each method on a picture: give its result, on the CPU, and its seconds."""
@@ -126,7 +130,8 @@ class Evaluation:
             synchronize(self.device)
             timing.seconds.append(time.perf_counter() - start)
             images[name] = restored.cpu(), timing.seconds[-1]
-            if len(timing.file_to_file) < FILES:
+            sizes = sum(method == name for method, _ in self.timings)
+            if len(timing.file_to_file) < FILES and sizes <= SIZES:
                 timing.file_to_file.append(self._from_file_to_file(method, blur))
         return images
 

@@ -18,6 +18,8 @@ class Published:
     """The named protocol that comes nearest to how it was measured."""
     data: str
     """The data, by the name of its config, or with a variant of the blurred pictures."""
+    pairs: int | None
+    """How many they are; None where nobody knows."""
     measured: str
     """How it was measured, as far as is known; docs/errata.md has the sources."""
 
@@ -30,6 +32,7 @@ TABLE4 = (
         0.85,
         "deblurgan-legacy-half",
         "gopro",
+        1111,
         "CW-SSIM; frames of 640x360, for its only weights give 25.20 dB at full size",
     ),
     Published(
@@ -39,6 +42,7 @@ TABLE4 = (
         0.35,
         "deblurgan-legacy",
         "gopro_3840fps",
+        1111,
         "CW-SSIM; GoPro re-made from interpolated frames",
     ),
     Published(
@@ -48,6 +52,7 @@ TABLE4 = (
         4.33,
         "matlab-rgb",
         "gopro blur_gamma",
+        1111,
         "MATLAB's SSIM; its own paper has 29.23 or 29.08 dB",
     ),
     Published(
@@ -57,6 +62,7 @@ TABLE4 = (
         4.69,
         "li-2024-squash",
         "gopro_light",
+        None,
         "256x256; the PSNR fits an 8-bit overflow",
     ),
 )

@@ -5,6 +5,7 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import numpy as np
 from PIL import Image
 from torch import Tensor
 
-from deblur.evaluation import Restored, Timing
+from deblur.evaluation import SIZES, Restored, Timing
 from deblur.metrics.protocol import FIGURES, PROTOCOLS
 from deblur.page import Shown, page
 from deblur.pair import decode
@@ -80,8 +81,9 @@ class Report:
                     kept.sort(key=lambda one: one.figures["gain"], reverse=kind == "best")
                     del kept[EXTREMES:]
 
+    @cached_property
     def summary(self) -> dict[str, dict[str, dict[str, Summary]]]:
-        """Give {protocol: {method: {figure: its summary}}}."""
+        """{protocol: {method: {figure: its summary}}}, for when all pictures are there."""
         return {
             protocol: {
                 method: summarize_method(
@@ -125,7 +127,7 @@ class Report:
             }
             return table3(timed)
         parts = []
-        for protocol, results in self.summary().items():
+        for protocol, results in self.summary.items():
             lines = [describe(protocol), "", table3(results), ""]
             for method, gain in self.gains(protocol).items():
                 lines.append(
@@ -134,7 +136,7 @@ class Report:
                 )
             parts.append("\n".join(lines).rstrip())
         if len(parts) > 1:
-            parts.append(f"the same pictures\n\n{side_by_side(self.summary())}")
+            parts.append(f"the same pictures\n\n{side_by_side(self.summary)}")
         return "\n\n".join(parts)
 
     def write(
@@ -148,7 +150,7 @@ class Report:
         data = about["data"]["name"] + (
             f" {variant}" if (variant := about["data"].get("variant")) else ""
         )
-        summary = self.summary()
+        summary, pairs = self.summary, len(self.strengths)
         document = {
             **about,
             "protocols": {
@@ -157,9 +159,9 @@ class Report:
             },
             "gains": {name: self.gains(name) for name in self.protocols},
             "scenes": len({result.scene for result in self.results}),
-            "times": [_timed(timing) for timing in timings],
+            "times": _times(timings),
             "published": [
-                {**asdict(row), "differs": differs(row.protocol, row.data, summary, data)}
+                {**asdict(row), "differs": differs(row, summary, data, pairs)}
                 for row in (TABLE4 if published else ())
             ],
         }
@@ -167,7 +169,10 @@ class Report:
             sheet(self.folder / "sheet.png", self.columns)
         rows = self._rows()
         pictures = [*self.shown, *(one for kept in self.extremes.values() for one in kept)]
-        tables = {"table3.md": self.text(), "table4.md": table4(summary, data, published=published)}
+        tables = {
+            "table3.md": self.text(),
+            "table4.md": table4(summary, data, pairs, published=published),
+        }
         if not self.protocols:
             del tables["table4.md"]
         for name, text in {
@@ -183,7 +188,7 @@ class Report:
 
     def mean_psnr(self, method: str) -> float | None:
         """Give a method's mean PSNR in dB under the first protocol that has one, if any has."""
-        for results in self.summary().values():
+        for results in self.summary.values():
             if "psnr" in results[method]:
                 return results[method]["psnr"]["mean"]
         return None
@@ -239,15 +244,29 @@ def _shown(
     return Shown(name, method, kind, figures, pictures)
 
 
-def _timed(timing: Timing) -> dict[str, Any]:
+def _times(timings: Sequence[Timing]) -> list[dict[str, Any]]:
+    """Give a row for each method and size; of many sizes, one for them all."""
+    rows = []
+    for method in dict.fromkeys(timing.method for timing in timings):
+        own = [timing for timing in timings if timing.method == method]
+        groups = [[timing] for timing in own] if len(own) <= SIZES else [own]
+        rows += [{"method": method, **_timed(group)} for group in groups]
+    return rows
+
+
+def _timed(group: Sequence[Timing]) -> dict[str, Any]:
+    by_area = sorted((timing.size for timing in group), key=math.prod)
+    ends = dict.fromkeys(f"{width}x{height}" for width, height in (by_area[0], by_area[-1]))
+    seconds = [value for timing in group for value in timing.seconds]
+    files = [value for timing in group for value in timing.file_to_file]
+    peaks = [timing.peak_memory for timing in group if timing.peak_memory]
     return {
-        "method": timing.method,
-        "size": f"{timing.size[0]}x{timing.size[1]}",
-        "images": len(timing.seconds),
-        "median": float(np.median(timing.seconds)),
-        "p95": float(np.percentile(timing.seconds, 95)),
-        "file_to_file": float(np.median(timing.file_to_file)),
-        "peak_memory_mb": timing.peak_memory and timing.peak_memory / 1e6,
+        "size": " to ".join(ends),
+        "images": len(seconds),
+        "median": float(np.median(seconds)),
+        "p95": float(np.percentile(seconds, 95)),
+        "file_to_file": float(np.median(files)),
+        "peak_memory_mb": max(peaks) / 1e6 if peaks else None,
     }
 
 

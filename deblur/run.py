@@ -137,6 +137,23 @@ def data_recipe(cfg: DictConfig) -> dict[str, Any]:
     return recipe
 
 
+def hyperparameters(cfg: DictConfig) -> dict[str, bool | int | float | str]:
+    """List what tells runs apart: the groups' names, the seed, the rate, and what was overridden.
+
+    Hardware and places are left out; the whole config is logged as text.
+    """
+    hydra = HydraConfig.get()
+    found = {group: hydra.runtime.choices[group] for group in ("experiment", "data", "blur")}
+    keys = [override.partition("=")[0].lstrip("+~") for override in hydra.overrides.task]
+    for key in ("seed", "model.lr", *keys):
+        value = OmegaConf.select(cfg, key)
+        elsewhere = key.startswith(("trainer", "hydra", *PATHS)) or OmegaConf.is_config(value)
+        if key not in found and not elsewhere:
+            found[key] = value
+    plain = (bool, int, float, str)
+    return {key: value if isinstance(value, plain) else str(value) for key, value in found.items()}
+
+
 def recall_data(cfg: DictConfig, recipes: Sequence[Mapping[str, Any]]) -> tuple[str, DictConfig]:
     """Give the data's name and the config with the data of the first of some checkpoints.
 

@@ -7,7 +7,8 @@ import numpy as np
 Summary = dict[str, float]
 """highest, lowest, mean, median, scene_mean and the interval's ends, low and high."""
 
-RESAMPLES = 10_000
+BLOCK, BLOCKS = 500, 20
+"""Resamples are drawn a block at a time, which bounds the memory."""
 
 
 def summarize(values: Sequence[float], scenes: Sequence[str]) -> Summary:
@@ -30,8 +31,8 @@ def summarize(values: Sequence[float], scenes: Sequence[str]) -> Summary:
     }
     if len(kinds) > 1 and np.isfinite(array).all():
         rng = np.random.default_rng(0)
-        draws = (rng.integers(len(kinds), size=len(kinds)) for _ in range(RESAMPLES))
-        means = [sums[drawn].sum() / counts[drawn].sum() for drawn in draws]
+        draws = (rng.integers(len(kinds), size=(BLOCK, len(kinds))) for _ in range(BLOCKS))
+        means = np.concatenate([sums[drawn].sum(1) / counts[drawn].sum(1) for drawn in draws])
         summary["low"], summary["high"] = np.percentile(means, [2.5, 97.5])
     return {name: float(value) for name, value in summary.items()}
 

@@ -1,9 +1,9 @@
 """The tables of an evaluation, in Markdown."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 
 from deblur.metrics.protocol import FIGURES, PROTOCOLS
-from deblur.published import TABLE4
+from deblur.published import TABLE4, Published
 from deblur.statistics import Summary
 
 KINDS = ("highest", "lowest", "mean", "median", "scene_mean")
@@ -47,11 +47,12 @@ def side_by_side(protocols: Mapping[str, Results]) -> str:
     return markdown(["protocol", "", *methods], rows, left=2)
 
 
-def table4(protocols: Mapping[str, Results], data: str, *, published: bool) -> str:
+def table4(protocols: Mapping[str, Results], data: str, pairs: int, *, published: bool) -> str:
     """Lay out the paper's Table 4: systems beside each other, with what each was measured by.
 
-    data: what the results are of. published: add the paper's rows; those that were measured under
-    no protocol of ours, or on other data, bear a mark, for they cannot be compared.
+    data, pairs: what the results are of, and how many pictures of it. published: add the paper's
+    rows; those measured under no protocol of ours, or on other pictures, bear a mark, for they
+    cannot be compared.
     """
     head = ["", "PSNR (dB)", "SSIM", "seconds", "protocol", "data", "measured"]
     rows = []
@@ -61,22 +62,24 @@ def table4(protocols: Mapping[str, Results], data: str, *, published: bool) -> s
                 write(name, own.get(name, {}).get("mean"))
                 for name in ("psnr", "ssim", "cw_ssim", "seconds")
             )
+            similar = ssim or (cw and f"{cw} CW")
             rows.append(
-                [method, psnr, ssim or (cw and f"{cw} CW"), seconds, protocol, data, "here"]
+                [method, psnr, similar, seconds, protocol, f"{data}, {pairs} pairs", "here"]
             )
     for row in TABLE4 if published else ():
-        mark = "≠ " if differs(row.protocol, row.data, protocols, data) else ""
+        mark = "≠ " if differs(row, protocols, data, pairs) else ""
         ssim = f"{row.ssim:.3f}" + " CW" * row.protocol.startswith("deblurgan-legacy")
         figures = [f"{row.psnr:.2f}", ssim, f"{row.seconds:.2f}"]
-        rows.append([mark + row.system, *figures, row.protocol, row.data, row.measured])
+        of = row.data + (f", {row.pairs} pairs" if row.pairs else "")
+        rows.append([mark + row.system, *figures, row.protocol, of, row.measured])
     table = markdown(head, rows)
-    note = "≠: measured by another protocol or on other data; not to be compared with the rest."
+    note = "≠: measured by another protocol or on other pictures; not to be compared with the rest."
     return f"{table}\n\n{note}" if any(row[0].startswith("≠") for row in rows) else table
 
 
-def differs(protocol: str, data: str, protocols: Mapping[str, object], own: str) -> bool:
-    """Say whether a published figure was measured by none of our protocols, or on other data."""
-    return protocol not in protocols or data != own
+def differs(row: Published, protocols: Container[str], data: str, pairs: int) -> bool:
+    """Say whether a published figure was measured by none of our protocols or on other pictures."""
+    return row.protocol not in protocols or (row.data, row.pairs) != (data, pairs)
 
 
 def describe(protocol: str) -> str:

@@ -31,30 +31,27 @@ def batches(trainer: L.Trainer) -> int:
 class Description(Callback):
     """Writes what a run is: its networks (Table 2) and its config, as text.
 
-    When the run ends its settings and final figures go to the tab HParams, where the runs of a
-    sweep can be sorted and filtered.
+    When the run ends its hyperparameters and final figures go to the tab HParams, where the runs
+    of a sweep can be sorted and filtered.
 
-    config: the resolved one, plain. networks: the table, as text.
+    config: as YAML, resolved. networks: the table.
     """
 
-    def __init__(self, config: Mapping[str, Any], networks: str) -> None:
+    def __init__(
+        self, config: str, networks: str, hyperparameters: Mapping[str, bool | int | float | str]
+    ) -> None:
         self.config = config
         self.networks = networks
+        self.hyperparameters = dict(hyperparameters)
 
     def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Write the texts."""
-        from omegaconf import OmegaConf
-
+        """Write the texts, in Markdown."""
         if events := writer(trainer):
-            # Four spaces in front: Markdown shows such lines as they are.
-            for tag, text in (
-                ("table2", self.networks),
-                ("config", OmegaConf.to_yaml(self.config)),
-            ):
-                events.add_text(tag, "\n".join("    " + line for line in text.splitlines()))
+            events.add_text("table2", self.networks)
+            events.add_text("config", f"```\n{self.config}```")
 
     def on_fit_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Write the settings beside the final figures and the best PSNR."""
+        """Write the hyperparameters beside the final figures and the best PSNR."""
         self._finish(trainer)
 
     def on_exception(
@@ -74,21 +71,7 @@ class Description(Callback):
             figures["best/val/psnr"] = float(best)
         for logger in trainer.loggers:
             if isinstance(logger, TensorBoardLogger) and figures and trainer.is_global_zero:
-                logger.log_hyperparams(settings(self.config), figures, batches(trainer))
-
-
-def settings(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """List a config's scalars by dotted keys, but for what is a run's place and not its science."""
-    flat: dict[str, Any] = {}
-    for key, value in config.items():
-        name = f"{prefix}{key}"
-        if name in ("run_dir", "trainer.logger", "trainer.callbacks", "trainer.default_root_dir"):
-            continue
-        if isinstance(value, Mapping):
-            flat |= settings(value, f"{name}.")
-        else:
-            flat[name] = value if isinstance(value, (bool, int, float, str)) else str(value)
-    return flat
+                logger.log_hyperparams(self.hyperparameters, figures, batches(trainer))
 
 
 class Pictures(Callback):

@@ -117,6 +117,7 @@ def test_table_4_marks_what_cannot_be_compared(report: Report, tmp_path: Path) -
 def test_what_was_measured_alike_bears_no_mark(tmp_path: Path) -> None:
     alike = Report(tmp_path, ["matlab-rgb"], [], sheets=0, count=1)
     alike.add(restored(0, 1.0))
+    alike.strengths |= {str(index): 1.0 for index in range(1110)}
     alike.write({**ABOUT, "data": {**DATA, "variant": "blur_gamma"}}, [], published=True)
     text = (tmp_path / "table4.md").read_text()
     assert "| DeepDeblur (Nah et al., 2017)" in text and "| ≠ Li, 2024" in text
@@ -158,3 +159,11 @@ def test_without_sharp_pictures_there_are_times_and_sheets(tmp_path: Path) -> No
     assert json.loads((tmp_path / "metrics.json").read_text())["protocols"] == {}
     assert made.mean_psnr("restored") is None
     assert not (tmp_path / "table4.md").exists() and (tmp_path / "report.html").is_file()
+
+
+def test_many_sizes_are_told_together(report: Report, tmp_path: Path) -> None:
+    timings = [Timing("it", (10 * n, 20), [n / 10], [1.0], n * 10**6) for n in range(1, 7)]
+    report.write(ABOUT, timings, published=False)
+    (row,) = json.loads((tmp_path / "metrics.json").read_text())["times"]
+    assert (row["size"], row["images"], row["peak_memory_mb"]) == ("10x20 to 60x20", 6, 6.0)
+    assert row["median"] == pytest.approx(0.35)

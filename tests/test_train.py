@@ -94,8 +94,9 @@ def test_the_tab_of_hyperparameters_has_settings_and_the_final_figures(trained: 
     content = metadata["_hparams_/session_start_info"].plugin_data.content
     start = HParamsPluginData.FromString(content).session_start_info
     assert start.hparams["model.lr"].number_value == 0.005
-    assert start.hparams["data._target_"].string_value == "deblur.data.datamodule.DeblurData"
-    assert "run_dir" not in start.hparams
+    assert start.hparams["experiment"].string_value == "quick"
+    assert start.hparams["model.generator.width"].number_value == 4  # was overridden
+    assert not any("trainer" in name or "run_dir" in name for name in start.hparams)
     final, curve = (scalars(trained)[name] for name in ("final/val/psnr", "val/psnr"))
     assert final == [curve[-1]]
     assert scalars(trained)["best/val/psnr"] == [max(curve)]

@@ -77,7 +77,7 @@ def run(options: argparse.Namespace) -> int:
     if len(protocols) > 1:
         print(f"the same pictures\n\n{side_by_side(summary)}\n")
     if options.published:
-        print(table4(summary, options.data, published=True) + "\n")
+        print(table4(summary, options.data, len(matched), published=True) + "\n")
     if options.csv:
         _write_rows(options.csv, results)
     if options.json:

@@ -4,8 +4,6 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from torch import Tensor
-
 from deblur.metrics import views
 from deblur.metrics.comparison import Comparison, Scores
 from deblur.metrics.floats import float_rgb
@@ -30,7 +28,7 @@ class Protocol:
     score: Callable[[Comparison], Scores]
     figures: tuple[str, ...] = ("psnr", "ssim")
     """The names of what `score` gives."""
-    view: Callable[[Tensor], Tensor] = views.whole
+    view: views.View = views.whole
     extra: bool = False
     """Whether it wants more than two pictures: weights, a program, other pictures."""
 

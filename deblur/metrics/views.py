@@ -1,5 +1,7 @@
 """What of a frame a protocol looks at: networks are given it, and scores are taken of it."""
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
 from PIL import Image
@@ -8,6 +10,8 @@ from torch import Tensor
 from deblur.pair import decode, encode
 
 SIDE = 256
+
+View = Callable[[Tensor], Tensor]
 
 
 def whole(image: Tensor) -> Tensor:
