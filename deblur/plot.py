@@ -85,7 +85,7 @@ def _ticks(low: float, high: float) -> list[float]:
 
 def _trend(points: Sequence[tuple[float, float, str]]) -> list[tuple[float, float]]:
     """Give the medians of ten equal parts of many points in order of blur; nothing for few."""
-    if len(points) < 50:
+    if len(points) < 200:
         return []
     ends = [len(points) * part // 10 for part in range(11)]
     parts = [points[start:end] for start, end in zip(ends, ends[1:])]

@@ -272,8 +272,9 @@ def test_plot_has_a_point_an_image_and_method() -> None:
 
 
 def test_many_points_have_a_line_of_medians() -> None:
-    rows = [row(f"a{n}", 30 - n / 10, blur_sigma=n / 20) for n in range(60)]
+    rows = [row(f"a{n}", 30 - n / 30, blur_sigma=n / 60) for n in range(200)]
     assert read(rows=rows).tags.count("polyline") == 1
+    assert read(rows=rows[1:]).tags.count("polyline") == 0
 
 
 def test_pictures_without_partners_have_times_alone() -> None:
