@@ -105,7 +105,9 @@ class PairedFolder(Dataset[Pair]):
             both = self._square(index, both, rng)
         if rng is not None:
             both = orient(both, rng)
-        images = encode(torch.from_numpy(np.require(both, requirements="CW")).permute(0, 3, 1, 2))
+        images = encode(
+            torch.from_numpy(np.require(both, requirements=["C", "W"])).permute(0, 3, 1, 2)
+        )
         return Pair(images[0].contiguous(), images[1].contiguous(), self.pairs[index].name)
 
     @property
