@@ -46,11 +46,10 @@ def of_data(settings: Any, name: str, count: int, verdict: dict[str, Any] | None
     blur = settings.dataset.get("blur")
     variant = blur if isinstance(blur, str) else None
     return {
-        "name": name,
+        "name": "gopro_gamma" if (name, variant) == ("gopro", "blur_gamma") else name,
         "root": settings.root,
         "split": "test",
         "pairs": count,
-        "variant": variant,
         "blur": OmegaConf.to_container(blur) if isinstance(blur, DictConfig) else variant,
         "check": verdict,
     }

@@ -51,7 +51,7 @@ TABLE4 = (
         0.91,
         4.33,
         "matlab-rgb",
-        "gopro blur_gamma",
+        "gopro_gamma",
         1111,
         "MATLAB's SSIM; its own paper has 29.23 or 29.08 dB",
     ),

@@ -147,9 +147,7 @@ class Report:
         about: what was measured, and how; it becomes part of metrics.json. published: put the
         paper's rows beside ours.
         """
-        data = about["data"]["name"] + (
-            f" {variant}" if (variant := about["data"].get("variant")) else ""
-        )
+        data = about["data"]["name"]
         summary, pairs = self.summary, len(self.strengths)
         document = {
             **about,

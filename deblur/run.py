@@ -185,8 +185,7 @@ def check_variant(cfg: DictConfig, protocols: Sequence[str]) -> None:
     variant = cfg.data.dataset.get("blur")
     if "gopro-gamma" in protocols and variant != "blur_gamma":
         raise ValueError(
-            "the protocol gopro-gamma is of GoPro's folder blur_gamma: "
-            "add data=gopro data.dataset.blur=blur_gamma"
+            "the protocol gopro-gamma is of GoPro's folder blur_gamma: " "take data=gopro_gamma"
         )
 
 

@@ -81,7 +81,7 @@ def test_several_checkpoints_under_several_protocols(
     assert wang[labels[0]]["psnr"] == gamma[labels[0]]["psnr"]
     assert {time["size"] for time in found["times"]} == {"48x40", "24x20"}
     verdict = found["data"]["check"]
-    assert verdict["layout"] == "gopro" and found["data"]["variant"] == "blur_gamma"
+    assert verdict["layout"] == "gopro" and found["data"]["name"] == "gopro_gamma"
     assert any("test: 3 pairs" in line for line in verdict["counts"])
     assert len(found["published"]) == 4 and any(row["differs"] for row in found["published"])
     assert "| ≠ Li, 2024" in (out / "table4.md").read_text()

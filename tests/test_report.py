@@ -13,7 +13,7 @@ from deblur.report import Report
 from deblur.results import BLURRY, Result
 
 GAINS = [1.0, 2.0, -0.5, 0.5, 0.25, 3.0, -2.0]
-DATA = {"name": "gopro", "root": None, "split": "test", "pairs": 7, "variant": None, "check": None}
+DATA = {"name": "gopro", "root": None, "split": "test", "pairs": 7, "check": None}
 ABOUT = {
     "title": "restored on gopro, test split",
     "date": "2026-11-22 20:15",
@@ -118,7 +118,7 @@ def test_what_was_measured_alike_bears_no_mark(tmp_path: Path) -> None:
     alike = Report(tmp_path, ["matlab-rgb"], [], sheets=0, count=1)
     alike.add(restored(0, 1.0))
     alike.strengths |= {str(index): 1.0 for index in range(1110)}
-    alike.write({**ABOUT, "data": {**DATA, "variant": "blur_gamma"}}, [], published=True)
+    alike.write({**ABOUT, "data": {**DATA, "name": "gopro_gamma"}}, [], published=True)
     text = (tmp_path / "table4.md").read_text()
     assert "| DeepDeblur (Nah et al., 2017)" in text and "| ≠ Li, 2024" in text
 
