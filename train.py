@@ -37,7 +37,8 @@ def main(cfg: DictConfig) -> float | None:
         trainer = instantiate(cfg.trainer, precision=precision, _convert_="all")
     generator = OmegaConf.to_container(cfg.model.generator, resolve=True)
     trainer.callbacks.append(callbacks.Provenance(generator, run.data_recipe(cfg), cfg.run_dir))
-    networks = {"generator": model.generator, "discriminator": model.discriminator}
+    parts = {"generator": model.generator, "discriminator": model.discriminator}
+    networks = {name: part for name, part in parts.items() if part is not None}
     table = table2(networks, (3, data.crop, data.crop))
     log.info("Table 2, at %d pixels\n%s", data.crop, table)
     config = OmegaConf.to_yaml(cfg, resolve=True)

@@ -149,12 +149,13 @@ class TimeEstimate(Callback):
 
 def rehearse(module: DeblurGAN, batch: Pair, batch_idx: int) -> None:
     """Do the passes of one training step and throw its gradients away."""
-    restored = module(batch.blur)
-    for _ in range(module.discriminator_steps):
-        module.adversarial.discriminator_loss(
-            module.discriminator, restored.detach(), batch.sharp
-        ).loss.backward()  # type: ignore[no-untyped-call]
-    loss = module.total(module.generator_losses(batch, restored, batch_idx))
+    scales = module.scales(batch.blur)
+    if module.game:
+        objective, discriminator = module.game
+        for _ in range(module.discriminator_steps):
+            verdict = objective.discriminator_loss(discriminator, scales[-1].detach(), batch.sharp)
+            verdict.loss.backward()  # type: ignore[no-untyped-call]
+    loss = module.total(module.generator_losses(batch, scales, batch_idx))
     loss.backward()  # type: ignore[no-untyped-call]
     module.zero_grad()
     if module.device.type != "cpu":

@@ -1,7 +1,8 @@
 """Who learns when: the alternating training of a generator and a discriminator."""
 
-from collections.abc import Callable, Mapping
-from typing import Any
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal
 
 import lightning as L
 import numpy as np
@@ -11,19 +12,22 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from deblur.losses.adversarial import Objective
+from deblur.losses.content import halve
 from deblur.metrics.metric import ProtocolMetric
 from deblur.pair import Pair, decode
 
 
 class DeblurGAN(L.LightningModule):
-    """Trains a generator to restore blurred images, against a discriminator.
+    """Trains a generator to restore blurred images, against a discriminator or alone.
 
-    content: the generator's content losses by name. weights: of each of them and of
-    "adversarial"; the names are also the logged ones, and each name needs its weight.
+    adversarial, discriminator: the objective and the opponent; None for both trains on the content
+    losses alone. content: the generator's content losses by name. weights: of each of them and of
+    "adversarial"; the names are also the logged ones, and each name needs its weight. A generator
+    with a method `pyramid` has the mean of each content loss over its scales.
     every: compute a content loss in every so many batches alone, times that number.
     optimizer: called with parameters and lr, once for each network.
     lr: of both networks, unless discriminator_lr is given; constant, but for the last
-    decay_epochs, when it falls linearly to zero.
+    decay_epochs, when it falls to zero, as decay says: "linear", or "cosine", half a wave.
     discriminator_steps: for each step of the generator, all on the same batch.
     clip_norm: the largest norm of either network's gradient; None for no limit.
     seed: with the epoch, the batch and the rank it gives the step's random numbers (dropout).
@@ -33,8 +37,8 @@ class DeblurGAN(L.LightningModule):
         self,
         *,
         generator: nn.Module,
-        discriminator: nn.Module,
-        adversarial: Objective,
+        discriminator: nn.Module | None,
+        adversarial: Objective | None,
         content: Mapping[str, nn.Module],
         weights: Mapping[str, float],
         optimizer: Callable[..., Optimizer],
@@ -43,16 +47,27 @@ class DeblurGAN(L.LightningModule):
         seed: int,
         every: Mapping[str, int] | None = None,
         decay_epochs: int = 0,
+        decay: Literal["linear", "cosine"] = "linear",
         discriminator_steps: int = 1,
         clip_norm: float | None = None,
     ) -> None:
         super().__init__()
-        if set(weights) != {*content, "adversarial"}:
+        if (adversarial is None) != (discriminator is None):
+            raise ValueError("an adversarial objective and a discriminator want each other")
+        wanted = sorted([*content, "adversarial"] if adversarial else content)
+        if sorted(weights) != wanted:
             raise ValueError(
-                f"weights are for {sorted(weights)}, expected {sorted([*content, 'adversarial'])}"
+                f"weights are for {sorted(weights)}, expected {wanted}: give those that lack by "
+                "model.weights.NAME=1, take others out by ~model.weights.NAME"
             )
         if unknown := set(every or {}) - set(content):
             raise ValueError(f"every names {sorted(unknown)}, expected some of {sorted(content)}")
+        if adversarial is None and all((every or {}).get(name, 1) > 1 for name in content):
+            raise ValueError(
+                "without an adversarial objective one content loss must be in every batch"
+            )
+        if decay not in ("linear", "cosine"):
+            raise ValueError(f"decay must be linear or cosine, got {decay}")
         if lr <= 0 or discriminator_steps < 1 or decay_epochs < 0:
             raise ValueError(
                 "lr and discriminator_steps must be positive and decay_epochs not negative, got "
@@ -70,6 +85,7 @@ class DeblurGAN(L.LightningModule):
         self.discriminator_lr = lr if discriminator_lr is None else discriminator_lr
         self.seed = seed
         self.decay_epochs = decay_epochs
+        self.decay = decay
         self.discriminator_steps = discriminator_steps
         self.clip_norm = clip_norm
         self.scores = ProtocolMetric("wang-rgb")
@@ -83,45 +99,57 @@ class DeblurGAN(L.LightningModule):
     def training_step(self, batch: Pair, batch_idx: int) -> dict[str, Tensor]:
         """Let the discriminator learn, then the generator; return the restored batch."""
         self._seed_step(batch_idx)
-        optimizer_g, optimizer_d = self.optimizers()  # type: ignore[attr-defined]
-        restored = self(batch.blur)
-        for _ in range(self.discriminator_steps):
-            with self.toggled_optimizer(optimizer_d):
-                verdict = self.adversarial.discriminator_loss(
-                    self.discriminator, restored.detach(), batch.sharp
-                )
-                self._descend(optimizer_d, verdict.loss)
-        with self.toggled_optimizer(optimizer_g):
-            losses = self.generator_losses(batch, restored, batch_idx)
-            if batch_idx % self.trainer.log_every_n_steps == 0:  # type: ignore[attr-defined]
+        optimizers = self._optimizers()
+        scales = self.scales(batch.blur)
+        if self.game:
+            self._judge(*self.game, optimizers[1], scales[-1].detach(), batch.sharp)
+        with self.toggled_optimizer(optimizers[0]):
+            losses = self.generator_losses(batch, scales, batch_idx)
+            every: int = self.trainer.log_every_n_steps  # type: ignore[attr-defined]
+            if self.game and batch_idx % every == 0:
                 share = self._adversarial_share(losses)
                 self.log("train/adversarial_share", share, on_step=False, on_epoch=True)
             total = self.total(losses)
-            self._descend(optimizer_g, total)
+            self._descend(optimizers[0], total)
         for name, loss in losses.items():
             rare = self.every.get(name, 1) > 1
             self.log(f"train/{name}", loss.detach(), on_step=not rare, on_epoch=rare)
         self.log("train/generator", total.detach(), prog_bar=True)
-        self.log("train/discriminator", verdict.loss.detach(), prog_bar=True)
-        self.log_dict(
-            {"train/score_sharp": verdict.sharp, "train/score_restored": verdict.restored}
-        )
-        for name, optimizer in (("generator", optimizer_g), ("discriminator", optimizer_d)):
+        for name, optimizer in zip(("generator", "discriminator"), optimizers):
             self.log(f"lr/{name}", optimizer.param_groups[0]["lr"])
-        return {"restored": restored.detach()}
+        return {"restored": scales[-1].detach()}
+
+    @property
+    def game(self) -> tuple[Objective, nn.Module] | None:
+        """The objective and the discriminator, where there are any."""
+        if self.adversarial is None or self.discriminator is None:
+            return None
+        return self.adversarial, self.discriminator
+
+    def scales(self, blur: Tensor) -> list[Tensor]:
+        """Restore (N, 3, H, W) at each scale that the generator has, the coarsest first."""
+        pyramid = getattr(self.generator, "pyramid", None)
+        images: list[Tensor] = pyramid(blur) if pyramid else [self(blur)]
+        return images
 
     def generator_losses(
-        self, batch: Pair, restored: Tensor, batch_idx: int = 0
+        self, batch: Pair, scales: Sequence[Tensor], batch_idx: int = 0
     ) -> dict[str, Tensor]:
-        """Give the generator's losses that are due in this batch, unweighted, by name."""
+        """Give the generator's losses that are due in this batch, unweighted, by name.
+
+        scales: what it restored, the coarsest first.
+        """
+        truths = [batch.sharp]
+        for _ in scales[1:]:
+            truths.insert(0, halve(truths[0]))
         losses = {
-            name: loss(restored, batch.sharp)
+            name: torch.stack([loss(*images) for images in zip(scales, truths)]).mean()
             for name, loss in self.content.items()
             if batch_idx % self.every[name] == 0
         }
-        losses["adversarial"] = self.adversarial.generator_loss(
-            self.discriminator, restored, batch.sharp
-        )
+        if self.game:
+            objective, discriminator = self.game
+            losses["adversarial"] = objective.generator_loss(discriminator, scales[-1], batch.sharp)
         return losses
 
     def total(self, losses: Mapping[str, Tensor]) -> Tensor:
@@ -154,15 +182,18 @@ class DeblurGAN(L.LightningModule):
 
     def configure_optimizers(self) -> list[Optimizer]:
         """Give each network its optimizer."""
-        return [
-            self.optimizer(self.generator.parameters(), lr=self.lr),
-            self.optimizer(self.discriminator.parameters(), lr=self.discriminator_lr),
-        ]
+        optimizers = [self.optimizer(self.generator.parameters(), lr=self.lr)]
+        if self.discriminator is not None:
+            own = self.discriminator.parameters()
+            optimizers.append(self.optimizer(own, lr=self.discriminator_lr))
+        return optimizers
 
     def on_train_epoch_start(self) -> None:
         """Set the learning rates: a function of the epoch, so there is no state to restore."""
         left = (self.trainer.max_epochs or 0) - self.current_epoch
         factor = min(1.0, left / self.decay_epochs) if self.decay_epochs else 1.0
+        if self.decay == "cosine":
+            factor = (1 - math.cos(math.pi * factor)) / 2
         for optimizer, lr in zip(self.trainer.optimizers, (self.lr, self.discriminator_lr)):
             for group in optimizer.param_groups:
                 group["lr"] = lr * factor
@@ -170,6 +201,28 @@ class DeblurGAN(L.LightningModule):
     def _seed_step(self, batch_idx: int) -> None:
         place = (self.seed, self.current_epoch, batch_idx, self.global_rank)
         torch.manual_seed(int(np.random.SeedSequence(place).generate_state(1)[0]))
+
+    def _optimizers(self) -> list[LightningOptimizer]:
+        found: Any = self.optimizers()
+        return found if isinstance(found, list) else [found]
+
+    def _judge(
+        self,
+        objective: Objective,
+        discriminator: nn.Module,
+        optimizer: LightningOptimizer,
+        restored: Tensor,
+        sharp: Tensor,
+    ) -> None:
+        """Let the discriminator learn."""
+        for _ in range(self.discriminator_steps):
+            with self.toggled_optimizer(optimizer):
+                verdict = objective.discriminator_loss(discriminator, restored, sharp)
+                self._descend(optimizer, verdict.loss)
+        self.log("train/discriminator", verdict.loss.detach(), prog_bar=True)
+        self.log_dict(
+            {"train/score_sharp": verdict.sharp, "train/score_restored": verdict.restored}
+        )
 
     def _descend(self, optimizer: LightningOptimizer, loss: Tensor) -> None:
         optimizer.zero_grad()

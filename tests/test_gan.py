@@ -8,9 +8,9 @@ from torch.utils.data import DataLoader
 
 from deblur.gan import DeblurGAN
 from deblur.lars import LARS
-from deblur.losses.adversarial import Minimax
-from deblur.losses.content import Charbonnier
-from deblur.networks import DenseDiscriminator, ResNet
+from deblur.losses.adversarial import LeastSquares, Minimax, RelativisticLS, WassersteinGP
+from deblur.losses.content import Charbonnier, halve
+from deblur.networks import DenseDiscriminator, DoubleDiscriminator, ResNet
 from deblur.pair import Pair
 
 
@@ -114,7 +114,7 @@ def test_weights_must_name_the_losses() -> None:
 def test_a_rare_loss_weighs_as_much_in_the_long_run() -> None:
     module = gan(every={"charbonnier": 4})
     restored, pair = torch.zeros(2, 3, 16, 16), next(iter(batches(1)))
-    due = [name for i in range(8) for name in module.generator_losses(pair, restored, i)]
+    due = [name for i in range(8) for name in module.generator_losses(pair, [restored], i)]
     assert due.count("charbonnier") == 2
     assert due.count("adversarial") == 8
     assert module.total({"charbonnier": torch.tensor(3.0)}).item() == 12.0
@@ -181,3 +181,85 @@ def test_the_adversarial_share_of_the_gradient() -> None:
 def test_bad_settings_are_refused() -> None:
     with pytest.raises(ValueError, match="lr and discriminator_steps"):
         gan(lr=0.0)
+
+
+def test_content_losses_alone_train_the_generator() -> None:
+    module = gan(discriminator=None, adversarial=None, weights={"charbonnier": 1.0})
+    before = weights(module.generator)
+    trainer = fit(module, count=2)
+    assert moved(module.generator, before) and len(trainer.optimizers) == 1
+    assert "train/charbonnier" in trainer.callback_metrics
+    assert not any("adversarial" in name for name in trainer.callback_metrics)
+
+
+@pytest.mark.parametrize("objective", [WassersteinGP(), LeastSquares(), RelativisticLS(maps=2)])
+def test_every_objective_trains_both(objective: Any) -> None:
+    module = gan(adversarial=objective, discriminator=DoubleDiscriminator(width=2))
+    before = weights(module.generator), weights(module.discriminator)
+    fit(module, count=2)
+    assert moved(module.generator, before[0]) and moved(module.discriminator, before[1])
+    assert all(torch.isfinite(value).all() for value in weights(module))
+
+
+def test_a_relativistic_history_is_in_the_checkpoint() -> None:
+    module = gan(adversarial=RelativisticLS(maps=2), discriminator=DoubleDiscriminator(width=2))
+    fit(module, count=2)
+    recent = module.state_dict()["adversarial.recent"]
+    assert recent.shape == (2, 2, 50) and int(recent.isfinite().sum()) == 2 * 2 * 4
+
+
+class Pyramid(nn.Module):
+    """Restores at two scales."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.coarse, self.fine = nn.Conv2d(3, 3, 1), nn.Conv2d(3, 3, 1)
+
+    def pyramid(self, blur: Tensor) -> list[Tensor]:
+        return [self.coarse(halve(blur)), self.fine(blur)]
+
+    def forward(self, blur: Tensor) -> Tensor:
+        return self.pyramid(blur)[-1]
+
+
+def test_a_generator_with_scales_learns_at_each() -> None:
+    network = Pyramid()
+    module = gan(
+        generator=network,
+        **{"discriminator": None, "adversarial": None, "weights": {"charbonnier": 1.0}},
+    )
+    before = weights(network.coarse)
+    fit(module, count=1)
+    assert moved(network.coarse, before)
+    pair = Pair(torch.rand(1, 3, 8, 8), torch.rand(1, 3, 8, 8), "")
+    scales = module.scales(pair.blur)
+    expected = (
+        Charbonnier()(scales[0], halve(pair.sharp)) + Charbonnier()(scales[1], pair.sharp)
+    ) / 2
+    assert torch.equal(module.generator_losses(pair, scales)["charbonnier"], expected)
+
+
+def test_an_objective_and_a_discriminator_want_each_other() -> None:
+    with pytest.raises(ValueError, match="want each other"):
+        gan(discriminator=None)
+    with pytest.raises(ValueError, match="one content loss must be in every batch"):
+        gan(
+            **{"discriminator": None, "adversarial": None, "weights": {"charbonnier": 1.0}},
+            every={"charbonnier": 2},
+        )
+
+
+@pytest.mark.parametrize(
+    "decay, expected", [("linear", [1, 1, 2 / 3, 1 / 3]), ("cosine", [1, 1, 3 / 4, 1 / 4])]
+)
+def test_the_rate_falls_to_zero(decay: str, expected: list[float]) -> None:
+    rates = []
+
+    class Note(L.Callback):
+        def on_train_batch_start(self, trainer: L.Trainer, *_: Any) -> None:
+            rates.append(trainer.optimizers[0].param_groups[0]["lr"] / 0.1)
+
+    fit(gan(decay_epochs=3, decay=decay), epochs=4, callbacks=[Note()])
+    assert rates == pytest.approx(expected)
+    with pytest.raises(ValueError, match="decay must be linear or cosine"):
+        gan(decay="steps")

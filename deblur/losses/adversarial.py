@@ -1,11 +1,11 @@
 """Adversarial objectives: a class each, with the generator's and the discriminator's side."""
 
-from collections.abc import Callable
-from typing import NamedTuple, Protocol
+from collections.abc import Callable, Sequence
+from typing import Literal, NamedTuple, Protocol
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 Discriminator = Callable[[Tensor], list[Tensor]]
 """Takes (N, 3, H, W) in [-1, 1], gives a list of logit maps."""
@@ -63,6 +63,157 @@ class Minimax:
         return Verdict(loss, _mean_probability(real), _mean_probability(fake))
 
 
+class WassersteinGP:
+    """The Wasserstein game with a gradient penalty, of Gulrajani et al. (NeurIPS 2017).
+
+    The critic's score of an image is the mean of its map, or of its maps' means. It minimises
+    score(restored) - score(sharp) + slope * (|gradient| - 1)^2, the gradient of the score by the
+    image at a random point between a restored and a sharp one; the generator minimises
+    -score(restored). Everything of the penalty is float32.
+
+    slope: of the penalty, 10 in the paper. mixing: "sample" draws the point for each image, as the
+    paper does; "batch" one for all, as DeblurGAN's code does. norm: of the gradient, of a whole
+    "image", or of each "pixel" over its channels, and of the map's sum, as in DeblurGAN's code
+    (models/losses.py; see KupynOrest/DeblurGAN#185).
+    """
+
+    def __init__(
+        self,
+        *,
+        slope: float = 10.0,
+        mixing: Literal["sample", "batch"] = "sample",
+        norm: Literal["image", "pixel"] = "image",
+    ) -> None:
+        if mixing not in ("sample", "batch"):
+            raise ValueError(f"mixing must be sample or batch, got {mixing}")
+        if norm not in ("image", "pixel"):
+            raise ValueError(f"norm must be image or pixel, got {norm}")
+        self.slope = slope
+        self.mixing = mixing
+        self.norm = norm
+
+    def generator_loss(
+        self, discriminator: Discriminator, restored: Tensor, sharp: Tensor
+    ) -> Tensor:
+        """Give the generator's loss, a scalar; sharp is not used."""
+        return -_scores(discriminator(restored)).mean()
+
+    def discriminator_loss(
+        self, discriminator: Discriminator, restored: Tensor, sharp: Tensor
+    ) -> Verdict:
+        """Give the critic's loss with the penalty; scores are unbounded."""
+        real, fake = (_scores(discriminator(image)).mean() for image in (sharp, restored))
+        loss = fake - real + self.slope * self.penalty(discriminator, restored, sharp)
+        return Verdict(loss, real.detach(), fake.detach())
+
+    def penalty(self, discriminator: Discriminator, restored: Tensor, sharp: Tensor) -> Tensor:
+        """Give the mean of (|gradient| - 1)^2, a scalar."""
+        count = len(sharp) if self.mixing == "sample" else 1
+        share = torch.rand(count, 1, 1, 1, device=sharp.device)
+        between = (share * sharp + (1 - share) * restored).float().detach().requires_grad_()
+        with torch.autocast(sharp.device.type, enabled=False):
+            maps = discriminator(between)
+            sums = torch.stack([each.sum() for each in maps])
+            value = sums.sum() if self.norm == "pixel" else _scores(maps).sum()
+            (gradient,) = torch.autograd.grad(value, between, create_graph=True)
+            norms = torch.linalg.vector_norm(gradient, dim=1 if self.norm == "pixel" else (1, 2, 3))
+        penalty: Tensor = (norms - 1).square().mean()
+        return penalty
+
+
+class LeastSquares:
+    """The least-squares game of Mao et al. (ICCV 2017): sharp images score 1, restored ones 0."""
+
+    def generator_loss(
+        self, discriminator: Discriminator, restored: Tensor, sharp: Tensor
+    ) -> Tensor:
+        """Give half the mean of (D(restored) - 1)^2; sharp is not used."""
+        return _half_squares(discriminator(restored), 1.0)
+
+    def discriminator_loss(
+        self, discriminator: Discriminator, restored: Tensor, sharp: Tensor
+    ) -> Verdict:
+        """Give half the means of (D(sharp) - 1)^2 and D(restored)^2, added."""
+        real, fake = discriminator(sharp), discriminator(restored)
+        loss = _half_squares(real, 1.0) + _half_squares(fake, 0.0)
+        return Verdict(loss, _mean_score(real), _mean_score(fake))
+
+
+class RelativisticLS(nn.Module):
+    """The relativistic average least-squares game of DeblurGAN-v2 (arXiv 1908.03826, section 3.2).
+
+    A sharp image's logits shall be one above the average restored image's, and a restored one's
+    one below the average sharp image's; the generator wants the reverse. The averages are over the
+    discriminator's last `history` verdicts, as in the authors' code (50), or over the batch (0).
+
+    maps: how many maps the discriminator gives; each has a history of its own, which is part of
+    the state_dict.
+    """
+
+    recent: Tensor
+
+    def __init__(self, *, history: int = 50, maps: int = 1) -> None:
+        super().__init__()
+        if history < 0 or maps < 1:
+            raise ValueError(f"history and maps must not be negative, got {history} and {maps}")
+        self.history = history
+        # The newest last; NaN where there is none yet.
+        self.register_buffer("recent", torch.full((2, maps, history), torch.nan))
+
+    def generator_loss(
+        self, discriminator: Discriminator, restored: Tensor, sharp: Tensor
+    ) -> Tensor:
+        """Give the generator's loss, a scalar."""
+        with torch.no_grad():
+            real = self._checked(discriminator(sharp))
+        fake = self._checked(discriminator(restored))
+        return self._loss(fake, real, self._averages(real, fake))
+
+    def discriminator_loss(
+        self, discriminator: Discriminator, restored: Tensor, sharp: Tensor
+    ) -> Verdict:
+        """Give the discriminator's loss, and note its verdicts."""
+        real, fake = (self._checked(discriminator(image)) for image in (sharp, restored))
+        if self.history:
+            for kind, maps in enumerate((real, fake)):
+                for index, each in enumerate(maps):
+                    means = each.detach().reshape(len(each), -1).mean(1)
+                    kept = torch.cat([self.recent[kind, index], means])
+                    self.recent[kind, index] = kept[-self.history :]
+        loss = self._loss(real, fake, self._averages(real, fake)[::-1])
+        return Verdict(loss, _mean_score(real), _mean_score(fake))
+
+    def _loss(
+        self, up: list[Tensor], down: list[Tensor], averages: Sequence[Sequence[Tensor]]
+    ) -> Tensor:
+        """Give (mean (up - other - 1)^2 + mean (down - other + 1)^2) / 2, averaged over maps.
+
+        averages: what `up` and what `down` is measured against, a scalar a map each.
+        """
+        each = [
+            ((u - below - 1).square().mean() + (d - above + 1).square().mean()) / 2
+            for u, d, below, above in zip(up, down, *averages)
+        ]
+        return torch.stack(each).mean()
+
+    def _averages(
+        self, real: list[Tensor], fake: list[Tensor]
+    ) -> tuple[list[Tensor], list[Tensor]]:
+        """Give the average logit of sharp and of restored images, a scalar a map."""
+        if not self.history or self.recent.isnan().all():
+            return [each.mean() for each in real], [each.mean() for each in fake]
+        sharp, restored = self.recent.nanmean(2)
+        return [*sharp], [*restored]
+
+    def _checked(self, maps: list[Tensor]) -> list[Tensor]:
+        if len(maps) != self.recent.shape[1]:
+            raise ValueError(
+                f"the discriminator gives {len(maps)} maps, but relativistic_ls was built for "
+                f"maps={self.recent.shape[1]}"
+            )
+        return [each.float() for each in maps]
+
+
 def _cross_entropy(maps: list[Tensor], target: float) -> Tensor:
     """Average the binary cross-entropy over each map, then over the maps."""
     each = [
@@ -75,3 +226,17 @@ def _cross_entropy(maps: list[Tensor], target: float) -> Tensor:
 def _mean_probability(maps: list[Tensor]) -> Tensor:
     with torch.no_grad():
         return torch.stack([logits.float().sigmoid().mean() for logits in maps]).mean()
+
+
+def _scores(maps: list[Tensor]) -> Tensor:
+    """Give each image's score: the mean over its maps' means, (N,)."""
+    return torch.stack([each.float().reshape(len(each), -1).mean(1) for each in maps]).mean(0)
+
+
+def _mean_score(maps: list[Tensor]) -> Tensor:
+    return _scores(maps).mean().detach()
+
+
+def _half_squares(maps: list[Tensor], target: float) -> Tensor:
+    each = [(logits.float() - target).square().mean() for logits in maps]
+    return torch.stack(each).mean() / 2

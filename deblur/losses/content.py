@@ -1,15 +1,24 @@
 """Content losses: how far a restored image is from the sharp one."""
 
 from pathlib import Path
+from typing import Literal
 
 import torch
+import torch.nn.functional as F
 from safetensors import safe_open
 from torch import Tensor, nn
 
 VGG16 = Path(__file__).parent.parent / "assets" / "vgg16" / "vgg16_to_conv3_3.safetensors"
+NAMES = Literal["vgg16", "vgg19"]
 IMAGENET = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}
-LAYERS = {"relu1_2": 4, "relu2_2": 9, "conv3_3": 15, "relu3_3": 16, "relu4_3": 23, "relu5_3": 30}
-"""How many of torchvision's `vgg16().features` a name stands for."""
+LAYERS = {
+    "vgg16": {
+        **{"relu1_2": 4, "relu2_2": 9, "conv3_3": 15},
+        **{"relu3_3": 16, "relu4_3": 23, "relu5_3": 30},
+    },
+    "vgg19": {"conv3_3": 15, "relu3_3": 16, "relu5_4": 36},
+}
+"""How many of the `features` of torchvision's networks a name stands for."""
 
 
 class Charbonnier(nn.Module):
@@ -28,32 +37,102 @@ class Charbonnier(nn.Module):
         return ((restored.float() - sharp.float()) ** 2 + self.eps**2).sqrt().mean()
 
 
-class Perceptual(nn.Module):
-    """The mean squared difference of VGG16 features over scale squared: Li's Equation 2.
+class PSNRLoss(nn.Module):
+    """The mean over images of 10 log10(mean squared difference + eps): minus the PSNR.
 
-    layer: where VGG16 is cut; relu3_3 is Keras' block3_conv3, which ends in its ReLU.
-    weights: "built-in" (Simonyan and Zisserman's, up to relu3_3), "torchvision" (its own
+    Takes images in [-1, 1] and counts them as [0, 1]; gives a scalar in dB, of at least -80 with
+    the default eps. Easy and hard images weigh alike. Source: NAFNet (arXiv 2204.04676) and HINet.
+    """
+
+    def __init__(self, *, eps: float = 1e-8) -> None:
+        super().__init__()
+        self.eps = eps
+
+    def forward(self, restored: Tensor, sharp: Tensor) -> Tensor:
+        """Give the loss of (N, 3, H, W), a scalar."""
+        error = ((restored.float() - sharp.float()) / 2).square().mean((1, 2, 3))
+        return 10 * (error + self.eps).log10().mean()
+
+
+class FrequencyL1(nn.Module):
+    """The mean absolute difference of the images' Fourier transforms, real and imaginary parts.
+
+    Takes images in [-1, 1], any size; the transform is orthonormal, so that the loss is of the
+    size of a pixel loss. Source: MIMO-UNet (arXiv 2108.05054), at a weight of 0.1 beside L1.
+    """
+
+    def forward(self, restored: Tensor, sharp: Tensor) -> Tensor:
+        """Give the loss of (N, 3, H, W), a scalar."""
+        change = torch.fft.rfft2(restored.float() - sharp.float(), norm="ortho")
+        return torch.view_as_real(change).abs().mean()
+
+
+class MultiScale(nn.Module):
+    """The mean of a loss over an image and its halvings, each by averages of 2x2 pixels.
+
+    loss: takes two images. scales: how many sizes, the image's own included. Coarse sizes let a
+    network learn where edges belong that lie far from where the blur puts them. Source: Nah et al.,
+    DeepDeblur (arXiv 1612.02177), there on the outputs of each scale; those of a generator with a
+    method `pyramid` are compared by `DeblurGAN` itself.
+    """
+
+    def __init__(self, *, loss: nn.Module, scales: int = 3) -> None:
+        super().__init__()
+        if scales < 1:
+            raise ValueError(f"scales must be positive, got {scales}")
+        self.loss = loss
+        self.scales = scales
+
+    def forward(self, restored: Tensor, sharp: Tensor) -> Tensor:
+        """Give the loss of (N, 3, H, W), a scalar."""
+        losses = [self.loss(restored, sharp)]
+        for _ in range(self.scales - 1):
+            restored, sharp = halve(restored), halve(sharp)
+            losses.append(self.loss(restored, sharp))
+        return torch.stack(losses).mean()
+
+
+def halve(image: Tensor) -> Tensor:
+    """Average squares of 2x2 pixels: (N, C, H, W) to half its sides, odd ones rounded up."""
+    return F.avg_pool2d(image, 2, ceil_mode=True, count_include_pad=False)
+
+
+class Perceptual(nn.Module):
+    """The mean squared difference of VGG features over scale squared: Li's Equation 2.
+
+    network: "vgg16" or "vgg19". layer: where it is cut; VGG16's relu3_3 is Keras' block3_conv3,
+    which ends in its ReLU, and VGG19's conv3_3 is what DeblurGAN's code takes.
+    weights: "built-in" (Simonyan and Zisserman's VGG16, up to relu3_3), "torchvision" (its own
     training, downloaded once), "random" (for tests), or a .safetensors file with torchvision's
     names. scale: what features are divided by, so that the loss is near one whatever the layer;
     None for the file's own (a metadata entry such as relu3_3_rms), or 1 where it has none.
-
-    Images are taken from [-1, 1] to the weights' own statistics, and the whole batch alike. The
-    features are frozen and are no part of the state_dict.
+    normalize: take images from [-1, 1] to the weights' own statistics; without it they go in as
+    they are, as in DeblurGAN's code. The whole batch is treated alike. The features are frozen and
+    are no part of the state_dict. Raises ValueError for weights that are not at hand.
     """
 
     mean: Tensor
     std: Tensor
 
     def __init__(
-        self, *, layer: str = "relu3_3", weights: str = "built-in", scale: float | None = None
+        self,
+        *,
+        network: NAMES = "vgg16",
+        layer: str = "relu3_3",
+        weights: str = "built-in",
+        scale: float | None = None,
+        normalize: bool = True,
     ) -> None:
         super().__init__()
-        from torchvision.models import VGG16_Weights, vgg16
-
-        if layer not in LAYERS:
-            raise ValueError(f"layer must be one of {', '.join(LAYERS)}, got {layer}")
-        asked = VGG16_Weights.IMAGENET1K_V1 if weights == "torchvision" else None
-        self.features = vgg16(weights=asked).features[: LAYERS[layer]]
+        if network not in LAYERS or layer not in LAYERS[network]:
+            known = "; ".join(f"{name}: {', '.join(layers)}" for name, layers in LAYERS.items())
+            raise ValueError(f"no layer {layer} of {network}, expected one of {known}")
+        if network == "vgg19" and weights == "built-in":
+            raise ValueError(
+                "VGG19's weights do not come along: name a file by model.content.perceptual.weights"
+                "=FILE, or =torchvision to fetch them once, or take model/content=vgg16"
+            )
+        self.features = _build(network, weights)[: LAYERS[network][layer]]
         metadata: dict[str, str] = {}
         if weights not in ("torchvision", "random"):
             path = VGG16 if weights == "built-in" else Path(weights)
@@ -63,6 +142,7 @@ class Perceptual(nn.Module):
             statistic = torch.tensor([float(value) for value in values]).view(1, 3, 1, 1)
             self.register_buffer(name, statistic, persistent=False)
         self.scale = float(metadata.get(f"{layer}_rms", 1.0)) if scale is None else scale
+        self.normalize = normalize
         _freeze(self.features)
 
     def forward(self, restored: Tensor, sharp: Tensor) -> Tensor:
@@ -73,14 +153,31 @@ class Perceptual(nn.Module):
 
     def embed(self, image: Tensor) -> Tensor:
         """Give the features of (N, 3, H, W) in [-1, 1], not yet divided by the scale."""
-        embedding: Tensor = self.features(((image + 1) / 2 - self.mean) / self.std)
+        if self.normalize:
+            image = ((image + 1) / 2 - self.mean) / self.std
+        embedding: Tensor = self.features(image)
         return embedding
+
+
+def _build(network: NAMES, weights: str) -> nn.Sequential:
+    """Build torchvision's features, with its weights where they are asked for."""
+    from torchvision import models
+
+    asked = "IMAGENET1K_V1" if weights == "torchvision" else None
+    try:
+        features: nn.Sequential = getattr(models, network)(weights=asked).features
+    except OSError as error:  # among them URLError
+        raise ValueError(
+            f"torchvision's {network} could not be fetched ({error}); name a file by "
+            "model.content.perceptual.weights=FILE, or take model/content=vgg16"
+        ) from error
+    return features
 
 
 def _load(features: nn.Module, path: Path) -> dict[str, str]:
     """Fill the features from a .safetensors file and return its metadata."""
     if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such file; expected VGG16 weights (.safetensors)")
+        raise FileNotFoundError(f"{path}: no such file; expected VGG weights (.safetensors)")
     with safe_open(path, framework="pt") as file:
         wanted = features.state_dict()
         held = set(file.keys())

@@ -1,4 +1,6 @@
-"""The discriminators. Each gives a list of logit maps, one here."""
+"""The discriminators. Each gives a list of logit maps."""
+
+from typing import Literal
 
 from torch import Tensor, nn
 
@@ -56,3 +58,68 @@ class DenseDiscriminator(nn.Module):
         if image.shape[-2:] != (self.crop, self.crop):
             raise ValueError(f"built for {self.crop}x{self.crop} images, got {tuple(image.shape)}")
         return [self.layers(image)]
+
+
+class PatchDiscriminator(nn.Module):
+    """Judges overlapping patches of an image of any size: the PatchGAN of pix2pix.
+
+    4x4 convolutions padded by 2: `layers` of stride 2, one of stride 1, and one to a logit; all
+    but the first and the last are normalized. With three layers a logit sees 70x70 pixels and
+    there are 2,764,737 values (DeblurGAN, arXiv 1711.07064); with five it sees 286x286, and there
+    are 11,154,369. Takes (N, 3, H, W) in [-1, 1], gives [(N, 1, H', W')].
+
+    width: channels of the first layer, doubled in each of the next up to eightfold.
+    norm: "instance" (no weights), or "none". init: as in `ResNet`.
+    """
+
+    def __init__(
+        self,
+        *,
+        layers: int = 3,
+        width: int = 64,
+        norm: Literal["instance", "none"] = "instance",
+        init: Scheme = "normal",
+    ) -> None:
+        super().__init__()
+        if layers < 1 or width < 1:
+            raise ValueError(f"layers and width must be positive, got {layers} and {width}")
+        if norm not in ("instance", "none"):
+            raise ValueError(f"norm must be instance or none, got {norm}")
+        channels = [width * min(2**layer, 8) for layer in range(layers + 1)]
+        stack: list[nn.Module] = [nn.Conv2d(3, width, 4, 2, 2), nn.LeakyReLU(0.2, inplace=True)]
+        for layer, (inputs, outputs) in enumerate(zip(channels, channels[1:]), 1):
+            stack.append(nn.Conv2d(inputs, outputs, 4, 2 if layer < layers else 1, 2))
+            if norm == "instance":
+                stack.append(nn.InstanceNorm2d(outputs))
+            stack.append(nn.LeakyReLU(0.2, inplace=True))
+        self.layers = nn.Sequential(*stack, nn.Conv2d(channels[-1], 1, 4, 1, 2))
+        initialize(self, init)
+
+    def forward(self, image: Tensor) -> list[Tensor]:
+        """Judge (N, 3, H, W) in [-1, 1]."""
+        return [self.layers(image)]
+
+
+class DoubleDiscriminator(nn.Module):
+    """Judges patches and nearly the whole image: DeblurGAN-v2's (arXiv 1908.03826, section 3.2).
+
+    Two patch discriminators of three and five layers, which both see the whole image: 13,919,106
+    values. Takes (N, 3, H, W) in [-1, 1], gives two maps, (N, 1, H', W') each.
+
+    width, norm, init: of both, as in `PatchDiscriminator`.
+    """
+
+    def __init__(
+        self,
+        *,
+        width: int = 64,
+        norm: Literal["instance", "none"] = "instance",
+        init: Scheme = "normal",
+    ) -> None:
+        super().__init__()
+        self.patch = PatchDiscriminator(layers=3, width=width, norm=norm, init=init)
+        self.full = PatchDiscriminator(layers=5, width=width, norm=norm, init=init)
+
+    def forward(self, image: Tensor) -> list[Tensor]:
+        """Judge (N, 3, H, W) in [-1, 1]."""
+        return [*self.patch(image), *self.full(image)]

@@ -1,4 +1,4 @@
-"""The ResNet generator of DeblurGAN as Li builds it (arXiv 2412.19479, section 3)."""
+"""The ResNet generator of DeblurGAN, as Li builds it and as Kupyn does."""
 
 from typing import Literal
 
@@ -11,7 +11,9 @@ from deblur.networks.padding import SameConv, pad_to_stride
 class ResNet(nn.Module):
     """Restores a blurred image: 24 convolutions, nine residual blocks, a global skip.
 
-    With the defaults it has Li's 11,388,675 trainable values and 10,496 running statistics.
+    With the defaults it has Li's 11,388,675 trainable values and 10,496 running statistics
+    (arXiv 2412.19479, section 3); with norm="instance", upsample="transposed" and init="normal" it
+    is Kupyn's, 11,378,179 (DeblurGAN, arXiv 1711.07064, Figure 3, and its code).
     Takes and gives (N, 3, H, W) in [-1, 1], of any size.
 
     blocks, width: residual blocks, and channels of the first layer (256 = 4 * width inside).
@@ -19,6 +21,7 @@ class ResNet(nn.Module):
     skip: "residual" gives clamp(x + f), "average" gives (x + f) / 2 as the Keras project does
     that Li's counts point to: there a zero f halves the contrast, and pure black and white are
     out of reach.
+    norm: "batch", or "instance", which has neither weights nor running statistics.
     upsample: "nearest" is a doubling of pixels and a convolution, "transposed" a transposed
     convolution.
     padding: of the stride-2 convolutions, "symmetric" as in PyTorch or "same" as in Keras.
@@ -37,6 +40,7 @@ class ResNet(nn.Module):
         width: int = 64,
         dropout: float = 0.5,
         skip: Literal["residual", "average"] = "residual",
+        norm: Literal["batch", "instance"] = "batch",
         upsample: Literal["nearest", "transposed"] = "nearest",
         padding: Literal["symmetric", "same"] = "symmetric",
         init: Scheme = "torch",
@@ -49,13 +53,17 @@ class ResNet(nn.Module):
             raise ValueError(f"blocks and width must be positive, got {blocks} and {width}")
         if skip not in ("residual", "average"):
             raise ValueError(f"skip must be residual or average, got {skip}")
+        if norm not in ("batch", "instance"):
+            raise ValueError(f"norm must be batch or instance, got {norm}")
         if upsample not in ("nearest", "transposed"):
             raise ValueError(f"upsample must be nearest or transposed, got {upsample}")
         if padding not in ("symmetric", "same"):
             raise ValueError(f"padding must be symmetric or same, got {padding}")
         self.skip = skip
 
-        def norm(channels: int) -> nn.BatchNorm2d:
+        def normalize(channels: int) -> nn.Module:
+            if norm == "instance":
+                return nn.InstanceNorm2d(channels, eps=norm_eps)
             return nn.BatchNorm2d(channels, eps=norm_eps, momentum=norm_momentum)
 
         def down(channels: int) -> list[nn.Module]:
@@ -64,7 +72,7 @@ class ResNet(nn.Module):
                 if padding == "same"
                 else nn.Conv2d(channels, 2 * channels, 3, stride=2, padding=1)
             )
-            return [conv, norm(2 * channels), nn.ReLU(inplace=True)]
+            return [conv, normalize(2 * channels), nn.ReLU(inplace=True)]
 
         def up(channels: int) -> list[nn.Module]:
             half = channels // 2
@@ -73,25 +81,25 @@ class ResNet(nn.Module):
                 if upsample == "transposed"
                 else [nn.Upsample(scale_factor=2.0), nn.Conv2d(channels, half, 3, padding=1)]
             )
-            return [*convs, norm(half), nn.ReLU(inplace=True)]
+            return [*convs, normalize(half), nn.ReLU(inplace=True)]
 
         def block(channels: int) -> nn.Module:
             return Residual(
                 nn.ReflectionPad2d(1),
                 nn.Conv2d(channels, channels, 3),
-                norm(channels),
+                normalize(channels),
                 nn.ReLU(inplace=True),
                 nn.Dropout(dropout),
                 nn.ReflectionPad2d(1),
                 nn.Conv2d(channels, channels, 3),
-                norm(channels),
+                normalize(channels),
             )
 
         last = nn.Conv2d(width, 3, 7)
         self.layers = nn.Sequential(
             nn.ReflectionPad2d(3),
             nn.Conv2d(3, width, 7),
-            norm(width),
+            normalize(width),
             nn.ReLU(inplace=True),
             *down(width),
             *down(2 * width),

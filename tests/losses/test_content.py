@@ -1,13 +1,24 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from torch import nn
 from torchvision.models import vgg16
 
 from deblur.blur.camera import Camera
 from deblur.blur.trajectory import TrajectoryBlur
 from deblur.data.photos import Photos
-from deblur.losses.content import VGG16, Charbonnier, Perceptual
+from deblur.losses.content import (
+    VGG16,
+    Charbonnier,
+    FrequencyL1,
+    MultiScale,
+    Perceptual,
+    PSNRLoss,
+    halve,
+)
 
 IMAGES = torch.rand(2, 2, 3, 32, 32, generator=torch.Generator().manual_seed(1)) * 2 - 1
 
@@ -75,7 +86,9 @@ def test_other_weights_come_from_a_file(tmp_path: object) -> None:
 
 
 def test_bad_arguments_are_refused() -> None:
-    with pytest.raises(ValueError, match="layer must be one of relu1_2"):
+    with pytest.raises(
+        ValueError, match="no layer relu9_9 of vgg16, expected one of vgg16: relu1_2"
+    ):
         Perceptual(layer="relu9_9")
     with pytest.raises(FileNotFoundError, match="none.safetensors"):
         Perceptual(weights="none.safetensors")
@@ -86,3 +99,50 @@ def test_the_built_in_weights_are_the_ones_that_were_checked() -> None:
     assert float(weights["features.14.weight"].flatten()[0]) == pytest.approx(0.0024918285)
     assert float(weights["features.14.bias"][0]) == pytest.approx(0.035415243)
     assert all(np.isfinite(value.numpy()).all() for value in weights.values())
+
+
+def test_minus_the_psnr_by_hand() -> None:
+    sharp = torch.zeros(2, 3, 4, 4)
+    restored = sharp + torch.tensor([0.2, 0.02]).view(2, 1, 1, 1)  # 0.1 and 0.01 of [0, 1]
+    assert PSNRLoss()(restored, sharp).item() == pytest.approx(-(20 + 40) / 2, abs=1e-3)
+    assert PSNRLoss()(sharp, sharp).item() == pytest.approx(-80)
+
+
+def test_the_frequency_loss_is_numpys() -> None:
+    restored, sharp = torch.rand(2, 2, 3, 6, 7) * 2 - 1
+    change = np.fft.rfft2((restored - sharp).numpy(), norm="ortho")
+    expected = (np.abs(change.real).mean() + np.abs(change.imag).mean()) / 2
+    assert FrequencyL1()(restored, sharp).item() == pytest.approx(expected, rel=1e-5)
+
+
+def test_the_multi_scale_loss_averages_sizes() -> None:
+    restored, sharp = torch.rand(2, 1, 3, 8, 12) * 2 - 1
+    loss = MultiScale(loss=nn.L1Loss(), scales=2)(restored, sharp).item()
+    small = (restored - sharp).unfold(2, 2, 2).unfold(3, 2, 2).mean((-1, -2)).abs().mean()
+    assert loss == pytest.approx(((restored - sharp).abs().mean() + small).item() / 2, rel=1e-5)
+    with pytest.raises(ValueError, match="scales must be positive"):
+        MultiScale(loss=nn.L1Loss(), scales=0)
+
+
+def test_halving_rounds_up_and_keeps_a_constant() -> None:
+    assert torch.equal(halve(torch.ones(1, 3, 5, 7)), torch.ones(1, 3, 3, 4))
+
+
+def test_vgg19_wants_weights_and_takes_a_file(tmp_path: Path) -> None:
+    with pytest.raises(
+        ValueError, match="VGG19's weights do not come along: .*model/content=vgg16"
+    ):
+        Perceptual(network="vgg19", layer="conv3_3")
+    loss = Perceptual(network="vgg19", layer="conv3_3", weights="random")
+    assert len(loss.features) == 15 and isinstance(loss.features[-1], nn.Conv2d)
+    weights = {f"features.{name}": value for name, value in loss.features.named_buffers()}
+    save_file(weights, tmp_path / "vgg19.safetensors")
+    read = Perceptual(network="vgg19", layer="conv3_3", weights=str(tmp_path / "vgg19.safetensors"))
+    images = torch.rand(2, 1, 3, 16, 16) * 2 - 1
+    assert torch.equal(read(*images), loss(*images))
+
+
+def test_images_can_go_in_as_they_are() -> None:
+    plain = Perceptual(weights="random", normalize=False)
+    image = torch.rand(1, 3, 16, 16) * 2 - 1
+    assert torch.equal(plain.embed(image), plain.features(image))

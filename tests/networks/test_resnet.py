@@ -24,6 +24,22 @@ def test_transposed_convolutions_have_the_same_count() -> None:
     assert sum(p.numel() for p in ResNet(upsample="transposed").parameters()) == 11_388_675
 
 
+def test_kupyns_count() -> None:
+    network = ResNet(norm="instance", upsample="transposed", init="normal")
+    assert sum(p.numel() for p in network.parameters()) == 11_378_179
+    assert not [b for b in network.buffers()]
+
+
+def test_instance_norm_is_each_images_own() -> None:
+    network = fill(ResNet(**SMALL, norm="instance"))
+    images = torch.rand(2, 3, 16, 16) * 2 - 1
+    both, first = network(images), network(images[:1])
+    assert torch.allclose(both[:1], first, atol=1e-5)
+    assert (first - images[:1]).abs().mean() > 0.02
+    with pytest.raises(ValueError, match="norm must be batch or instance"):
+        ResNet(norm="layer")  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize("skip", ["residual", "average"])
 def test_the_skip_of_a_zero_last_layer(skip: Any) -> None:
     blur = torch.rand(2, 3, 16, 16) * 2 - 1
