@@ -8,6 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from hydra import compose
+from omegaconf import OmegaConf
 from PIL import Image
 from torch import nn
 
@@ -29,6 +31,24 @@ TINY = [
     "model.content.perceptual.weights=random",
 ]
 """Overrides that make train.py take seconds."""
+
+
+NARROW = {
+    "generator.width": 4,
+    "generator.blocks": 1,
+    "generator.encoder": "[1,1]",
+    "generator.decoder": "[1,1]",
+    "discriminator.width": 4,
+    "content.perceptual.weights": "random",
+}
+"""What makes a model tiny, as far as it has such settings."""
+
+
+def smallest(experiment: str) -> list[str]:
+    """Give the overrides that choose an experiment and make its networks tiny."""
+    cfg = compose("train", [f"experiment={experiment}"])
+    keys = [key for key in NARROW if OmegaConf.select(cfg.model, key) is not None]
+    return [f"experiment={experiment}", *(f"model.{key}={NARROW[key]}" for key in keys)]
 
 
 def fill(network: nn.Module) -> nn.Module:

@@ -1,6 +1,19 @@
 """The networks, by the names that configs and checkpoints use."""
 
-from deblur.networks.discriminators import DenseDiscriminator
+from deblur.networks.discriminators import (
+    DenseDiscriminator,
+    DoubleDiscriminator,
+    PatchDiscriminator,
+)
+from deblur.networks.multiscale import MultiScale
 from deblur.networks.resnet import ResNet
+from deblur.networks.unet import UNet
 
-__all__ = ["DenseDiscriminator", "ResNet"]
+__all__ = [
+    "DenseDiscriminator",
+    "DoubleDiscriminator",
+    "MultiScale",
+    "PatchDiscriminator",
+    "ResNet",
+    "UNet",
+]
