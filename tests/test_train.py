@@ -192,7 +192,7 @@ def test_a_sweep_gives_each_job_a_folder(tmp_path: Path, start: Callable[..., No
 @pytest.mark.parametrize(
     "arguments, message",
     [
-        ([], "error: choose what to train by experiment=NAME, one of kupyn, paper, quick"),
+        ([], "error: choose what to train by experiment=NAME, one of deblurgan, deepdeblur, kupyn"),
         (["experiment=paper", "data.root=nowhere"], "error: nowhere: no such folder; expected"),
         (["experiment=quick", "seed=abc"], "error: Value 'abc'"),
         (["experiment=quick", "trainer=mps"], "error: device=mps, but this machine has only"),
@@ -227,6 +227,8 @@ def test_ctrl_c_saves_a_checkpoint_first(tmp_path: Path) -> None:
         env=environment,
         stdout=subprocess.PIPE,
         text=True,
+        # A shell's background jobs ignore the signal, and hand that down.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     try:
         assert "epoch 1/9999" in next(line for line in process.stdout if line.startswith("epoch"))
