@@ -3,7 +3,7 @@ PYTHON ?= python3
 TORCH_INDEX ?=
 BIN := .venv/bin
 READY := .venv/.ready
-STYLED := deblur tests benchmarks scripts train.py eval.py
+STYLED := deblur tests benchmarks scripts examples train.py eval.py
 DEMO := runs/demo/$(shell date +%Y-%m-%d_%H-%M-%S)
 
 help:  ## list the targets

@@ -30,7 +30,7 @@ def main(cfg: DictConfig) -> float | None:
         protocols = choose(cfg.protocol)
         device = hardware.pick_device(cfg.device)
         paths = run.split_paths(cfg.ckpt)
-        loaded = [checkpoints.load_generator(path) for path in paths]
+        loaded = [checkpoints.load_generator(path, trust=cfg.trust) for path in paths]
         models = dict(zip(distinguish(paths), loaded))
         name, cfg = run.recall_data(cfg, [model.data for model in loaded])
         data = instantiate(cfg.data, _convert_="all")

@@ -3,6 +3,7 @@
 import logging
 import sys
 import time
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import torch
 from lightning.pytorch.callbacks import Callback, ProgressBar, RichProgressBar
 from torch import Tensor
 
-from deblur.checkpoints import load_generator, save_generator
+from deblur.checkpoints import read_generator, save_generator
 from deblur.gan import DeblurGAN
 from deblur.hardware import place
 from deblur.pair import Pair
@@ -46,7 +47,11 @@ class Provenance(Callback):
         if not best or not trainer.is_global_zero:
             return
         path = self.folder / "generator.safetensors"
-        save_generator(path, *load_generator(best))
+        config, weights, data = read_generator(Path(best))
+        assert isinstance(pl_module, DeblurGAN)
+        network = deepcopy(pl_module.generator).cpu()
+        network.load_state_dict(weights)
+        save_generator(path, network, config, data)
         log.info("the best generator is in %s", path)
         log.info("measure it:  python eval.py ckpt=%s", path)
         log.info("look at the run:  tensorboard --logdir %s", self.folder)

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from importlib import import_module
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -24,18 +25,16 @@ class Generator(NamedTuple):
     """What it was trained on, for `deblur.run.recall_data`; empty where the file does not say."""
 
 
-def load_generator(path: str | Path) -> Generator:
+def load_generator(path: str | Path, *, trust: str | None = None) -> Generator:
     """Build the generator that a .ckpt or .safetensors file describes and fill in its weights.
 
     Nothing of the file is executed: it holds tensors and plain containers, and the class that it
-    names must be one of `deblur.networks`. Raises FileNotFoundError or ValueError with the reason.
+    names must be one of `deblur.networks`, or of the module `trust`, which is imported for it.
+    Raises FileNotFoundError or ValueError with the reason.
     """
     path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such file; expected a .ckpt or .safetensors")
-    read = _read_safetensors if path.suffix == ".safetensors" else _read_checkpoint
-    config, weights, data = read(path)
-    network = build_generator(config, path)
+    config, weights, data = read_generator(path)
+    network = build_generator(config, path, trust=trust)
     try:
         network.load_state_dict(weights)
     except RuntimeError as error:
@@ -60,23 +59,35 @@ def fill(network: nn.Module, path: str | Path) -> None:
         raise ValueError(f"{path}: does not fit the configured generator. {error}") from error
 
 
-def build_generator(config: Mapping[str, Any], source: str | Path) -> nn.Module:
-    """Build a network from its plain config; only classes of `deblur.networks` can be named."""
+Contents = tuple[dict[str, Any], dict[str, Tensor], dict[str, Any]]
+
+
+def read_generator(path: Path) -> Contents:
+    """Read a file's generator: its config, its weights and what it was trained on."""
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no such file; expected a .ckpt or .safetensors")
+    return (_read_safetensors if path.suffix == ".safetensors" else _read_checkpoint)(path)
+
+
+def build_generator(
+    config: Mapping[str, Any], source: str | Path, *, trust: str | None = None
+) -> nn.Module:
+    """Build a network from its plain config: a class of `deblur.networks` or of `trust`."""
     arguments = dict(config)
     module, _, name = str(arguments.pop("_target_", "")).rpartition(".")
-    if module != "deblur.networks" or name not in networks.__all__:
+    home: Any = networks
+    if trust is not None and module == trust:
+        home = import_module(trust)
+    elif module != "deblur.networks" or name not in networks.__all__:
         raise ValueError(
             f"{source}: names the network {module}.{name}, expected one of deblur.networks: "
-            f"{', '.join(networks.__all__)}"
+            f"{', '.join(networks.__all__)} (trust={module} allows your own)"
         )
     try:
-        network: nn.Module = getattr(networks, name)(**arguments)
-    except TypeError as error:
+        network: nn.Module = getattr(home, name)(**arguments)
+    except (AttributeError, TypeError) as error:
         raise ValueError(f"{source}: {error}") from error
     return network
-
-
-Contents = tuple[dict[str, Any], dict[str, Tensor], dict[str, Any]]
 
 
 def _read_checkpoint(path: Path) -> Contents:

@@ -51,6 +51,7 @@ class EvalScalars:
     ckpt: Any
     protocol: Any
     published: bool
+    trust: str | None
     check: bool
     device: str
     unsharp: bool
