@@ -34,6 +34,8 @@ def main(cfg: DictConfig) -> float | None:
         if cfg.init is not None:
             checkpoints.fill(model.generator, cfg.init)
         precision = cfg.trainer.precision or hardware.pick_precision(device)
+        if hasattr(model.generator, "weights_used"):
+            log.info("the backbone starts from: %s", model.generator.weights_used)
         trainer = instantiate(cfg.trainer, precision=precision, _convert_="all")
     generator = OmegaConf.to_container(cfg.model.generator, resolve=True)
     trainer.callbacks.append(callbacks.Provenance(generator, run.data_recipe(cfg), cfg.run_dir))

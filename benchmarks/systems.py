@@ -6,7 +6,7 @@ Each experiment is trained for so many minutes on crops of the built-in photos, 
 the 64 test crops under wang-rgb. Beside its gain stand its parameters, its multiplications at
 256x256 and 1280x720 (torch's own counter: convolutions and matrix products), the seconds and the
 memory that a 1280x720 frame takes in float32, as the network is written. What was trained is kept:
-a table that was interrupted goes on. Experiments that want VGG19 are trained with VGG16 and named so.
+a table that was interrupted goes on. What wants VGG19 is trained with VGG16 and named so.
 """
 
 import argparse
@@ -27,7 +27,11 @@ from deblur.tables import markdown
 
 ROOT = Path(__file__).resolve().parent.parent
 FRAME, SQUARE = (720, 1280), (256, 256)
-WITH_VGG16 = {"deblurgan": ["model/content=vgg16", "model.content.perceptual.scale=null"]}
+VGG16 = "model.content.perceptual.scale=null"
+WITH_VGG16 = {
+    "deblurgan": ["model/content=vgg16", VGG16],
+    "deblurgan_v2": ["model/content=[mse,vgg16]", VGG16],
+}
 HEAD = [
     *("system", "parameters", "GMACs at 256x256", "GMACs at 1280x720", "s a frame", "MB"),
     *("images seen", "PSNR (dB)", "gain", "SSIM", "gain"),

@@ -74,6 +74,8 @@ def build_generator(
 ) -> nn.Module:
     """Build a network from its plain config: a class of `deblur.networks` or of `trust`."""
     arguments = dict(config)
+    if "weights" in arguments:
+        arguments["weights"] = None  # a start from ImageNet; the file brings its own
     module, _, name = str(arguments.pop("_target_", "")).rpartition(".")
     home: Any = networks
     if trust is not None and module == trust:

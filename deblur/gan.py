@@ -28,6 +28,7 @@ class DeblurGAN(L.LightningModule):
     optimizer: called with parameters and lr, once for each network.
     lr: of both networks, unless discriminator_lr is given; constant, but for the last
     decay_epochs, when it falls to zero, as decay says: "linear", or "cosine", half a wave.
+    freeze_epochs: the first ones, in which the generator's backbone, trained before, is kept.
     discriminator_steps: for each step of the generator, all on the same batch.
     clip_norm: the largest norm of either network's gradient; None for no limit.
     seed: with the epoch, the batch and the rank it gives the step's random numbers (dropout).
@@ -48,6 +49,7 @@ class DeblurGAN(L.LightningModule):
         every: Mapping[str, int] | None = None,
         decay_epochs: int = 0,
         decay: Literal["linear", "cosine"] = "linear",
+        freeze_epochs: int = 0,
         discriminator_steps: int = 1,
         clip_norm: float | None = None,
     ) -> None:
@@ -66,6 +68,8 @@ class DeblurGAN(L.LightningModule):
             raise ValueError(
                 "without an adversarial objective one content loss must be in every batch"
             )
+        if freeze_epochs and not hasattr(generator, "freeze_backbone"):
+            raise ValueError(f"{type(generator).__name__} has no backbone: freeze_epochs must be 0")
         if decay not in ("linear", "cosine"):
             raise ValueError(f"decay must be linear or cosine, got {decay}")
         if lr <= 0 or discriminator_steps < 1 or decay_epochs < 0:
@@ -86,6 +90,7 @@ class DeblurGAN(L.LightningModule):
         self.seed = seed
         self.decay_epochs = decay_epochs
         self.decay = decay
+        self.freeze_epochs = freeze_epochs
         self.discriminator_steps = discriminator_steps
         self.clip_norm = clip_norm
         self.scores = ProtocolMetric("wang-rgb")
@@ -189,7 +194,10 @@ class DeblurGAN(L.LightningModule):
         return optimizers
 
     def on_train_epoch_start(self) -> None:
-        """Set the learning rates: a function of the epoch, so there is no state to restore."""
+        """Set rates and what is frozen: functions of the epoch, so there is no state to restore."""
+        if self.freeze_epochs:
+            freeze: Any = self.generator.freeze_backbone
+            freeze(self.current_epoch < self.freeze_epochs)
         left = (self.trainer.max_epochs or 0) - self.current_epoch
         factor = min(1.0, left / self.decay_epochs) if self.decay_epochs else 1.0
         if self.decay == "cosine":
@@ -240,7 +248,7 @@ class DeblurGAN(L.LightningModule):
         return norms[0] / torch.stack(norms).sum().clamp(min=torch.finfo(torch.float32).tiny)
 
     def _gradient_norm(self, loss: Tensor) -> Tensor:
-        parameters = [*self.generator.parameters()]
+        parameters = [p for p in self.generator.parameters() if p.requires_grad]
         gradients = torch.autograd.grad(loss, parameters, retain_graph=True, allow_unused=True)
         present = [gradient for gradient in gradients if gradient is not None]
         norm: Any = torch.linalg.vector_norm(torch.stack([g.float().norm() for g in present]))

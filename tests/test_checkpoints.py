@@ -7,7 +7,7 @@ import torch
 
 from deblur.checkpoints import fill, load_generator, save_generator
 from deblur.hardware import place
-from deblur.networks import ResNet
+from deblur.networks import FPN, ResNet
 
 CONFIG = {"_target_": "deblur.networks.ResNet", "blocks": 1, "width": 4}
 DATA = {"data": "photos", "blur": "trajectory", "scalars": {"data.crop": 64}}
@@ -79,3 +79,12 @@ def test_files_that_are_no_checkpoints_are_named(tmp_path: Path) -> None:
     (tmp_path / "bad.safetensors").write_bytes(b"no")
     with pytest.raises(ValueError, match="bad.safetensors: not a safetensors file"):
         load_generator(tmp_path / "bad.safetensors")
+
+
+def test_a_backbones_own_weights_are_not_fetched_again(tmp_path: Path) -> None:
+    config = {"_target_": "deblur.networks.FPN", "weights": "torchvision"}
+    network = FPN(zero_last=False)
+    save_generator(tmp_path / "fpn.safetensors", network, config, {})
+    loaded = load_generator(tmp_path / "fpn.safetensors").network
+    for name, value in network.state_dict().items():
+        assert torch.equal(loaded.state_dict()[name], value)

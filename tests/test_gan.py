@@ -263,3 +263,29 @@ def test_the_rate_falls_to_zero(decay: str, expected: list[float]) -> None:
     assert rates == pytest.approx(expected)
     with pytest.raises(ValueError, match="decay must be linear or cosine"):
         gan(decay="steps")
+
+
+class WithBackbone(nn.Module):
+    """Has a part that can be frozen."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.backbone, self.head = nn.Conv2d(3, 3, 1), nn.Conv2d(3, 3, 1)
+
+    def freeze_backbone(self, frozen: bool) -> None:
+        self.backbone.requires_grad_(not frozen)
+
+    def forward(self, blur: Tensor) -> Tensor:
+        restored: Tensor = self.head(self.backbone(blur))
+        return restored
+
+
+def test_a_backbone_is_frozen_in_the_first_epochs() -> None:
+    for epochs, expected in ((1, False), (2, True)):
+        module = gan(generator=WithBackbone(), freeze_epochs=1)
+        network: Any = module.generator
+        before = weights(network.backbone), weights(network.head)
+        fit(module, epochs=epochs)
+        assert moved(network.backbone, before[0]) == expected and moved(network.head, before[1])
+    with pytest.raises(ValueError, match="ResNet has no backbone"):
+        gan(freeze_epochs=1)

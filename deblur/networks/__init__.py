@@ -5,11 +5,13 @@ from deblur.networks.discriminators import (
     DoubleDiscriminator,
     PatchDiscriminator,
 )
+from deblur.networks.fpn import FPN
 from deblur.networks.multiscale import MultiScale
 from deblur.networks.resnet import ResNet
 from deblur.networks.unet import UNet
 
 __all__ = [
+    "FPN",
     "DenseDiscriminator",
     "DoubleDiscriminator",
     "MultiScale",
