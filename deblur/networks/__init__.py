@@ -7,6 +7,7 @@ from deblur.networks.discriminators import (
 )
 from deblur.networks.fpn import FPN
 from deblur.networks.multiscale import MultiScale
+from deblur.networks.nafnet import NAFNet
 from deblur.networks.resnet import ResNet
 from deblur.networks.unet import UNet
 
@@ -15,6 +16,7 @@ __all__ = [
     "DenseDiscriminator",
     "DoubleDiscriminator",
     "MultiScale",
+    "NAFNet",
     "PatchDiscriminator",
     "ResNet",
     "UNet",

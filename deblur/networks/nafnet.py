@@ -1,0 +1,141 @@
+"""NAFNet: restoration without nonlinear activations (Chen, Chu, Zhang and Sun, ECCV 2022)."""
+
+from collections.abc import Sequence
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from deblur.networks.padding import pad_to_stride
+
+
+class NAFNet(nn.Module):
+    """Restores a blurred image: a U-Net of gated blocks, most of them at low resolution.
+
+    arXiv 2204.04676. With width 16, 32 or 64 it has 4,347,827, 17,111,907 or 67,888,835 values.
+    Takes and gives (N, 3, H, W) in [-1, 1], of any size. The published weights are of images in
+    [0, 1], which the network converts to itself; its names are theirs.
+
+    width: channels at full resolution, doubled at each level. encoder, decoder: blocks of each
+    level, from full resolution down and from the lowest up. middle: blocks below them.
+    padding: to the stride, "reflect", or "zeros" (black), which the published weights saw.
+    zero_last: start the last convolution at zero: the network is then the identity.
+
+    Raises ValueError for sizes out of range.
+    """
+
+    def __init__(
+        self,
+        *,
+        width: int = 32,
+        encoder: Sequence[int] = (1, 1, 1, 28),
+        middle: int = 1,
+        decoder: Sequence[int] = (1, 1, 1, 1),
+        padding: Literal["reflect", "zeros"] = "reflect",
+        zero_last: bool = True,
+    ) -> None:
+        super().__init__()
+        if len(encoder) != len(decoder):
+            raise ValueError(
+                f"encoder and decoder must have as many levels, got {len(encoder)} and "
+                f"{len(decoder)}"
+            )
+        if width < 1 or min([middle, *encoder, *decoder]) < 0:
+            raise ValueError(
+                f"width must be positive and blocks not negative, got width {width}, encoder "
+                f"{[*encoder]}, middle {middle}, decoder {[*decoder]}"
+            )
+        if padding not in ("reflect", "zeros"):
+            raise ValueError(f"padding must be reflect or zeros, got {padding}")
+        self.padding = padding
+        self.stride = 2 ** len(encoder)
+        channels = [width * 2**level for level in range(len(encoder) + 1)]
+        self.intro = nn.Conv2d(3, width, 3, padding=1)
+        self.encoders = nn.ModuleList(_blocks(c, n) for c, n in zip(channels, encoder))
+        self.downs = nn.ModuleList(nn.Conv2d(c, 2 * c, 2, stride=2) for c in channels[:-1])
+        self.middle_blks = _blocks(channels[-1], middle)
+        self.ups = nn.ModuleList(
+            nn.Sequential(nn.Conv2d(c, 2 * c, 1, bias=False), nn.PixelShuffle(2))
+            for c in channels[:0:-1]
+        )
+        self.decoders = nn.ModuleList(_blocks(c, n) for c, n in zip(channels[-2::-1], decoder))
+        self.ending = nn.Conv2d(width, 3, 3, padding=1)
+        if zero_last:
+            nn.init.zeros_(self.ending.weight)
+            assert self.ending.bias is not None
+            nn.init.zeros_(self.ending.bias)
+
+    def forward(self, blur: Tensor) -> Tensor:
+        """Restore (N, 3, H, W) in [-1, 1]."""
+        height, width = blur.shape[-2:]
+        features = self.intro(self._pad((blur + 1) / 2))
+        skips: list[Tensor] = []
+        for encoder, down in zip(self.encoders, self.downs):
+            skips.append(encoder(features))
+            features = down(skips[-1])
+        features = self.middle_blks(features)
+        for up, decoder in zip(self.ups, self.decoders):
+            features = decoder(up(features) + skips.pop())
+        change: Tensor = self.ending(features)[..., :height, :width]
+        return (blur + 2 * change.to(blur.dtype)).clamp(-1, 1)
+
+    def _pad(self, image: Tensor) -> Tensor:
+        if self.padding == "reflect":
+            return pad_to_stride(image, self.stride, least=self.stride)
+        height, width = image.shape[-2:]
+        return F.pad(image, (0, -width % self.stride, 0, -height % self.stride))
+
+
+class Block(nn.Module):
+    """Two gated branches, each behind a layer norm and scaled by a weight that starts at zero.
+
+    Maps (N, C, H, W) to the same shape; 7 C^2 + 33 C values. The first branch looks around by a
+    depthwise convolution and weighs channels by their means over the picture; the second does not
+    look around. A gate multiplies one half of the channels by the other.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        twice = 2 * channels
+        self.norm1 = LayerNorm(channels)
+        self.conv1 = nn.Conv2d(channels, twice, 1)
+        self.conv2 = nn.Conv2d(twice, twice, 3, padding=1, groups=twice)
+        self.sca = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Conv2d(channels, channels, 1))
+        self.conv3 = nn.Conv2d(channels, channels, 1)
+        self.norm2 = LayerNorm(channels)
+        self.conv4 = nn.Conv2d(channels, twice, 1)
+        self.conv5 = nn.Conv2d(channels, channels, 1)
+        self.beta = nn.Parameter(torch.zeros(1, channels, 1, 1))
+        self.gamma = nn.Parameter(torch.zeros(1, channels, 1, 1))
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Map (N, C, H, W) to the same shape."""
+        gated = _gate(self.conv2(self.conv1(self.norm1(features))))
+        features = features + self.beta * self.conv3(gated * self.sca(gated))
+        features = features + self.gamma * self.conv5(_gate(self.conv4(self.norm2(features))))
+        return features
+
+
+class LayerNorm(nn.Module):
+    """Normalizes each pixel over its channels, (N, C, H, W), with the variance's eps of 1e-6."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(channels))
+        self.bias = nn.Parameter(torch.zeros(channels))
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Map (N, C, H, W) to the same shape."""
+        last = features.permute(0, 2, 3, 1)
+        normal = F.layer_norm(last, self.weight.shape, self.weight, self.bias, 1e-6)
+        return normal.permute(0, 3, 1, 2)
+
+
+def _gate(features: Tensor) -> Tensor:
+    one, other = features.chunk(2, dim=1)
+    return one * other
+
+
+def _blocks(channels: int, count: int) -> nn.Sequential:
+    return nn.Sequential(*(Block(channels) for _ in range(count)))
