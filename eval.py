@@ -21,6 +21,7 @@ def main(cfg: DictConfig) -> float | None:
     from deblur import checkpoints, hardware, provenance
     from deblur.evaluation import Evaluation, distinguish, rehearse
     from deblur.metrics import choose
+    from deblur.networks.local import localize
     from deblur.report import Report
     from deblur.unsharp import tune_unsharp_mask
 
@@ -32,6 +33,8 @@ def main(cfg: DictConfig) -> float | None:
         paths = run.split_paths(cfg.ckpt)
         loaded = [checkpoints.load_generator(path, trust=cfg.trust) for path in paths]
         models = dict(zip(distinguish(paths), loaded))
+        for model in loaded if cfg.tlc else []:
+            localize(model.network, cfg.tlc)
         name, cfg = run.recall_data(cfg, [model.data for model in loaded])
         data = instantiate(cfg.data, _convert_="all")
         data.setup("test")
@@ -64,6 +67,7 @@ def main(cfg: DictConfig) -> float | None:
     about = {
         "title": f"{', '.join(models) or 'the data'} on {name}, test split",
         **provenance.of_run(dict(zip(models, zip(paths, loaded))), str(device)),
+        "tlc": cfg.tlc,
         "data": provenance.of_data(cfg.data, name, count, verdict),
     }
     report.write(about, [*evaluation.timings.values()], published=cfg.published)

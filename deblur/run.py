@@ -51,6 +51,7 @@ class EvalScalars:
     ckpt: Any
     protocol: Any
     published: bool
+    tlc: int | None
     trust: str | None
     check: bool
     device: str

@@ -6,10 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from conftest import fill
 from imitations import kohler
 from PIL import Image
 
 from deblur.checkpoints import load_generator, save_generator
+from deblur.networks import ResNet
 from deblur.results import BLURRY
 
 
@@ -130,6 +132,23 @@ def test_kohler_has_its_ground_truths(
     found = metrics(tmp_path / "out")["protocols"]
     best, middle = (found[name]["results"][BLURRY]["psnr"] for name in ("kohler", "wang-rgb"))
     assert best["mean"] > middle["mean"] - 0.1
+
+
+def test_local_statistics_are_taken_on_request(
+    tmp_path: Path, start: Callable[..., None], generator: Path
+) -> None:
+    config = {"_target_": "deblur.networks.ResNet", "norm": "instance", "blocks": 1, "width": 4}
+    network = fill(ResNet(norm="instance", blocks=1, width=4))
+    save_generator(tmp_path / "it.safetensors", network, config, load_generator(generator).data)
+    means = []
+    for tlc in ("null", "16", "256"):
+        out = tmp_path / tlc
+        ckpt = f"ckpt={tmp_path / 'it.safetensors'}"
+        start("eval", ckpt, f"tlc={tlc}", "unsharp=false", f"hydra.run.dir={out}")
+        found = metrics(out)
+        means.append(found["protocols"]["wang-rgb"]["results"]["restored"]["psnr"]["mean"])
+    assert means[0] == means[2] != means[1]  # 256 covers the crops of 32 pixels
+    assert found["tlc"] == 256
 
 
 def test_other_data_can_be_named(

@@ -7,22 +7,38 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from deblur.networks.local import LocalMean
 from deblur.networks.padding import pad_to_stride
 
 
 class NAFNet(nn.Module):
     """Restores a blurred image: a U-Net of gated blocks, most of them at low resolution.
 
-    arXiv 2204.04676. With width 16, 32 or 64 it has 4,347,827, 17,111,907 or 67,888,835 values.
-    Takes and gives (N, 3, H, W) in [-1, 1], of any size. The published weights are of images in
-    [0, 1], which the network converts to itself; its names are theirs.
+    "Simple Baselines for Image Restoration", arXiv 2204.04676. Takes and gives (N, 3, H, W) in
+    [-1, 1], of any size.
+
+    | part | source | here |
+    |---|---|---|
+    | values with width 16, 32, 64 | 4,347,827, 17,111,907, 67,888,835 | the same |
+    | names and shapes of weights | in the files, under `params` | the same |
+    | pixels | [0, 1] | the same inside, [-1, 1] outside |
+    | padding below and on the right | zeros | `padding` |
+    | attention at the test of published figures | local statistics | `tlc` |
+    | output | x + f | clamp(x + f, -1, 1) |
+    | start of `ending` | PyTorch's | zero, or PyTorch's |
 
     width: channels at full resolution, doubled at each level. encoder, decoder: blocks of each
     level, from full resolution down and from the lowest up. middle: blocks below them.
+    tlc: what attention averages over in evaluation mode. "off" is the whole image, "on" a window
+    around each pixel wherever features are larger than it (Chu et al., ECCV 2022: see `local`),
+    "auto" the same but only in images larger than the window, both rounded up to the stride.
+    For windows that are multiples of the stride the two are the same.
+    window: of tlc, in pixels of the image: 1.5 times the training crop.
     padding: to the stride, "reflect", or "zeros" (black), which the published weights saw.
     zero_last: start the last convolution at zero: the network is then the identity.
 
-    Raises ValueError for sizes out of range.
+    `stride` is what sizes are padded to, two to the power of levels. Raises ValueError for sizes
+    out of range and choices that are not listed.
     """
 
     def __init__(
@@ -32,6 +48,8 @@ class NAFNet(nn.Module):
         encoder: Sequence[int] = (1, 1, 1, 28),
         middle: int = 1,
         decoder: Sequence[int] = (1, 1, 1, 1),
+        tlc: Literal["off", "on", "auto"] = "off",
+        window: int = 384,
         padding: Literal["reflect", "zeros"] = "reflect",
         zero_last: bool = True,
     ) -> None:
@@ -46,6 +64,10 @@ class NAFNet(nn.Module):
                 f"width must be positive and blocks not negative, got width {width}, encoder "
                 f"{[*encoder]}, middle {middle}, decoder {[*decoder]}"
             )
+        if tlc not in ("off", "on", "auto"):
+            raise ValueError(f"tlc must be off, on or auto, got {tlc}")
+        if window < 1:
+            raise ValueError(f"window must be positive, got {window}")
         if padding not in ("reflect", "zeros"):
             raise ValueError(f"padding must be reflect or zeros, got {padding}")
         self.padding = padding
@@ -65,6 +87,8 @@ class NAFNet(nn.Module):
             nn.init.zeros_(self.ending.weight)
             assert self.ending.bias is not None
             nn.init.zeros_(self.ending.bias)
+        if tlc != "off":
+            self._pool_locally(window, window + -window % self.stride if tlc == "auto" else None)
 
     def forward(self, blur: Tensor) -> Tensor:
         """Restore (N, 3, H, W) in [-1, 1]."""
@@ -80,7 +104,16 @@ class NAFNet(nn.Module):
         change: Tensor = self.ending(features)[..., :height, :width]
         return (blur + 2 * change.to(blur.dtype)).clamp(-1, 1)
 
+    def _pool_locally(self, window: int, beyond: int | None) -> None:
+        """Give each pooling its window, and the size that it is for, at its own resolution."""
+        levels = [*self.encoders, self.middle_blks]
+        for level, blocks in [*enumerate(levels), *enumerate(reversed(self.decoders))]:
+            for pool in (layer for layer in blocks.modules() if isinstance(layer, LocalMean)):
+                pool.window = max(1, window >> level)
+                pool.beyond = None if beyond is None else beyond >> level
+
     def _pad(self, image: Tensor) -> Tensor:
+        """Pad (N, 3, H, W) in [0, 1] below and on the right to multiples of the stride."""
         if self.padding == "reflect":
             return pad_to_stride(image, self.stride, least=self.stride)
         height, width = image.shape[-2:]
@@ -91,8 +124,9 @@ class Block(nn.Module):
     """Two gated branches, each behind a layer norm and scaled by a weight that starts at zero.
 
     Maps (N, C, H, W) to the same shape; 7 C^2 + 33 C values. The first branch looks around by a
-    depthwise convolution and weighs channels by their means over the picture; the second does not
-    look around. A gate multiplies one half of the channels by the other.
+    depthwise convolution and weighs channels by their means over the picture, or around each pixel
+    (`LocalMean`); the second does not look around. A gate multiplies one half of the channels by
+    the other.
     """
 
     def __init__(self, channels: int) -> None:
@@ -101,7 +135,7 @@ class Block(nn.Module):
         self.norm1 = LayerNorm(channels)
         self.conv1 = nn.Conv2d(channels, twice, 1)
         self.conv2 = nn.Conv2d(twice, twice, 3, padding=1, groups=twice)
-        self.sca = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Conv2d(channels, channels, 1))
+        self.sca = nn.Sequential(LocalMean(), nn.Conv2d(channels, channels, 1))
         self.conv3 = nn.Conv2d(channels, channels, 1)
         self.norm2 = LayerNorm(channels)
         self.conv4 = nn.Conv2d(channels, twice, 1)

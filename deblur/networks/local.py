@@ -1,0 +1,197 @@
+"""Local statistics at test time, for networks that learned from the statistics of small crops.
+
+A mean over a whole image is not what a network saw that was trained on crops. Chu, Chen, Chen and
+Lu, "Improving Image Restoration by Revisiting Global Information Aggregation" (ECCV 2022, arXiv
+2112.04491) take it over a window around each pixel instead, 1.5 times as wide as a crop, without
+any training ("TLC").
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+PROBE = 1024
+"""Pixels of a side from which strides are read: a multiple of every network's stride."""
+
+
+def local_mean(features: Tensor, window: int) -> Tensor:
+    """Average (..., H, W), of 3 or 4 axes, over a window x window square around each pixel.
+
+    A side which the window covers is averaged whole and comes out as 1, ready to broadcast: a
+    window as large as the feature gives its global mean, (..., 1, 1). Windows lie inside the
+    feature: a pixel near the border gets the nearest window's mean. An even window holds one more
+    pixel below and on the right.
+
+    Running sums (an integral image, one axis at a time) make the time independent of the window.
+    They are of what is left after the mean is subtracted and in float32 or better, under autocast
+    too: in float32, as measured on CPUs, the error is below 1e-6 + 2e-7 * side / window of the
+    largest distance from the mean, beside the mean's own rounding. Takes floats of any kind and
+    gives the same.
+
+    Raises ValueError for a window below one.
+    """
+    if window < 1:
+        raise ValueError(f"window must be positive, got {window}")
+    height, width = features.shape[-2:]
+    wide = _widen(features)
+    center = wide.mean((-2, -1), keepdim=True)
+    if window >= max(height, width):
+        return center.to(features.dtype)
+    inside = _slide(_slide(wide - center, window, -1), window, -2)
+    rim = ((window - 1) // 2, window // 2)
+    rims = [*(rim if window < width else (0, 0)), *(rim if window < height else (0, 0))]
+    return (F.pad(inside, rims, mode="replicate") + center).to(features.dtype)
+
+
+class LocalMean(nn.Module):
+    """Pools (N, C, H, W) by its global mean, (N, C, 1, 1), or by local means in evaluation mode.
+
+    Local means are `local_mean`'s, with 1 in place of a side which the window covers.
+
+    window: pixels of a side, at the feature's own resolution; None is global pooling.
+    beyond: use local means only if a side is larger than this; None stands for the window.
+
+    Raises ValueError for a window below one.
+    """
+
+    def __init__(self, window: int | None = None, beyond: int | None = None) -> None:
+        super().__init__()
+        if window is not None and window < 1:
+            raise ValueError(f"window must be positive or None, got {window}")
+        self.window = window
+        self.beyond = beyond
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Average (N, C, H, W)."""
+        if self.training or self.window is None or max(features.shape[-2:]) <= (self.beyond or 0):
+            return _widen(features).mean((-2, -1), keepdim=True).to(features.dtype)
+        return local_mean(features, self.window)
+
+
+class LocalInstanceNorm2d(nn.InstanceNorm2d):
+    """Instance norm by local means and variances in evaluation mode.
+
+    In training, without a window, with running statistics, or where the window covers the whole
+    feature, it is nn.InstanceNorm2d. Variances are E[d^2] - E[d]^2 of the distances d from the
+    channel's mean, in float32 or better.
+
+    channels: of the features.
+    window: pixels of a side, at the feature's own resolution; None is instance norm.
+    eps, affine: as nn.InstanceNorm2d's.
+
+    Raises ValueError for a window below one.
+    """
+
+    window: int | None = None
+
+    def __init__(
+        self,
+        channels: int,
+        *,
+        window: int | None = None,
+        eps: float = 1e-5,
+        affine: bool = False,
+    ) -> None:
+        super().__init__(channels, eps=eps, affine=affine)
+        if window is not None and window < 1:
+            raise ValueError(f"window must be positive or None, got {window}")
+        self.window = window
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Normalize (N, C, H, W) or (C, H, W)."""
+        window = self.window
+        if self.training or window is None or self.track_running_stats:
+            return super().forward(features)
+        if window >= max(features.shape[-2:]):
+            return super().forward(features)
+        wide = _widen(features)
+        wide = wide - wide.mean((-2, -1), keepdim=True)
+        mean = local_mean(wide, window)
+        # Rounding can take the variance of a flat region below zero.
+        variance = (local_mean(wide.square(), window) - mean.square()).clamp(min=0)
+        normal = (wide - mean) * (variance + self.eps).rsqrt()
+        if self.weight is not None:
+            normal = normal * self.weight[:, None, None] + self.bias[:, None, None]
+        return normal.to(features.dtype)
+
+
+def localize(network: nn.Module, crop: int | None) -> int:
+    """Switch a network to local statistics in evaluation mode, and give the number of switches.
+
+    Every `LocalMean` (NAFNet's attention) and every nn.InstanceNorm2d without running statistics
+    gets a window of 1.5 * crop pixels of the image, scaled to its feature's stride and rounded
+    down; where a layer sees features of several strides, the largest. Images up to the
+    window come out as before, if the window is a multiple of the network's stride. The network is
+    changed in place; its parameters and the keys of its state dict stay.
+
+    network: takes (N, 3, H, W); its strides are read from a pass without data.
+    crop: pixels of a training crop's side; None switches back to global statistics.
+
+    Raises ValueError for a crop below one.
+    """
+    if crop is not None and crop < 1:
+        raise ValueError(f"crop must be positive or None, got {crop}")
+    switched = 0
+    sides = {} if crop is None else _measure(network)
+    for layer in network.modules():
+        if not _is_switchable(layer):
+            continue
+        if type(layer) is nn.InstanceNorm2d:
+            # The object stays, and with it its parameters, hooks and every reference to it.
+            layer.__class__ = LocalInstanceNorm2d
+        assert isinstance(layer, LocalMean | LocalInstanceNorm2d)
+        if isinstance(layer, LocalMean):
+            layer.beyond = None
+        if crop is None:
+            layer.window = None
+        elif layer in sides:
+            layer.window = max(1, crop * 3 // 2 * sides[layer] // PROBE)
+        switched += 1
+    return switched
+
+
+def _is_switchable(layer: nn.Module) -> bool:
+    """Tell whether `localize` knows what to do with a layer."""
+    if isinstance(layer, LocalMean):
+        return True
+    known = type(layer) in (nn.InstanceNorm2d, LocalInstanceNorm2d)
+    return known and not layer.track_running_stats
+
+
+def _measure(network: nn.Module) -> dict[nn.Module, int]:
+    """Give the longer side of each switchable layer's features, for an image of PROBE pixels."""
+    sides: dict[nn.Module, int] = {}
+
+    def note(layer: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        sides[layer] = max(sides.get(layer, 0), *inputs[0].shape[-2:])
+
+    layers = [layer for layer in network.modules() if _is_switchable(layer)]
+    hooks = [layer.register_forward_pre_hook(note) for layer in layers]
+    # On the meta device there are shapes alone: nothing is computed, and no statistic changes.
+    state = {**dict(network.named_parameters()), **dict(network.named_buffers())}
+    dtype = next((p.dtype for p in network.parameters()), torch.float32)
+    image = torch.empty(1, 3, PROBE, PROBE, dtype=dtype, device="meta")
+    try:
+        with torch.no_grad():
+            outline = {name: value.to("meta") for name, value in state.items()}
+            torch.func.functional_call(network, outline, (image,))
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return sides
+
+
+def _widen(values: Tensor) -> Tensor:
+    """Give half-precision floats as float32, others as they are."""
+    return values.float() if values.dtype in (torch.float16, torch.bfloat16) else values
+
+
+def _slide(values: Tensor, window: int, dim: int) -> Tensor:
+    """Average along an axis of n values: n - window + 1 means, or a single one if it is covered."""
+    size = values.shape[dim]
+    if window >= size:
+        return values.mean(dim, keepdim=True)
+    sums = values.cumsum(dim)
+    ends = sums.narrow(dim, window - 1, size - window + 1)
+    starts = F.pad(sums.narrow(dim, 0, size - window), (1, 0) if dim == -1 else (0, 0, 1, 0))
+    return (ends - starts) / window
