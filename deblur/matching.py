@@ -1,8 +1,9 @@
 """Finds the sharp picture of each restored one, whoever named the files."""
 
 import os
+from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from deblur.data.search import find_pairs, guess
@@ -34,7 +35,9 @@ class Truth:
     file: Path
     scene: str
     names: tuple[str, ...]
-    poses: tuple[Path, ...] = field(default=())
+    split: str | None = None
+    """Of a data set; None where it has none."""
+    poses: tuple[Path, ...] = ()
     """All sharp frames of the exposure, where there are several."""
 
 
@@ -45,8 +48,8 @@ def match(restored: Path, sharp: Path) -> tuple[list[tuple[str, Path, Truth]], l
     taken. A restored picture belongs to the sharp one of the same relative path, endings and
     folders such as "sharp" and "test" left out; of the path with "-" or "_" between the scene and
     the frame; or of the same file name, where that is clear. The rest are the sharp ones that no
-    restored picture belongs to. Raises FileNotFoundError or ValueError where a restored picture
-    has no sharp one.
+    restored picture belongs to, of the splits that any belongs to. Raises FileNotFoundError or
+    ValueError where a restored picture has no sharp one.
     """
     for folder in (restored, sharp):
         if not folder.is_dir():
@@ -72,13 +75,14 @@ def match(restored: Path, sharp: Path) -> tuple[list[tuple[str, Path, Truth]], l
             f"{restored}: {len(lonely) or 'no'} pictures without a sharp one of the same name "
             f"among the {len(truths)} in {sharp}{more}"
         )
-    twice = [file for _, file, truth in matched if [t for *_, t in matched].count(truth) > 1]
+    met = Counter(truth for *_, truth in matched)
+    twice = [file for _, file, truth in matched if met[truth] > 1]
     if twice:
         raise ValueError(
             f"{restored}: several pictures for one sharp picture: {_few(map(str, twice))}"
         )
-    met = {truth for *_, truth in matched}
-    return matched, [truth for truth in truths if truth not in met]
+    splits = {truth.split for truth in met}
+    return matched, [truth for truth in truths if truth not in met and truth.split in splits]
 
 
 def _truths(folder: Path) -> list[Truth]:
@@ -98,6 +102,7 @@ def _truths(folder: Path) -> list[Truth]:
                     for name in (pair.name, *_names(file.relative_to(folder)))
                 )
             ),
+            pair.split,
             pair.poses,
         )
         for pair in pairs

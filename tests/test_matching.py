@@ -1,3 +1,4 @@
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -56,6 +57,16 @@ def test_a_data_set_is_taken_as_it_is_unpacked(layout: str, tmp_path: Path, pict
     assert truth.file == pair.sharp
     assert bool(truth.poses) == (layout == "kohler")
     assert missing
+
+
+def test_the_other_splits_of_a_data_set_are_not_missed(gopro: Path, tmp_path: Path) -> None:
+    shutil.copytree(gopro / "test", tmp_path / "r", ignore=lambda *_: ["sharp", "blur_gamma"])
+    for stray in (tmp_path / "r").rglob("*.txt"):
+        stray.unlink()
+    matched, missing = match(tmp_path / "r", gopro)
+    assert len(matched) == 3 and not missing
+    next((tmp_path / "r").rglob("*.png")).unlink()
+    assert [truth.split for truth in match(tmp_path / "r", gopro)[1]] == ["test"]
 
 
 def test_what_has_no_partner_is_named(tmp_path: Path, picture: Write) -> None:

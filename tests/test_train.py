@@ -6,13 +6,16 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from conftest import ROOT, TINY
 from imitations import write
+from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 
@@ -68,6 +71,14 @@ def test_tensorboard_shows_every_loss_and_the_pictures(trained: Path) -> None:
     strips = found.Images("val/blur_restored_sharp")
     assert [strip.step for strip in strips] == [s.step for s in found.Scalars("val/psnr")]
     assert (strips[0].width, strips[0].height) == (3 * 36, 2 * 36)
+    first, last = (
+        np.asarray(Image.open(BytesIO(strip.encoded_image_string)))
+        for strip in (strips[0], strips[-1])
+    )
+    for column in (0, 2):  # blurred and sharp: the same samples each time
+        assert np.array_equal(
+            *(picture[:, 36 * column : 36 * column + 32] for picture in (first, last))
+        )
 
 
 def test_tensorboard_says_what_the_run_is(trained: Path) -> None:

@@ -64,3 +64,13 @@ def test_a_folder_without_runs_is_refused(
 ) -> None:
     assert main(["compare", str(tmp_path)]) == 2
     assert "no training run" in capsys.readouterr().err
+
+
+def test_a_terminal_shows_a_table(
+    runs: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", "120")
+    assert main(["compare", str(runs)]) == 0
+    said = capsys.readouterr().out
+    assert "\u2502" in said and "30.0000" in said and "lr" in said
