@@ -30,7 +30,7 @@ test: $(READY) lint  ## lint, types and tests
 
 test-web: $(READY)  ## test the pages in a headless Chromium
 	scripts/install_chromium.sh
-	$(BIN)/python -m pytest -m web
+	$(BIN)/python -m pytest -rs -m web
 
 lint: $(READY)  ## style and types
 	$(BIN)/black --quiet --check --line-length 100 $(STYLED)
