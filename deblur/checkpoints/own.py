@@ -1,4 +1,4 @@
-"""Weights in and out: the checkpoints of a run, and safetensors."""
+"""Our own weights: the checkpoints of a run, and safetensors."""
 
 import json
 from collections.abc import Mapping

@@ -1,0 +1,19 @@
+"""Weights in and out, a file a format."""
+
+from deblur.checkpoints.own import (
+    Generator,
+    build_generator,
+    fill,
+    load_generator,
+    read_generator,
+    save_generator,
+)
+
+__all__ = [
+    "Generator",
+    "build_generator",
+    "fill",
+    "load_generator",
+    "read_generator",
+    "save_generator",
+]
