@@ -27,10 +27,12 @@ from deblur.tables import markdown
 
 ROOT = Path(__file__).resolve().parent.parent
 FRAME, SQUARE = (720, 1280), (256, 256)
-VGG16 = "model.content.perceptual.scale=null"
+SCALE = "model.content.perceptual.scale"
 WITH_VGG16 = {
-    "deblurgan": ["model/content=vgg16", VGG16],
-    "deblurgan_v2": ["model/content=[mse,vgg16]", VGG16],
+    "deblurgan": ["model/content=vgg16", f"{SCALE}=null"],
+    "deblurgan_code": ["model/content=vgg16", f"{SCALE}=460"],  # its layer has none in the file
+    "deblurgan_v2": ["model/content=[mse,vgg16]", f"{SCALE}=null"],
+    "deblurgan_v2_code": ["model/content=[mse,vgg16]", f"{SCALE}=null"],
 }
 HEAD = [
     *("system", "parameters", "GMACs at 256x256", "GMACs at 1280x720", "s a frame", "MB"),

@@ -27,7 +27,8 @@ class DeblurGAN(L.LightningModule):
     every: compute a content loss in every so many batches alone, times that number.
     optimizer: called with parameters and lr, once for each network.
     lr: of both networks, unless discriminator_lr is given; constant, but for the last
-    decay_epochs, when it falls to zero, as decay says: "linear", or "cosine", half a wave.
+    decay_epochs, when it falls to its share decay_to, as decay says: "linear", or "cosine", half a
+    wave.
     freeze_epochs: the first ones, in which the generator's backbone, trained before, is kept.
     discriminator_steps: for each step of the generator, all on the same batch.
     clip_norm: the largest norm of either network's gradient; None for no limit.
@@ -49,6 +50,7 @@ class DeblurGAN(L.LightningModule):
         every: Mapping[str, int] | None = None,
         decay_epochs: int = 0,
         decay: Literal["linear", "cosine"] = "linear",
+        decay_to: float = 0.0,
         freeze_epochs: int = 0,
         discriminator_steps: int = 1,
         clip_norm: float | None = None,
@@ -72,6 +74,8 @@ class DeblurGAN(L.LightningModule):
             raise ValueError(f"{type(generator).__name__} has no backbone: freeze_epochs must be 0")
         if decay not in ("linear", "cosine"):
             raise ValueError(f"decay must be linear or cosine, got {decay}")
+        if not 0 <= decay_to <= 1:
+            raise ValueError(f"decay_to must lie in 0 to 1, got {decay_to}")
         if lr <= 0 or discriminator_steps < 1 or decay_epochs < 0:
             raise ValueError(
                 "lr and discriminator_steps must be positive and decay_epochs not negative, got "
@@ -90,6 +94,7 @@ class DeblurGAN(L.LightningModule):
         self.seed = seed
         self.decay_epochs = decay_epochs
         self.decay = decay
+        self.decay_to = decay_to
         self.freeze_epochs = freeze_epochs
         self.discriminator_steps = discriminator_steps
         self.clip_norm = clip_norm
@@ -202,6 +207,7 @@ class DeblurGAN(L.LightningModule):
         factor = min(1.0, left / self.decay_epochs) if self.decay_epochs else 1.0
         if self.decay == "cosine":
             factor = (1 - math.cos(math.pi * factor)) / 2
+        factor = self.decay_to + (1 - self.decay_to) * factor
         for optimizer, lr in zip(self.trainer.optimizers, (self.lr, self.discriminator_lr)):
             for group in optimizer.param_groups:
                 group["lr"] = lr * factor

@@ -250,19 +250,26 @@ def test_an_objective_and_a_discriminator_want_each_other() -> None:
 
 
 @pytest.mark.parametrize(
-    "decay, expected", [("linear", [1, 1, 2 / 3, 1 / 3]), ("cosine", [1, 1, 3 / 4, 1 / 4])]
+    "decay, to, expected",
+    [
+        ("linear", 0.0, [1, 1, 2 / 3, 1 / 3]),
+        ("cosine", 0.0, [1, 1, 3 / 4, 1 / 4]),
+        ("linear", 0.25, [1, 1, 3 / 4, 1 / 2]),
+    ],
 )
-def test_the_rate_falls_to_zero(decay: str, expected: list[float]) -> None:
+def test_the_rate_falls(decay: str, to: float, expected: list[float]) -> None:
     rates = []
 
     class Note(L.Callback):
         def on_train_batch_start(self, trainer: L.Trainer, *_: Any) -> None:
             rates.append(trainer.optimizers[0].param_groups[0]["lr"] / 0.1)
 
-    fit(gan(decay_epochs=3, decay=decay), epochs=4, callbacks=[Note()])
+    fit(gan(decay_epochs=3, decay=decay, decay_to=to), epochs=4, callbacks=[Note()])
     assert rates == pytest.approx(expected)
     with pytest.raises(ValueError, match="decay must be linear or cosine"):
         gan(decay="steps")
+    with pytest.raises(ValueError, match="decay_to must lie in 0 to 1"):
+        gan(decay_to=2.0)
 
 
 class WithBackbone(nn.Module):

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import torch
@@ -16,7 +16,7 @@ from deblur.data.layouts import LAYOUTS, Layout
 from deblur.data.prepared import INDEX, Prepared
 from deblur.data.search import Found, find_pairs, guess, guess_below
 from deblur.data.splits import choose_split
-from deblur.images import Pixels, list_pictures, read
+from deblur.images import Pixels, read
 from deblur.pair import Pair, encode
 
 INSTEAD = "Type data=photos to use the built-in photos instead."
@@ -38,8 +38,9 @@ class PairedFolder(Dataset[Pair]):
     random in training and from the centre in validation, or "resize", which squashes the frame:
     Li's text allows both readings). detail: the share of the training crops that come from where
     there is detail, see `spot`. Test frames are given whole. limit: use the first so many pairs of
-    a split, by name; names: use these alone, a list or a text file with a line a pair. download:
-    fetch the set first, where that can be done.
+    a split, by name; names: use these alone, a list or a text file with a line a pair. resize: the
+    width and height that all frames are brought to first, bicubic. download: fetch the set first,
+    where that can be done.
     """
 
     paired = True
@@ -59,8 +60,11 @@ class PairedFolder(Dataset[Pair]):
         whole: bool = False,
         limit: int | None = None,
         names: str | list[str] | None = None,
+        resize: tuple[int, int] | None = None,
         download: bool = False,
     ) -> None:
+        if resize is not None and (len(resize) != 2 or min(resize) < 1):
+            raise ValueError(f"resize must be a width and a height, got {list(resize)}")
         if fit not in ("crop", "resize"):
             raise ValueError(f"fit must be crop or resize, got {fit}")
         self.root = Path(root)
@@ -69,6 +73,7 @@ class PairedFolder(Dataset[Pair]):
         self.crop = crop
         self.seed = seed
         self.fit = fit
+        self.resize = resize
         self.detail = detail if split == "train" and fit == "crop" else 0.0
         if download:
             fetch(layout, Path(root))
@@ -84,6 +89,8 @@ class PairedFolder(Dataset[Pair]):
         self.pairs = _only(own, names)[:limit]
         # From each file's head: what cannot be used is named before hours are spent.
         sizes = self.prepared.sizes if self.prepared else {p: p.size() for p in self.pairs}
+        if resize is not None:
+            sizes = {pair: (resize[0], resize[1]) for pair in self.pairs}
         if fit == "crop" and split != "test":
             _check_sizes(self.pairs, sizes, crop)
         self._maps: dict[int, np.ndarray] = {}
@@ -121,19 +128,20 @@ class PairedFolder(Dataset[Pair]):
         None where there is a single one.
         """
         files = self.pairs[index].poses
-        return (_image(read(file))[None] for file in files) if files else None
+        return (image(self._resized(read(file)))[None] for file in files) if files else None
 
     def frames(self, index: int) -> Pixels:
         """Read a pair: (2, H, W, 3), the blurred picture first."""
-        if self.prepared is not None:
-            return self.prepared.frames(self.pairs[index])
-        return self.pairs[index].read()
+        pair = self.pairs[index]
+        both = pair.read() if self.prepared is None else self.prepared.frames(pair)
+        return np.stack([self._resized(pixels) for pixels in both]) if self.resize else both
+
+    def _resized(self, pixels: Pixels) -> Pixels:
+        return resample(pixels, self.resize) if self.resize else pixels
 
     def _square(self, index: int, both: Pixels, rng: np.random.Generator | None) -> Pixels:
         if self.fit == "resize":
-            size = (self.crop, self.crop)
-            bicubic = Image.Resampling.BICUBIC
-            return np.stack([np.array(Image.fromarray(p).resize(size, bicubic)) for p in both])
+            return np.stack([resample(pixels, (self.crop, self.crop)) for pixels in both])
         spare = [length - self.crop for length in both.shape[1:3]]
         if rng is None:
             top, left = (length // 2 for length in spare)
@@ -144,44 +152,15 @@ class PairedFolder(Dataset[Pair]):
         return both[:, top : top + self.crop, left : left + self.crop]
 
 
-class Snapshots(Dataset[Pair]):
-    """Blurred pictures that have no sharp partners: they can be restored, but not scored.
-
-    A pair's sharp picture is its blurred one here; `paired` says so.
-    """
-
-    paired = False
-
-    def __init__(self, *, root: str) -> None:
-        self.files = list_pictures(Path(root))
-
-    def __len__(self) -> int:
-        return len(self.files)
-
-    def __getitem__(self, key: Place) -> Pair:
-        file = self.files[key[1]]
-        image = _image(read(file))
-        return Pair(image, image, file.stem)
-
-    @property
-    def scenes(self) -> list[str]:
-        """The names: each picture is a scene of its own."""
-        return [file.stem for file in self.files]
+def resample(pixels: Pixels, size: tuple[int, int]) -> Pixels:
+    """Bring a picture to a width and height, bicubic with Pillow's antialiasing."""
+    width, height = size
+    return np.array(Image.fromarray(pixels).resize((width, height), Image.Resampling.BICUBIC))
 
 
-def _image(pixels: Pixels) -> Tensor:
+def image(pixels: Pixels) -> Tensor:
+    """Give (H, W, 3) in 8 bits as (3, H, W) in [-1, 1]."""
     return encode(torch.from_numpy(pixels).permute(2, 0, 1).contiguous())
-
-
-def open_folder(
-    *, root: str, split: Split, layout: str | None = None, **settings: Any
-) -> PairedFolder | Snapshots:
-    """Give a folder's pairs, or where it holds pictures and no pairs, those as `Snapshots`."""
-    top = Path(root)
-    if split == "test" and top.is_dir() and layout is None and list_pictures(top):
-        if not (top / INDEX).is_file() and guess(top) is None:
-            return Snapshots(root=root)
-    return PairedFolder(root=root, split=split, layout=layout, **settings)
 
 
 def _open(

@@ -9,7 +9,8 @@ import torch
 from imitations import write
 from PIL import Image
 
-from deblur.data.folder import PairedFolder, Snapshots
+from deblur.data.folder import PairedFolder
+from deblur.data.snapshots import Snapshots
 from deblur.images import read
 from deblur.pair import decode
 
@@ -26,6 +27,22 @@ def test_gopro_is_read_as_it_is_unpacked(gopro: Path) -> None:
     for image, kind in ((pair.blur, "blur"), (pair.sharp, "sharp")):
         pixels = torch.from_numpy(read(gopro / f"test/T1/{kind}/000001.png"))
         assert torch.equal(decode(image).permute(1, 2, 0), pixels)
+
+
+@pytest.mark.parametrize("split", ["train", "val", "test"])
+def test_frames_can_be_brought_to_another_size_first(gopro: Path, split: str) -> None:
+    half = folder(gopro, split=split, val_scenes=["GOPR0372_07_00"], crop=20, resize=[24, 20])
+    image = half[0, 0].blur
+    assert image.shape == ((3, 20, 24) if split == "test" else (3, 20, 20))
+    file = gopro / half.pairs[0].blur[0].relative_to(gopro)
+    whole = Image.open(file).resize((24, 20), Image.Resampling.BICUBIC)
+    expected = torch.from_numpy(np.array(whole)).permute(2, 0, 1)
+    if split != "train":
+        assert torch.equal(decode(image), expected[:, :, 2:22] if split == "val" else expected)
+    with pytest.raises(ValueError, match="24x20, too small for a crop of 24"):
+        folder(gopro, crop=24, resize=[24, 20])
+    with pytest.raises(ValueError, match="resize must be a width and a height"):
+        folder(gopro, resize=[24])
 
 
 def test_the_blurred_folder_is_chosen_by_name(gopro: Path) -> None:

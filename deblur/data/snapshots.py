@@ -1,0 +1,49 @@
+"""Blurred pictures without sharp partners."""
+
+from pathlib import Path
+from typing import Any
+
+from torch.utils.data import Dataset
+
+from deblur.data.crops import Place, Split
+from deblur.data.folder import PairedFolder, image
+from deblur.data.prepared import INDEX
+from deblur.data.search import guess
+from deblur.images import list_pictures, read
+from deblur.pair import Pair
+
+
+class Snapshots(Dataset[Pair]):
+    """Blurred pictures that have no sharp partners: they can be restored, but not scored.
+
+    A pair's sharp picture is its blurred one here; `paired` says so.
+    """
+
+    paired = False
+
+    def __init__(self, *, root: str) -> None:
+        self.files = list_pictures(Path(root))
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    def __getitem__(self, key: Place) -> Pair:
+        file = self.files[key[1]]
+        blur = image(read(file))
+        return Pair(blur, blur, file.stem)
+
+    @property
+    def scenes(self) -> list[str]:
+        """The names: each picture is a scene of its own."""
+        return [file.stem for file in self.files]
+
+
+def open_folder(
+    *, root: str, split: Split, layout: str | None = None, **settings: Any
+) -> PairedFolder | Snapshots:
+    """Give a folder's pairs, or where it holds pictures and no pairs, those as `Snapshots`."""
+    top = Path(root)
+    if split == "test" and top.is_dir() and layout is None and list_pictures(top):
+        if not (top / INDEX).is_file() and guess(top) is None:
+            return Snapshots(root=root)
+    return PairedFolder(root=root, split=split, layout=layout, **settings)
