@@ -150,8 +150,10 @@ class ImageNorm(nn.BatchNorm2d):
         mean, var = (self.running_mean, self.running_var) if self.training else (None, None)
         if self.training and self.num_batches_tracked is not None:
             self.num_batches_tracked.add_(1)
-        # The same for a single picture, but batch norm is faster in channels-last memory.
-        norm = F.batch_norm if len(features) == 1 else F.instance_norm
+        # The same for a single picture, but batch norm is faster in channels-last memory; an
+        # exported graph has one norm for every number of pictures.
+        single = not torch.compiler.is_exporting() and len(features) == 1
+        norm = F.batch_norm if single else F.instance_norm
         return norm(features, mean, var, self.weight, self.bias, True, momentum, self.eps)
 
 

@@ -32,6 +32,8 @@ def local_mean(features: Tensor, window: int) -> Tensor:
     """
     if window < 1:
         raise ValueError(f"window must be positive, got {window}")
+    if torch.compiler.is_exporting():
+        return _gather_means(features, window)
     height, width = features.shape[-2:]
     wide = _widen(features)
     center = wide.mean((-2, -1), keepdim=True)
@@ -63,9 +65,12 @@ class LocalMean(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """Average (N, C, H, W)."""
-        if self.training or self.window is None or max(features.shape[-2:]) <= (self.beyond or 0):
+        window, beyond = None if self.training else self.window, self.beyond or 0
+        if window is not None and torch.compiler.is_exporting():
+            return _gather_means(features, window, beyond)
+        if window is None or max(features.shape[-2:]) <= beyond:
             return _widen(features).mean((-2, -1), keepdim=True).to(features.dtype)
-        return local_mean(features, self.window)
+        return local_mean(features, window)
 
 
 class LocalInstanceNorm2d(nn.InstanceNorm2d):
@@ -102,7 +107,7 @@ class LocalInstanceNorm2d(nn.InstanceNorm2d):
         window = self.window
         if self.training or window is None or self.track_running_stats:
             return super().forward(features)
-        if window >= max(features.shape[-2:]):
+        if not torch.compiler.is_exporting() and window >= max(features.shape[-2:]):
             return super().forward(features)
         wide = _widen(features)
         wide = wide - wide.mean((-2, -1), keepdim=True)
@@ -179,6 +184,28 @@ def _measure(network: nn.Module) -> dict[nn.Module, int]:
         for hook in hooks:
             hook.remove()
     return sides
+
+
+def _gather_means(features: Tensor, window: int, beyond: int = 0) -> Tensor:
+    """Give local means by indices, so that an exported graph is right for every size.
+
+    As `local_mean`, but a side which the window covers keeps its length; the window covers features
+    without a side larger than `beyond`.
+    """
+    height, width = features.shape[-2:]
+    wide = _widen(features)
+    center = wide.mean((-2, -1), keepdim=True)
+    longer = wide.new_full((), torch.sym_max(height, width), dtype=torch.int64)
+    means = wide - center
+    for dim, size in ((-1, width), (-2, height)):
+        whole = torch.full_like(longer, size)
+        side = torch.where(longer > beyond, whole.clamp(max=window), whole)
+        starts = torch.arange(size, device=wide.device) - (side - 1) // 2
+        starts = torch.minimum(starts.clamp(min=0), whole - side)
+        sums = F.pad(means.cumsum(dim), (1, 0) if dim == -1 else (0, 0, 1, 0))
+        ends = sums.index_select(dim, starts + side)
+        means = (ends - sums.index_select(dim, starts)) / side
+    return (means + center).to(features.dtype)
 
 
 def _widen(values: Tensor) -> Tensor:

@@ -161,9 +161,16 @@ class LayerNorm(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """Map (N, C, H, W) to the same shape."""
-        last = features.permute(0, 2, 3, 1)
+        last = _settle(features.permute(0, 2, 3, 1))
         normal = F.layer_norm(last, self.weight.shape, self.weight, self.bias, 1e-6)
-        return normal.permute(0, 3, 1, 2)
+        return _settle(normal.permute(0, 3, 1, 2))
+
+
+def _settle(permuted: Tensor) -> Tensor:
+    """Copy into memory of the usual order under export, where strides would fix the sizes."""
+    if torch.compiler.is_exporting():
+        return permuted.clone(memory_format=torch.contiguous_format)
+    return permuted
 
 
 def _gate(features: Tensor) -> Tensor:

@@ -1,0 +1,86 @@
+"""Generators for other runtimes: ONNX, and PyTorch's exported programs."""
+
+import json
+from importlib import import_module
+from pathlib import Path
+
+import torch
+from torch import nn
+from torch.export import Dim, ExportedProgram
+from torch.fx.experimental import _config
+
+from deblur.checkpoints.own import Generator
+
+AXES = {0: "batch", 2: "height", 3: "width"}
+"""Of (N, 3, H, W), those that a traced graph leaves open."""
+OPSET = 20
+"""ONNX's version: later ones bring these graphs nothing, and onnxruntime 1.18 takes it already."""
+
+
+def export_onnx(path: Path, generator: Generator) -> None:
+    """Write a generator as one ONNX file, which onnxruntime and others run without PyTorch.
+
+    It takes `blur` and gives `restored`, (N, 3, H, W), float32 RGB in [-1, 1], of any N, H and W:
+    padding and cropping are in the graph. Its metadata hold what `save_generator` writes, and the
+    range. Weights above 1.5 GB, near the most that an ONNX file can hold, are put beside it.
+
+    Raises ImportError where onnx or onnxscript is missing.
+    """
+    for package in ("onnx", "onnxscript"):
+        try:
+            import_module(package)
+        except ImportError as error:
+            raise ImportError(
+                f"ONNX wants {package} ({error}): pip install deblur[export]"
+            ) from error
+    exported = torch.onnx.export(
+        _trace(generator.network),
+        dynamo=True,
+        opset_version=OPSET,
+        input_names=["blur"],
+        output_names=["restored"],
+        dynamic_shapes={"blur": AXES},
+        verbose=False,
+    )
+    assert exported is not None
+    model = exported.model
+    model.graph.outputs[0].shape = model.graph.inputs[0].shape
+    model.metadata_props.update(_describe(generator))
+    exported.save(path)
+
+
+def export_program(path: Path, generator: Generator) -> None:
+    """Write a generator as a .pt2 file, which `torch.export.load` reads without this package.
+
+    Its module maps (N, 3, H, W), float32 RGB in [-1, 1], of any N, H and W, to the same shape, on
+    the CPU (torch.export.passes.move_to_device_pass takes it elsewhere). generator.json among its
+    extra files holds what `export_onnx` has as metadata.
+    """
+    program = _trace(generator.network)
+    torch.export.save(
+        program, path, extra_files={"generator.json": json.dumps(_describe(generator))}
+    )
+
+
+def _trace(network: nn.Module) -> ExportedProgram:
+    """Trace a network for images of any number and size."""
+    # Otherwise what happens to be true of the size it is traced with, such as sides longer than
+    # one or not a multiple of the stride, is demanded of every image; torch.onnx sets it too.
+    with _config.patch(backed_size_oblivious=True):  # type: ignore[attr-defined]
+        program = torch.export.export(
+            network,
+            (torch.zeros(2, 3, 44, 53),),
+            dynamic_shapes=({axis: Dim.DYNAMIC for axis in AXES},),
+        )
+    for node in program.graph.nodes:
+        # It would name files of the machine that exports.
+        node.meta.pop("stack_trace", None)
+    return program
+
+
+def _describe(generator: Generator) -> dict[str, str]:
+    """Tell what a file's reader must know of a generator, as strings."""
+    told = generator._asdict()
+    del told["network"]
+    told["generator"] = told.pop("config")
+    return {"range": "[-1, 1]", **{name: json.dumps(value) for name, value in told.items()}}
