@@ -9,6 +9,8 @@ VERBS = {
     "compare": "set training runs beside each other: what differs, and their best figures",
     "check-data": "check a folder of blurred and sharp pictures before training on it",
     "prepare": "unpack pairs into arrays that load fast",
+    "convert": "read a generator's weights, others' too, and write them as another file",
+    "verify": "say what a file of weights is, and whether it is whole and works",
     "frames": "make blurred pairs of a video, or of a folder of its frames, by averaging",
 }
 

@@ -47,11 +47,11 @@ class Provenance(Callback):
         if not best or not trainer.is_global_zero:
             return
         path = self.folder / "generator.safetensors"
-        config, weights, data = read_generator(Path(best))
+        contents = read_generator(Path(best))
         assert isinstance(pl_module, DeblurGAN)
         network = deepcopy(pl_module.generator).cpu()
-        network.load_state_dict(weights)
-        save_generator(path, network, config, data)
+        network.load_state_dict(contents.weights)
+        save_generator(path, network, contents.config, contents.data)
         log.info("the best generator is in %s", path)
         log.info("measure it:  python eval.py ckpt=%s", path)
         log.info("look at the run:  tensorboard --logdir %s", self.folder)

@@ -44,7 +44,7 @@ MAY_KNOW = {
     "video": {"images"},
     "commands": {
         *("data", "images", "video", "evaluation", "matching"),
-        *("metrics", "pair", "results", "tables"),
+        *("checkpoints", "metrics", "pair", "results", "tables"),
     },
     "__main__": set(),
 }

@@ -1,8 +1,11 @@
-"""Our own weights: the checkpoints of a run, and safetensors."""
+"""A generator in and out of files: our own checkpoints and safetensors, and others' formats."""
 
+import hashlib
 import json
+import os
 from collections.abc import Mapping
 from importlib import import_module
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,60 +15,100 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from deblur import networks
+from deblur.checkpoints import keras, published
+from deblur.checkpoints.contents import Contents, describe_difference
 
 
 class Generator(NamedTuple):
     """A trained generator, and what its file says of it."""
 
     network: nn.Module
-    """In evaluation mode, on the CPU."""
+    """In evaluation mode, on the CPU, in float32."""
     config: dict[str, Any]
     """The network's class, under `_target_`, and its arguments."""
     data: dict[str, Any]
     """What it was trained on, for `deblur.run.recall_data`; empty where the file does not say."""
+    about: dict[str, str] = {}
+    """What else is known: its source, licence, digest."""
 
 
 def load_generator(path: str | Path, *, trust: str | None = None) -> Generator:
-    """Build the generator that a .ckpt or .safetensors file describes and fill in its weights.
+    """Build the generator that a file describes and fill in its weights.
 
-    Nothing of the file is executed: it holds tensors and plain containers, and the class that it
-    names must be one of `deblur.networks`, or of the module `trust`, which is imported for it.
-    Raises FileNotFoundError or ValueError with the reason.
+    The file is a .ckpt or .safetensors of ours, or has been published: DeblurGAN's
+    latest_net_G.pth, DeblurGAN-v2's fpn_*.h5, NAFNet's .pth, deblur-gan's generator.h5 of Keras.
+    Nothing of it is executed: it holds tensors and plain containers, and the class that it names
+    must be one of `deblur.networks`, or of the module `trust`, which is imported for it. All
+    weights must be there, and no others. Raises FileNotFoundError, ImportError where h5py is
+    missing, or ValueError with the reason.
     """
     path = Path(path)
-    config, weights, data = read_generator(path)
-    network = build_generator(config, path, trust=trust)
-    try:
-        network.load_state_dict(weights)
-    except RuntimeError as error:
-        raise ValueError(f"{path}: its weights do not fit its own config. {error}") from error
-    return Generator(network.eval(), config, data)
+    contents = read_generator(path)
+    network = build_generator(contents.config, path, trust=trust)
+    if difference := describe_difference(contents.weights, network.state_dict()):
+        raise ValueError(f"{path}: its weights do not fit its own config: {difference}")
+    network.load_state_dict(contents.weights)
+    return Generator(network.eval(), contents.config, contents.data, contents.about)
 
 
 def save_generator(
-    path: str | Path, network: nn.Module, config: Mapping[str, Any], data: Mapping[str, Any]
+    path: str | Path,
+    network: nn.Module,
+    config: Mapping[str, Any],
+    data: Mapping[str, Any],
+    about: Mapping[str, str] | None = None,
+    *,
+    precision: torch.dtype = torch.float32,
 ) -> None:
-    """Write a generator as .safetensors that `load_generator` reads."""
-    weights = {name: value.contiguous() for name, value in network.state_dict().items()}
-    metadata = {"generator": json.dumps(dict(config)), "data": json.dumps(dict(data))}
-    save_file(weights, path, metadata)
+    """Write a generator as .safetensors that `load_generator` reads, whole or not at all.
+
+    about: more to write into its metadata, such as its source and licence. precision: of the
+    weights in the file.
+    """
+    weights = {
+        name: (value.to(precision) if value.is_floating_point() else value).cpu().contiguous()
+        for name, value in network.state_dict().items()
+    }
+    metadata = {
+        **(about or {}),
+        "generator": json.dumps(dict(config)),
+        "data": json.dumps(dict(data)),
+        "deblur": version("deblur"),
+        "digest": digest(weights),
+        "format": "pt",
+    }
+    part = Path(path).with_name(f"{Path(path).name}.part")
+    try:
+        save_file(weights, part, metadata)
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def digest(weights: Mapping[str, Tensor]) -> str:
+    """Give the SHA-256 of tensors, their names, types and shapes, in hexadecimal."""
+    total = hashlib.sha256()
+    for name in sorted(weights):
+        value = weights[name].detach().cpu().contiguous()
+        total.update(f"{name} {value.dtype} {tuple(value.shape)}\n".encode())
+        total.update(value.reshape(-1).view(torch.uint8).numpy().tobytes())
+    return total.hexdigest()
 
 
 def fill(network: nn.Module, path: str | Path) -> None:
     """Give a network the weights of a file's generator, which must be built alike."""
-    try:
-        network.load_state_dict(load_generator(path).network.state_dict())
-    except RuntimeError as error:
-        raise ValueError(f"{path}: does not fit the configured generator. {error}") from error
-
-
-Contents = tuple[dict[str, Any], dict[str, Tensor], dict[str, Any]]
+    weights = load_generator(path).network.state_dict()
+    if difference := describe_difference(weights, network.state_dict()):
+        raise ValueError(f"{path}: does not fit the configured generator: {difference}")
+    network.load_state_dict(weights)
 
 
 def read_generator(path: Path) -> Contents:
     """Read a file's generator: its config, its weights and what it was trained on."""
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such file; expected a .ckpt or .safetensors")
+    if keras.recognizes(path):
+        return keras.read(path)
     return (_read_safetensors if path.suffix == ".safetensors" else _read_checkpoint)(path)
 
 
@@ -98,23 +141,26 @@ def _read_checkpoint(path: Path) -> Contents:
     except Exception as error:
         raise ValueError(f"{path}: not a checkpoint that can be read safely ({error})") from error
     if not isinstance(checkpoint, dict) or "generator" not in checkpoint:
-        raise ValueError(f"{path}: does not say what its generator is; expected our own checkpoint")
+        return published.recognize(path, checkpoint)
     prefix = "generator."
     weights = {
         name.removeprefix(prefix): value
         for name, value in checkpoint["state_dict"].items()
         if name.startswith(prefix)
     }
-    return checkpoint["generator"], weights, checkpoint.get("data", {})
+    return Contents(checkpoint["generator"], weights, checkpoint.get("data", {}))
 
 
 def _read_safetensors(path: Path) -> Contents:
     try:
         with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
+            metadata = dict(file.metadata() or {})
             weights = {name: file.get_tensor(name) for name in file.keys()}
     except SafetensorError as error:
         raise ValueError(f"{path}: not a safetensors file ({error})") from error
+    if metadata.get("digest", digest(weights)) != digest(weights):
+        raise ValueError(f"{path}: damaged: its weights are not those of its digest")
     if "generator" not in metadata:
-        raise ValueError(f"{path}: its metadata does not say what its generator is")
-    return json.loads(metadata["generator"]), weights, json.loads(metadata.get("data", "{}"))
+        return published.recognize(path, weights)
+    config, data = (json.loads(metadata.pop(key, "{}")) for key in ("generator", "data"))
+    return Contents(config, weights, data, metadata)

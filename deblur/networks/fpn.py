@@ -33,7 +33,7 @@ class FPN(nn.Module):
     | trainable while the backbone is frozen | its first 3 epochs | 1,088,835 | 5,085,827 |
     | channels of the pyramid, of its heads | the same | 128, 64 | 256, 128 |
     | smallest side inside | the same | 64 | 128 |
-    | borders | one more block of gray, below and right | reflection to 32 pixels | the same |
+    | borders | one more block of gray, below and right | `padding` | the same |
     | start of `final` | PyTorch's | zero: the identity | the same |
 
     Names are the published files', without `module.` and the second names of the backbone (it is
@@ -48,6 +48,9 @@ class FPN(nn.Module):
     evaluation, as in published training of batches of one and published inference; "running" is
     batch norm as usual, with running statistics in evaluation. The pyramid's norms always use
     the picture's own.
+    padding: below and on the right to multiples of 32, "reflect", or "gray" as in published
+    inference: up to 32 pixels of gray, where nothing lacks, too. Every statistic of a picture sees
+    them.
     zero_last: start the last convolution at zero: the network is then the identity.
 
     Raises ValueError for choices that are not listed and weights that are not at hand or do not
@@ -62,6 +65,7 @@ class FPN(nn.Module):
         backbone: BACKBONES = "mobilenet",
         weights: str | None = None,
         statistics: Literal["image", "running"] = "image",
+        padding: Literal["reflect", "gray"] = "reflect",
         zero_last: bool = True,
     ) -> None:
         super().__init__()
@@ -69,6 +73,9 @@ class FPN(nn.Module):
             raise ValueError(f"backbone must be mobilenet or inception, got {backbone}")
         if statistics not in ("image", "running"):
             raise ValueError(f"statistics must be image or running, got {statistics}")
+        if padding not in ("reflect", "gray"):
+            raise ValueError(f"padding must be reflect or gray, got {padding}")
+        self.padding = padding
         width = WIDTHS[backbone]
         half = width // 2
         self.least = LEAST[backbone]
@@ -89,12 +96,19 @@ class FPN(nn.Module):
     def forward(self, blur: Tensor) -> Tensor:
         """Restore (N, 3, H, W) in [-1, 1]."""
         height, width = blur.shape[-2:]
-        maps = self.fpn(pad_to_stride(blur, self.stride, self.least))
+        maps = self.fpn(self._pad(blur))
         heads = (self.head4(maps[4]), self.head3(maps[3]), self.head2(maps[2]), self.head1(maps[1]))
         quarter = torch.cat([_enlarge(head, 2**k) for head, k in zip(heads, (3, 2, 1, 0))], dim=1)
         middle = self.smooth2(_enlarge(self.smooth(quarter), 2) + maps[0])
         change: Tensor = self.final(_enlarge(middle, 2)).tanh()[..., :height, :width]
         return (blur + change.to(blur.dtype)).clamp(-1, 1)
+
+    def _pad(self, blur: Tensor) -> Tensor:
+        """Pad (N, 3, H, W) below and on the right."""
+        if self.padding == "gray":
+            height, width = blur.shape[-2:]
+            blur = F.pad(blur, (0, 32 - width % 32, 0, 32 - height % 32))
+        return pad_to_stride(blur, self.stride, self.least)
 
     def freeze_backbone(self, frozen: bool) -> None:
         """Keep the backbone's weights as they are, or let them be trained again.

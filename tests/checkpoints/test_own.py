@@ -4,8 +4,9 @@ from typing import Any
 
 import pytest
 import torch
+from conftest import fill as fill_values
 
-from deblur.checkpoints import fill, load_generator, save_generator
+from deblur.checkpoints import fill, load_generator, own, save_generator
 from deblur.hardware import place
 from deblur.networks import FPN, ResNet
 
@@ -26,6 +27,36 @@ def test_a_generator_comes_back_as_it_was_saved(saved: Path) -> None:
     assert not first.network.training
     blur = torch.rand(1, 3, 16, 16)
     assert torch.equal(first.network(blur), again.network(blur))
+
+
+def test_a_damaged_file_is_told_by_its_digest(saved: Path) -> None:
+    content = bytearray(saved.read_bytes())
+    content[-5] ^= 1
+    saved.write_bytes(content)
+    with pytest.raises(ValueError, match="damaged: its weights are not those of its digest"):
+        load_generator(saved)
+
+
+def test_half_precision_is_for_the_file_alone(tmp_path: Path) -> None:
+    network = fill_values(ResNet(blocks=1, width=4))
+    path = tmp_path / "half.safetensors"
+    save_generator(path, network, CONFIG, {}, {"license": "CC0"}, precision=torch.float16)
+    loaded = load_generator(path)
+    assert loaded.about["license"] == "CC0" and len(loaded.about["digest"]) == 64
+    for name, value in loaded.network.state_dict().items():
+        wanted = network.state_dict()[name]
+        assert value.dtype == wanted.dtype
+        torch.testing.assert_close(value, wanted.half().to(wanted.dtype))
+
+
+def test_nothing_half_written_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(own, "save_file", fail)
+    with pytest.raises(OSError, match="No space left"):
+        save_generator(tmp_path / "g.safetensors", ResNet(blocks=1, width=4), CONFIG, {})
+    assert not [*tmp_path.iterdir()]
 
 
 def test_channels_last_weights_are_saved_too(tmp_path: Path) -> None:

@@ -1,0 +1,47 @@
+"""What a file of weights holds, whatever its format."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from torch import Tensor
+
+State = dict[str, Tensor]
+"""Weights by their names in a network."""
+
+
+@dataclass
+class Contents:
+    """A generator as a file holds it."""
+
+    config: dict[str, Any]
+    """The network's class, under `_target_`, and its arguments."""
+    weights: State
+    data: dict[str, Any] = field(default_factory=dict)
+    """What it was trained on, for `deblur.run.recall_data`; empty where the file does not say."""
+    about: dict[str, str] = field(default_factory=dict)
+    """What else is known: its source, licence, digest."""
+
+
+def describe_difference(found: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> str:
+    """Say which names are missing, too many or of another shape; "" where there are none."""
+    parts = [
+        _list("missing", sorted(set(wanted) - set(found))),
+        _list("unexpected", sorted(set(found) - set(wanted))),
+        _list(
+            "of another shape",
+            [
+                f"{name} {tuple(found[name].shape)}, expected {tuple(wanted[name].shape)}"
+                for name in wanted
+                if name in found and found[name].shape != wanted[name].shape
+            ],
+        ),
+    ]
+    return "; ".join(part for part in parts if part)
+
+
+def _list(what: str, names: Iterable[str]) -> str:
+    named = list(names)
+    if not named:
+        return ""
+    return f"{len(named)} {what}: {', '.join(named[:4])}{', ...' * (len(named) > 4)}"

@@ -1,0 +1,90 @@
+"""Generators of RaphaelMeudec/deblur-gan, whose counts Li's paper has: Keras' HDF5 files."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from deblur.checkpoints.contents import Contents
+from deblur.networks import ResNet
+
+SOURCE = "deblur-gan (RaphaelMeudec/deblur-gan), a Keras generator"
+MAGIC = b"\x89HDF\r\n\x1a\n"
+NORM = {
+    **{"gamma": "weight", "beta": "bias"},
+    **{"moving_mean": "running_mean", "moving_variance": "running_var"},
+}
+"""What Keras calls the values of a batch norm, and PyTorch."""
+
+
+def recognizes(path: Path) -> bool:
+    """Say whether a file is HDF5, by its first bytes."""
+    with open(path, "rb") as file:
+        return file.read(len(MAGIC)) == MAGIC
+
+
+def read(path: Path) -> Contents:
+    """Read a generator from weights or a whole model that Keras saved.
+
+    Raises ImportError where h5py is missing, and ValueError for other networks; among them are
+    generators from before June 2018, which go up by transposed convolutions.
+    """
+    layers = _read_layers(path)
+    names = [name for name, _ in layers]
+    if any("conv2d_transpose" in name for name in names):
+        raise ValueError(
+            f"{path}: goes up by transposed convolutions, as the source did until June 2018; its "
+            "network since then repeats pixels, and cannot take such weights"
+        )
+    convs = [values for _, values in layers if "kernel" in values]
+    norms = [values for _, values in layers if "gamma" in values]
+    if len(convs) < 6 or len(convs) % 2 or len(norms) != len(convs) - 1:
+        raise ValueError(
+            f"{path}: has {len(convs)} convolutions and {len(norms)} batch norms, expected the "
+            "generator's 24 and 23"
+        )
+    arguments: dict[str, Any] = {
+        "blocks": (len(convs) - 6) // 2,
+        "width": convs[0]["kernel"].shape[-1],
+        **{"skip": "average", "padding": "same", "norm_eps": 1e-3, "norm_momentum": 0.01},
+    }
+    network = ResNet(**arguments)
+    weights = dict(network.state_dict())
+    for kind, sources in ((nn.Conv2d, convs), (nn.BatchNorm2d, norms)):
+        places = [name for name, layer in network.named_modules() if isinstance(layer, kind)]
+        for place, values in zip(places, sources):
+            for name, value in values.items():
+                renamed = {"kernel": "weight"}.get(name) or NORM.get(name) or name
+                weights[f"{place}.{renamed}"] = (
+                    value.permute(3, 2, 0, 1) if value.ndim == 4 else value
+                )
+    config = {"_target_": "deblur.networks.ResNet", **arguments}
+    about = {"source": SOURCE, "license": "none stated by the source"}
+    return Contents(config, weights, about=about)
+
+
+def _read_layers(path: Path) -> list[tuple[str, dict[str, Tensor]]]:
+    """Read the layers that have weights, in their order: name, and values by their names."""
+    try:
+        import h5py
+    except ImportError as error:
+        raise ImportError(f"{path} is HDF5: pip install deblur[keras] ({error})") from error
+    with h5py.File(path, "r") as file:
+        root: Any = file["model_weights"] if "model_weights" in file else file
+        if "layer_names" not in root.attrs:
+            raise ValueError(f"{path}: an HDF5 file that Keras did not write")
+        layers = []
+        for name in map(_text, root.attrs["layer_names"]):
+            group = root[name]
+            values = {
+                _text(weight).rsplit("/", 1)[-1].split(":")[0]: torch.from_numpy(group[weight][()])
+                for weight in group.attrs.get("weight_names", [])
+            }
+            if values:
+                layers.append((name, values))
+    return layers
+
+
+def _text(name: Any) -> str:
+    return name.decode() if isinstance(name, bytes) else str(name)

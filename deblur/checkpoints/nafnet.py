@@ -1,0 +1,44 @@
+"""NAFNet's published weights: .pth files of megvii-research/NAFNet, under `params`."""
+
+from collections.abc import Mapping
+
+from torch import Tensor
+
+from deblur.checkpoints.contents import Contents
+
+SOURCE = "NAFNet (megvii-research/NAFNet)"
+
+
+def recognizes(weights: Mapping[str, Tensor]) -> bool:
+    """Say whether names are those of a NAFNet."""
+    return {"intro.weight", "ending.weight", "downs.0.weight"} <= set(weights)
+
+
+def convert(weights: Mapping[str, Tensor]) -> Contents:
+    """Give such a file's network: its sizes are told by the names.
+
+    Raises ValueError for the paper's "baseline", whose blocks have other parts.
+    """
+    if any(".se." in name for name in weights):
+        raise ValueError("this is the baseline of NAFNet's paper (se where NAFNet has sca)")
+    levels = 1 + max(int(name.split(".")[1]) for name in weights if name.startswith("downs."))
+    config = {
+        "_target_": "deblur.networks.NAFNet",
+        "width": len(weights["intro.weight"]),
+        "encoder": [_count(weights, f"encoders.{level}.") for level in range(levels)],
+        "middle": _count(weights, "middle_blks."),
+        "decoder": [_count(weights, f"decoders.{level}.") for level in range(levels)],
+        "tlc": "off",
+        "padding": "zeros",
+    }
+    about = {
+        "source": SOURCE,
+        "license": "MIT",
+        "note": "published figures are with local statistics (eval.py tlc=256)",
+    }
+    return Contents(config, dict(weights), about=about)
+
+
+def _count(weights: Mapping[str, Tensor], prefix: str) -> int:
+    """Count the blocks below a prefix."""
+    return len({n.removeprefix(prefix).split(".")[0] for n in weights if n.startswith(prefix)})

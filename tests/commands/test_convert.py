@@ -1,0 +1,108 @@
+import json
+from pathlib import Path
+
+import layouts_of_weights as layouts
+import pytest
+import torch
+from conftest import fill
+
+from deblur.__main__ import main
+from deblur.checkpoints import export, load_generator, save_generator
+from deblur.checkpoints.own import Generator
+from deblur.networks import NAFNet, ResNet
+
+
+@pytest.fixture
+def published(tmp_path: Path) -> Path:
+    torch.save(layouts.deblurgan(), tmp_path / "latest_net_G.pth")
+    return tmp_path / "latest_net_G.pth"
+
+
+def test_published_weights_become_ours(
+    published: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "deblurgan.safetensors"
+    assert main(["convert", str(published), "-o", str(out), "--license", "BSD-3-Clause"]) == 0
+    assert f"{out}: ResNet, 0.2 MB" in capsys.readouterr().out
+    before, after = load_generator(published), load_generator(out)
+    assert before.config == after.config
+    assert after.about["license"] == "BSD-3-Clause" and "KupynOrest" in after.about["source"]
+    for name, value in before.network.state_dict().items():
+        assert torch.equal(value, after.network.state_dict()[name])
+
+
+def test_nothing_is_written_over(published: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = published.with_suffix(".safetensors")
+    out.write_text("mine")
+    assert main(["convert", str(published), "-o", str(out)]) == 2
+    assert "is there already" in capsys.readouterr().err and out.read_text() == "mine"
+    assert main(["convert", str(published), "-o", str(out), "--overwrite"]) == 0
+    assert load_generator(out).about["source"]
+
+
+@pytest.mark.parametrize("ending, writer", [(".onnx", "export_onnx"), (".pt2", "export_program")])
+def test_endings_choose_the_format(
+    ending: str, writer: str, published: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def write(path: Path, generator: Generator) -> None:
+        path.write_text(generator.about["license"])
+
+    monkeypatch.setattr(export, writer, write)
+    out = published.with_suffix(ending)
+    assert main(["convert", str(published), "-o", str(out), "--license", "CC0"]) == 0
+    assert out.read_text() == "CC0"
+
+
+@pytest.mark.parametrize(
+    "arguments, said",
+    [
+        (["-o", "a.bin"], "a.bin: expected a name that ends in .safetensors, .onnx or .pt2"),
+        (["-o", "a.onnx", "--precision", "float16"], "--precision float16 is for .safetensors"),
+    ],
+)
+def test_what_cannot_be_written_is_refused(
+    arguments: list[str], said: str, published: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["convert", str(published), *arguments]) == 2
+    assert said in capsys.readouterr().err
+
+
+def test_a_reflecting_nafnet_comes_with_a_note(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = {"_target_": "deblur.networks.NAFNet", "width": 4, "encoder": [1], "decoder": [1]}
+    source, out = tmp_path / "a.safetensors", tmp_path / "b.safetensors"
+    save_generator(source, NAFNet(width=4, encoder=[1], decoder=[1]), config, {})
+    assert main(["convert", str(source), "-o", str(out), "--precision", "float16"]) == 0
+    assert "pad with black where this network reflects" in capsys.readouterr().out
+    assert out.stat().st_size < source.stat().st_size
+
+
+def test_verify_says_what_files_are(
+    published: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = {"_target_": "deblur.networks.ResNet", "blocks": 1, "width": 4}
+    network = fill(ResNet(blocks=1, width=4))
+    about = {"license": "CC BY 4.0"}
+    save_generator(tmp_path / "own.safetensors", network, config, {"data": "photos"}, about)
+    assert main(["verify", str(published), str(tmp_path / "own.safetensors")]) == 0
+    said = capsys.readouterr().out
+    assert "source: DeblurGAN (KupynOrest/DeblurGAN)" in said and "digest: none in the file" in said
+    assert "network: ResNet(blocks=1, width=4)" in said and "digest: right, " in said
+    assert "license: CC BY 4.0" in said and "trained on: data=photos" in said
+    parameters = sum(value.numel() for value in network.parameters())
+    assert f"parameters: {parameters}" in said and "tried: changes noise by" in said
+
+
+def test_verify_tells_bad_files_by_its_status(
+    published: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "bad.safetensors").write_bytes(b"no")
+    state = layouts.deblurgan()
+    state["model.1.weight"][0, 0, 0, 0] = float("nan")
+    torch.save(state, tmp_path / "nan.pth")
+    files = [str(tmp_path / name) for name in ("bad.safetensors", "nan.pth", "none.ckpt")]
+    assert main(["verify", str(published), *files, "--json"]) == 1
+    errors = [facts.get("error", "") for facts in json.loads(capsys.readouterr().out)]
+    assert errors[0] == "" and "not a safetensors file" in errors[1]
+    assert errors[2] == "its output is not finite" and "no such file" in errors[3]
