@@ -23,8 +23,14 @@ class Contents:
     """What else is known: its source, licence, digest."""
 
 
+def has_kernel(weights: Mapping[str, Tensor], name: str) -> bool:
+    """Say whether a convolution's kernel is among the weights."""
+    return name in weights and weights[name].ndim == 4
+
+
 def describe_difference(found: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> str:
-    """Say which names are missing, too many or of another shape; "" where there are none."""
+    """Say which names are missing, too many, of another shape or kind; "" where there are none."""
+    both = [name for name in wanted if name in found]
     parts = [
         _list("missing", sorted(set(wanted) - set(found))),
         _list("unexpected", sorted(set(found) - set(wanted))),
@@ -32,8 +38,16 @@ def describe_difference(found: Mapping[str, Tensor], wanted: Mapping[str, Tensor
             "of another shape",
             [
                 f"{name} {tuple(found[name].shape)}, expected {tuple(wanted[name].shape)}"
-                for name in wanted
-                if name in found and found[name].shape != wanted[name].shape
+                for name in both
+                if found[name].shape != wanted[name].shape
+            ],
+        ),
+        _list(
+            "of another kind",
+            [
+                f"{name} {found[name].dtype}, expected {wanted[name].dtype}"
+                for name in both
+                if found[name].is_floating_point() != wanted[name].is_floating_point()
             ],
         ),
     ]

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from deblur.checkpoints.contents import Contents, State
+from deblur.checkpoints.contents import Contents, State, has_kernel
 
 SOURCE = "DeblurGAN (KupynOrest/DeblurGAN), its ResnetGenerator"
 BLOCK = re.compile(r"model\.(\d+)\.conv_block\.(\d+)\.")
@@ -16,7 +16,8 @@ FIRST = 10
 
 def recognizes(weights: Mapping[str, Tensor]) -> bool:
     """Say whether names are those of a DeblurGAN generator."""
-    return "model.1.weight" in weights and any(BLOCK.match(name) for name in weights)
+    kernels = (name for name in weights if has_kernel(weights, name))
+    return has_kernel(weights, "model.1.weight") and any(map(BLOCK.match, kernels))
 
 
 def convert(weights: Mapping[str, Tensor]) -> Contents:
@@ -60,4 +61,10 @@ def convert(weights: Mapping[str, Tensor]) -> Contents:
         "upsample": "transposed",
         "init": "normal",
     }
-    return Contents(config, renamed, about={"source": SOURCE, "license": "BSD, of the source"})
+    about = {
+        "source": SOURCE,
+        "license": "BSD, of the source",
+        "note": "the file does not tell whether its output is added to the picture "
+        "(--learn_residual, as DeblurGAN was published): here it is",
+    }
+    return Contents(config, renamed, about=about)

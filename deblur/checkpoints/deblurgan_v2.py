@@ -6,31 +6,31 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from deblur.checkpoints.contents import Contents, State
+from deblur.checkpoints.contents import Contents, State, describe_difference, has_kernel
+from deblur.networks import backbones
 
 SOURCE = "DeblurGAN-v2 (VITA-Group/DeblurGANv2), its FPN"
-BACKBONES = {"fpn.features.": "mobilenet", "fpn.inception.": "inception"}
+PREFIXES = {"mobilenet": "fpn.", "inception": "fpn.inception."}
+"""What files put in front of a backbone's own names."""
+FIRST = {
+    "fpn.features.0.0.weight": "mobilenet",
+    "fpn.inception.conv2d_1a.conv.weight": "inception",
+}
+"""The first convolution of each backbone."""
 TWINS = {
     "mobilenet": {
         f"fpn.enc{stage}.{feature - first}.": f"fpn.features.{feature}."
-        for stage, (first, end) in enumerate(((0, 2), (2, 4), (4, 7), (7, 11), (11, 16)))
+        for stage, (first, end) in enumerate(backbones.MOBILENET)
         for feature in range(first, end)
     },
     "inception": {
-        **{"fpn.enc0.": "fpn.inception.conv2d_1a."},
-        **{"fpn.enc1.0.": "fpn.inception.conv2d_2a.", "fpn.enc1.1.": "fpn.inception.conv2d_2b."},
-        **{"fpn.enc2.0.": "fpn.inception.conv2d_3b.", "fpn.enc2.1.": "fpn.inception.conv2d_4a."},
-        **{"fpn.enc3.0.": "fpn.inception.mixed_5b.", "fpn.enc3.1.": "fpn.inception.repeat."},
-        "fpn.enc3.2.": "fpn.inception.mixed_6a.",
-        **{"fpn.enc4.0.": "fpn.inception.repeat_1.", "fpn.enc4.1.": "fpn.inception.mixed_7a."},
+        f"fpn.{ours}.": f"fpn.inception.{theirs}." for theirs, ours in backbones.INCEPTION.items()
     },
 }
-"""The second names under which the same tensors are in the file."""
+"""Under which names the stages' tensors are in the file a second time."""
 UNUSED = {
-    "mobilenet": ("fpn.features.16.", "fpn.features.17.", "fpn.features.18."),
-    "inception": tuple(
-        f"fpn.inception.{part}." for part in ("repeat_2", "block8", "conv2d_7b", "last_linear")
-    ),
+    name: tuple(f"{PREFIXES[name]}{part}." for part in parts)
+    for name, parts in backbones.UNUSED.items()
 }
 """What the file holds and the network does not read."""
 OWN_NORMS = re.compile(r"(fpn\.td\d|smooth2?)\.1\.(running_|num_batches)")
@@ -43,34 +43,36 @@ MOBILENET = {
 
 
 def recognizes(weights: Mapping[str, Tensor]) -> bool:
-    """Say whether names are those of a DeblurGAN-v2 pyramid with one of our backbones."""
-    return "fpn.lateral4.weight" in weights and "smooth2.0.weight" in weights
+    """Say whether names are those of a DeblurGAN-v2 pyramid, whatever its backbone."""
+    return has_kernel(weights, "fpn.lateral4.weight") and has_kernel(weights, "smooth2.0.weight")
 
 
 def convert(weights: Mapping[str, Tensor]) -> Contents:
     """Give such a file's network and weights, each tensor once and in our names.
 
-    Raises ValueError where the two copies of a tensor differ.
+    Raises ValueError for other backbones, and where a backbone's tensors are not in the file
+    twice, under both names, and equal.
     """
-    width = len(weights["fpn.lateral4.weight"])
-    backbone = {128: "mobilenet", 256: "inception"}.get(width, "inception")
+    backbone = next((FIRST[name] for name in weights if name in FIRST), None)
+    if backbone is None:
+        raise ValueError("its backbone is neither MobileNetV2 nor InceptionResNetV2")
+    other: State = {}
+    doubled: State = {}
     kept: State = {}
     for name, value in weights.items():
-        if OWN_NORMS.match(name) or name.startswith(UNUSED[backbone]):
+        if name.startswith(UNUSED[backbone]) or OWN_NORMS.match(name):
             continue
-        if name.startswith(tuple(BACKBONES)):
+        if name.startswith(tuple(TWINS[backbone].values())):
+            other[name] = value
             continue
-        twin = next(
-            (
-                there + name.removeprefix(here)
-                for here, there in TWINS[backbone].items()
-                if name.startswith(here)
-            ),
-            None,
-        )
-        if twin is not None and twin in weights and not torch.equal(weights[twin], value):
-            raise ValueError(f"{name} and {twin} are the same tensor and differ")
+        if twin := _find_twin(name, backbone):
+            doubled[twin] = value
         kept[_rename(name) if backbone == "mobilenet" else name] = value
+    if difference := describe_difference(other, doubled):
+        raise ValueError(f"its backbone is not the same under both of its names: {difference}")
+    for name, value in doubled.items():
+        if not torch.equal(other[name], value):
+            raise ValueError(f"{name} has another value in its stage, below fpn.enc")
     config = {
         "_target_": "deblur.networks.FPN",
         "backbone": backbone,
@@ -78,6 +80,14 @@ def convert(weights: Mapping[str, Tensor]) -> Contents:
         "padding": "gray",
     }
     return Contents(config, kept, about={"source": SOURCE, "license": "BSD, of the source"})
+
+
+def _find_twin(name: str, backbone: str) -> str | None:
+    """Give the second name of a stage's tensor."""
+    for here, there in TWINS[backbone].items():
+        if name.startswith(here):
+            return there + name.removeprefix(here)
+    return None
 
 
 def _rename(name: str) -> str:

@@ -27,8 +27,8 @@ def recognizes(path: Path) -> bool:
 def read(path: Path) -> Contents:
     """Read a generator from weights or a whole model that Keras saved.
 
-    Raises ImportError where h5py is missing, and ValueError for other networks; among them are
-    generators from before June 2018, which go up by transposed convolutions.
+    Raises ImportError where h5py is missing, and ValueError for damaged files and other networks;
+    among them are generators from before June 2018, which go up by transposed convolutions.
     """
     layers = _read_layers(path)
     names = [name for name, _ in layers]
@@ -39,6 +39,9 @@ def read(path: Path) -> Contents:
         )
     convs = [values for _, values in layers if "kernel" in values]
     norms = [values for _, values in layers if "gamma" in values]
+    others = [name for name, values in layers if not {"kernel", "gamma"} & set(values)]
+    if others:
+        raise ValueError(f"{path}: has {others[0]}, which is no layer of the generator's")
     if len(convs) < 6 or len(convs) % 2 or len(norms) != len(convs) - 1:
         raise ValueError(
             f"{path}: has {len(convs)} convolutions and {len(norms)} batch norms, expected the "
@@ -50,7 +53,9 @@ def read(path: Path) -> Contents:
         **{"skip": "average", "padding": "same", "norm_eps": 1e-3, "norm_momentum": 0.01},
     }
     network = ResNet(**arguments)
-    weights = dict(network.state_dict())
+    # Keras counts no batches; all else must come from the file.
+    initial = network.state_dict().items()
+    weights = {name: value for name, value in initial if name.endswith("num_batches_tracked")}
     for kind, sources in ((nn.Conv2d, convs), (nn.BatchNorm2d, norms)):
         places = [name for name, layer in network.named_modules() if isinstance(layer, kind)]
         for place, values in zip(places, sources):
@@ -70,20 +75,24 @@ def _read_layers(path: Path) -> list[tuple[str, dict[str, Tensor]]]:
         import h5py
     except ImportError as error:
         raise ImportError(f"{path} is HDF5: pip install deblur[keras] ({error})") from error
-    with h5py.File(path, "r") as file:
-        root: Any = file["model_weights"] if "model_weights" in file else file
-        if "layer_names" not in root.attrs:
-            raise ValueError(f"{path}: an HDF5 file that Keras did not write")
-        layers = []
-        for name in map(_text, root.attrs["layer_names"]):
-            group = root[name]
-            values = {
-                _text(weight).rsplit("/", 1)[-1].split(":")[0]: torch.from_numpy(group[weight][()])
-                for weight in group.attrs.get("weight_names", [])
-            }
-            if values:
-                layers.append((name, values))
-    return layers
+    try:
+        with h5py.File(path, "r") as file:
+            root: Any = file["model_weights"] if "model_weights" in file else file
+            if "layer_names" not in root.attrs:
+                raise ValueError(f"{path}: HDF5 without Keras' layer_names")
+            names = [_text(name) for name in root.attrs["layer_names"]]
+            layers = [(name, _read_values(root[name])) for name in names]
+    except (OSError, KeyError, TypeError) as error:
+        raise ValueError(f"{path}: a damaged HDF5 file ({error})") from error
+    return [(name, values) for name, values in layers if values]
+
+
+def _read_values(layer: Any) -> dict[str, Tensor]:
+    """Read a layer's values by their names, which are the last part of `conv2d_1/kernel:0`."""
+    return {
+        _text(weight).rsplit("/", 1)[-1].split(":")[0]: torch.from_numpy(layer[weight][()])
+        for weight in layer.attrs.get("weight_names", [])
+    }
 
 
 def _text(name: Any) -> str:

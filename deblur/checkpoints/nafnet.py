@@ -4,14 +4,14 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
-from deblur.checkpoints.contents import Contents
+from deblur.checkpoints.contents import Contents, has_kernel
 
 SOURCE = "NAFNet (megvii-research/NAFNet)"
 
 
 def recognizes(weights: Mapping[str, Tensor]) -> bool:
     """Say whether names are those of a NAFNet."""
-    return {"intro.weight", "ending.weight", "downs.0.weight"} <= set(weights)
+    return all(has_kernel(weights, f"{name}.weight") for name in ("intro", "ending", "downs.0"))
 
 
 def convert(weights: Mapping[str, Tensor]) -> Contents:

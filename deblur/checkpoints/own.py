@@ -81,6 +81,8 @@ def save_generator(
     try:
         save_file(weights, part, metadata)
         os.replace(part, path)
+    except SafetensorError as error:
+        raise OSError(f"{path}: cannot be written ({error})") from error
     finally:
         part.unlink(missing_ok=True)
 
@@ -130,7 +132,7 @@ def build_generator(
         )
     try:
         network: nn.Module = getattr(home, name)(**arguments)
-    except (AttributeError, TypeError) as error:
+    except (AttributeError, TypeError, ValueError) as error:
         raise ValueError(f"{source}: {error}") from error
     return network
 
@@ -140,15 +142,17 @@ def _read_checkpoint(path: Path) -> Contents:
         checkpoint = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
         raise ValueError(f"{path}: not a checkpoint that can be read safely ({error})") from error
-    if not isinstance(checkpoint, dict) or "generator" not in checkpoint:
+    config, state = (
+        checkpoint.get(key) if isinstance(checkpoint, dict) else None
+        for key in ("generator", "state_dict")
+    )
+    if not isinstance(config, dict) or not isinstance(state, dict):
         return published.recognize(path, checkpoint)
     prefix = "generator."
     weights = {
-        name.removeprefix(prefix): value
-        for name, value in checkpoint["state_dict"].items()
-        if name.startswith(prefix)
+        name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)
     }
-    return Contents(checkpoint["generator"], weights, checkpoint.get("data", {}))
+    return Contents(config, weights, checkpoint.get("data", {}))
 
 
 def _read_safetensors(path: Path) -> Contents:
@@ -158,9 +162,20 @@ def _read_safetensors(path: Path) -> Contents:
             weights = {name: file.get_tensor(name) for name in file.keys()}
     except SafetensorError as error:
         raise ValueError(f"{path}: not a safetensors file ({error})") from error
-    if metadata.get("digest", digest(weights)) != digest(weights):
+    if "digest" in metadata and metadata["digest"] != digest(weights):
         raise ValueError(f"{path}: damaged: its weights are not those of its digest")
     if "generator" not in metadata:
         return published.recognize(path, weights)
-    config, data = (json.loads(metadata.pop(key, "{}")) for key in ("generator", "data"))
+    config, data = (_parse(path, metadata.pop(key, "{}")) for key in ("generator", "data"))
     return Contents(config, weights, data, metadata)
+
+
+def _parse(path: Path, text: str) -> dict[str, Any]:
+    """Parse metadata."""
+    try:
+        told = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise ValueError(f"{path}: its metadata are no JSON ({error})") from error
+    if not isinstance(told, dict):
+        raise ValueError(f"{path}: its metadata are {type(told).__name__}, expected a mapping")
+    return told

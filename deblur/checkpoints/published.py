@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from deblur.checkpoints import deblurgan, deblurgan_v2, nafnet
@@ -12,6 +13,8 @@ from deblur.checkpoints.contents import Contents
 FORMATS = (deblurgan, deblurgan_v2, nafnet)
 WRAPPERS = ("params_ema", "params", "state_dict", "model")
 """Under which projects keep the weights that are to be used."""
+PREFIXES = ("module.", "netG.")
+"""What projects put in front of every name."""
 
 
 def recognize(path: Path, loaded: Any) -> Contents:
@@ -20,7 +23,7 @@ def recognize(path: Path, loaded: Any) -> Contents:
     loaded: what is in it. Raises ValueError for files that are of no known format, with some of
     their names.
     """
-    weights = _unwrap(loaded)
+    weights = _count_batches(_unwrap(loaded))
     for form in FORMATS:
         if weights and form.recognizes(weights):
             try:
@@ -28,7 +31,8 @@ def recognize(path: Path, loaded: Any) -> Contents:
                 return contents
             except ValueError as error:
                 raise ValueError(f"{path}: {form.SOURCE}: {error}") from error
-    some = f" (it has {', '.join([*weights][:3])}, ...)" if weights else ""
+    names = [*weights] or (list(map(str, loaded)) if isinstance(loaded, Mapping) else [])
+    some = f" (it has {', '.join(names[:3])}, ...)" if names else ""
     raise ValueError(
         f"{path}: does not say what its generator is, and is no generator of DeblurGAN, "
         f"DeblurGAN-v2, NAFNet or deblur-gan{some}"
@@ -36,14 +40,24 @@ def recognize(path: Path, loaded: Any) -> Contents:
 
 
 def _unwrap(loaded: Any) -> dict[str, Tensor]:
-    """Find the weights in what projects put around them, their names without `module.`."""
+    """Find the weights in what projects put around them, and in front of their names."""
     for wrapper in WRAPPERS:
         if isinstance(loaded, Mapping) and isinstance(loaded.get(wrapper), Mapping):
             return _unwrap(loaded[wrapper])
     if not isinstance(loaded, Mapping):
         return {}
-    return {
-        str(name).removeprefix("module.").removeprefix("netG."): value
-        for name, value in loaded.items()
-        if isinstance(value, Tensor)
+    weights = {str(name): value for name, value in loaded.items() if isinstance(value, Tensor)}
+    for prefix in PREFIXES:
+        if all(name.startswith(prefix) for name in weights):
+            weights = {name.removeprefix(prefix): value for name, value in weights.items()}
+    return weights
+
+
+def _count_batches(weights: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Add the counts that norms lack in files of PyTorch before 0.4.1, and that nothing reads."""
+    norms = [name.removesuffix("running_var") for name in weights if name.endswith("running_var")]
+    return weights | {
+        name: torch.tensor(0)
+        for name in (f"{norm}num_batches_tracked" for norm in norms)
+        if name not in weights
     }

@@ -10,7 +10,9 @@ fit. Out: .safetensors (a NAFNet's open in chaiNNer, too), .onnx and .pt2.
 """
 
 import argparse
+import os
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 PRECISIONS = ("float32", "float16", "bfloat16")
 
@@ -37,6 +39,8 @@ def run(options: argparse.Namespace) -> int:
         raise ValueError(f"{out}: expected a name that ends in .safetensors, .onnx or .pt2")
     if out.exists() and not options.overwrite:
         raise FileExistsError(f"{out}: is there already (--overwrite writes over it)")
+    if not out.parent.is_dir():
+        raise FileNotFoundError(f"{out.parent}: no such folder")
     if out.suffix != ".safetensors" and options.precision != "float32":
         raise ValueError(f"--precision {options.precision} is for .safetensors alone")
     model = load_generator(options.file, trust=options.trust)
@@ -51,7 +55,10 @@ def run(options: argparse.Namespace) -> int:
         from deblur.checkpoints import export
 
         write = export.export_onnx if out.suffix == ".onnx" else export.export_program
-        write(out, model)
+        with TemporaryDirectory(prefix=".deblur-", dir=out.parent) as folder:
+            write(Path(folder) / out.name, model)
+            for file in Path(folder).iterdir():  # weights of 1.5 GB are a file beside it
+                os.replace(file, out.parent / file.name)
     print(
         f"{out}: {model.config['_target_'].rpartition('.')[2]}, {out.stat().st_size / 1e6:.1f} MB"
     )

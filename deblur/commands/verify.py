@@ -39,6 +39,8 @@ def _verify(file: Path, trust: str | None) -> dict[str, Any]:
 
     facts: dict[str, Any] = {"file": str(file)}
     try:
+        if file.is_file():
+            facts["format"] = _name_format(file)
         model = load_generator(file, trust=trust)
         blur = torch.rand(1, 3, 64, 96, generator=torch.Generator().manual_seed(0)) * 2 - 1
         with torch.inference_mode():
@@ -49,12 +51,12 @@ def _verify(file: Path, trust: str | None) -> dict[str, Any]:
     settings = ", ".join(f"{key}={value}" for key, value in arguments.items())
     facts["network"] = f"{model.config['_target_'].rpartition('.')[2]}({settings})"
     facts["parameters"] = sum(value.numel() for value in model.network.parameters())
-    about = dict(model.about)
-    checked = about.pop("digest", None)
+    checked = model.about.get("digest")
     facts["digest"] = f"right, {checked[:16]}..." if checked else "none in the file"
     if model.data:
         facts["trained on"] = ", ".join(f"{key}={value}" for key, value in model.data.items())
-    facts.update({name: about[name] for name in sorted(about) if name != "format"})
+    for name in sorted(model.about):
+        facts.setdefault(name, " ".join(model.about[name].split()))
     change = (restored - blur).abs().mean() / 2
     if not restored.isfinite().all():
         facts["error"] = "its output is not finite"
@@ -63,3 +65,11 @@ def _verify(file: Path, trust: str | None) -> dict[str, Any]:
     else:
         facts["tried"] = f"changes noise by {change:.1%} of black to white"
     return facts
+
+
+def _name_format(file: Path) -> str:
+    from deblur.checkpoints import keras
+
+    if keras.recognizes(file):
+        return "HDF5, of Keras"
+    return "safetensors" if file.suffix == ".safetensors" else "a pickle of PyTorch"
