@@ -1,0 +1,101 @@
+"""What a file says beside its pixels: EXIF, XMP, colour profile, density.
+
+It is kept byte for byte. Only what the upright, restored pixels make untrue is changed, and in
+place, as maker notes name places in the EXIF block: the orientation becomes 1, and previews are
+unlinked, since they show the blurred picture.
+"""
+
+import re
+from typing import Literal, NamedTuple
+
+EXIF_HEAD = b"Exif\0\0"
+ORIENTATION = 0x0112
+PREVIEWS = {1033, 1036}
+"""Photoshop's resources that hold a small picture."""
+
+
+class Metadata(NamedTuple):
+    """What a file says beside its pixels; what is empty is not there."""
+
+    exif: bytes = b""
+    """A TIFF block: from its "II" or "MM" on."""
+    xmp: bytes = b""
+    icc: bytes = b""
+    dpi: tuple[float, float] | None = None
+    comment: bytes = b""
+
+    def upright(self) -> "Metadata":
+        """Give the metadata of the upright, restored picture."""
+        return self._replace(exif=upright_exif(self.exif), xmp=upright_xmp(self.xmp))
+
+
+def orientation(exif: bytes, xmp: bytes) -> int:
+    """Find out how a picture lies, 1 to 8 as EXIF counts: by its EXIF, or else by its XMP."""
+    if found := _find(exif):
+        place, size, order = found
+        value = int.from_bytes(exif[place : place + size], order)
+    else:
+        said = re.search(rb"tiff:Orientation(?:=[\"']|>)([0-9])", xmp)
+        value = int(said[1]) if said else 1
+    return value if 1 <= value <= 8 else 1
+
+
+def upright_exif(exif: bytes) -> bytes:
+    """Set the orientation of an EXIF block to 1 and unlink its preview; all else stays."""
+    changed = bytearray(exif)
+    if found := _find(exif):
+        place, size, order = found
+        changed[place : place + size] = (1).to_bytes(size, order)
+    if head := _directory(exif):
+        start, count, _ = head
+        link = start + 12 * count
+        changed[link : link + 4] = bytes(len(changed[link : link + 4]))
+    return bytes(changed)
+
+
+def upright_xmp(xmp: bytes) -> bytes:
+    """Set the orientation of an XMP packet to 1; all else stays."""
+    return re.sub(rb"(tiff:Orientation(?:=[\"']|>))[0-9]", rb"\g<1>1", xmp)
+
+
+def fitting_profile(icc: bytes, channels: int) -> bytes:
+    """Return a colour profile if it can be one of so many channels, else nothing."""
+    space = icc[16:20]
+    return b"" if space in (b"CMYK", b"Lab ") or (space == b"GRAY" and channels != 1) else icc
+
+
+def without_preview(resources: bytes) -> bytes:
+    """Take the small pictures out of Photoshop's resources."""
+    kept, at = b"", 0
+    while resources[at : at + 4] == b"8BIM":
+        number = int.from_bytes(resources[at + 4 : at + 6], "big")
+        name = int.from_bytes(resources[at + 6 : at + 7], "big")
+        body = at + 6 + (name + 2) // 2 * 2
+        size = int.from_bytes(resources[body : body + 4], "big")
+        end = body + 4 + (size + 1) // 2 * 2
+        if number not in PREVIEWS:
+            kept += resources[at:end]
+        at = end
+    return kept + resources[at:]
+
+
+def _find(exif: bytes) -> tuple[int, int, Literal["little", "big"]] | None:
+    """Find the orientation's value: its place, its size in bytes and the order of those."""
+    if not (head := _directory(exif)):
+        return None
+    start, count, order = head
+    for place in range(start, min(start + 12 * count, len(exif) - 11), 12):
+        tag, kind = (int.from_bytes(exif[at : at + 2], order) for at in (place, place + 2))
+        if tag == ORIENTATION and kind in (3, 4):
+            return place + 8, {3: 2, 4: 4}[kind], order
+    return None
+
+
+def _directory(exif: bytes) -> tuple[int, int, Literal["little", "big"]] | None:
+    """Find a block's first directory: where its entries start, how many, and the bytes' order."""
+    if exif[:2] not in (b"II", b"MM") or len(exif) < 10:
+        return None
+    order: Literal["little", "big"] = "little" if exif[:2] == b"II" else "big"
+    start = int.from_bytes(exif[4:8], order)
+    count = int.from_bytes(exif[start : start + 2], order)
+    return start + 2, count, order

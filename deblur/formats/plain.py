@@ -1,0 +1,163 @@
+"""Formats that Pillow writes by itself: WebP, AVIF, GIF, BMP, PPM.
+
+Of an animation all frames are held until it is written: Pillow wants them at once.
+"""
+
+from collections.abc import Iterable
+from io import BytesIO
+from typing import Any, BinaryIO
+
+import numpy as np
+from PIL import Image
+
+from deblur.formats.frame import Frame, as_image, bands
+from deblur.formats.metadata import Metadata, fitting_profile
+from deblur.formats.original import QUALITY, Original
+
+LOSSLESS = {"PNG", "TIFF", "GIF", "BMP", "PPM"}
+CLEAR = 255
+"""The place of GIF's transparent colour."""
+
+
+def write_webp(
+    file: BinaryIO, frames: Iterable[Frame], original: Original, quality: int | None = None
+) -> None:
+    """Write a picture or an animation. quality: 1 to 100; None is lossless if the original is."""
+    images = [as_image(frame) for frame in frames]
+    settings = _settings(original.metadata.upright(), 3)
+    if quality is None and _is_lossless(original):
+        settings |= {"lossless": True, "exact": True}
+    else:
+        settings["quality"] = quality or QUALITY
+    if len(images) > 1:
+        timing = original.timing()
+        settings |= {"save_all": True, "append_images": images[1:]}
+        settings["duration"] = [round(duration) for duration in timing.durations]
+        settings["loop"] = 1 if timing.loop is None else timing.loop
+        settings["background"] = timing.background
+    _save(images[0], file, original, "WEBP", settings)
+
+
+def write_avif(
+    file: BinaryIO, frames: Iterable[Frame], original: Original, quality: int | None = None
+) -> None:
+    """Write a picture or an animation, with the original's subsampling. quality: 1 to 100."""
+    images = [as_image(frame) for frame in frames]
+    grey = all(image.mode == "L" for image in images)
+    settings = _settings(original.metadata.upright(), 1 if grey else 3)
+    settings["quality"] = quality or QUALITY
+    if not grey:
+        settings["subsampling"] = _avif_subsampling(original)
+    if len(images) > 1:
+        settings |= {"save_all": True, "append_images": images[1:]}
+        settings["duration"] = [round(duration) for duration in original.timing().durations]
+    _save(images[0], file, original, "AVIF", settings)
+
+
+def write_gif(
+    file: BinaryIO, frames: Iterable[Frame], original: Original, quality: int | None = None
+) -> None:
+    """Write a picture or an animation, each frame in 256 colours of its own."""
+    original.source.note("colours were chosen anew: GIF has 256 a frame")
+    images = [_in_palette(frame) for frame in frames]
+    settings: dict[str, Any] = {}
+    if original.metadata.comment:
+        settings["comment"] = original.metadata.comment
+    if len(images) > 1:
+        timing = original.timing()
+        clear = any("transparency" in image.info for image in images)
+        settings |= {"save_all": True, "append_images": images[1:], "disposal": 2 if clear else 1}
+        settings["duration"] = timing.durations
+        settings |= {} if timing.loop is None else {"loop": timing.loop}
+    _save(images[0], file, original, "GIF", settings)
+
+
+def write_bmp(
+    file: BinaryIO, frames: Iterable[Frame], original: Original, quality: int | None = None
+) -> None:
+    """Write the first frame, which has no alpha, with its density."""
+    settings = {"dpi": original.metadata.dpi} if original.metadata.dpi else {}
+    _save(as_image(next(iter(frames))), file, original, "BMP", settings)
+
+
+def write_ppm(
+    file: BinaryIO, frames: Iterable[Frame], original: Original, quality: int | None = None
+) -> None:
+    """Write the first frame, which has no alpha: grey as PGM, colour as PPM."""
+    pixels = next(iter(frames)).pixels
+    height, width, channels = pixels.shape
+    kind, top = "P5" if channels == 1 else "P6", np.iinfo(pixels.dtype).max
+    file.write(f"{kind}\n{width} {height}\n{top}\n".encode())
+    for band in bands(Frame(pixels)):
+        file.write(band.astype(band.dtype.newbyteorder(">")).tobytes())
+
+
+def _save(
+    image: Image.Image, file: BinaryIO, original: Original, format: str, settings: dict[str, Any]
+) -> None:
+    # Not into the file itself: of a full disk Pillow would say nothing but "encoder error".
+    coded = BytesIO()
+    with original.source.writing(format):
+        image.save(coded, format, **settings)
+    file.write(coded.getbuffer())
+
+
+def _settings(metadata: Metadata, channels: int) -> dict[str, Any]:
+    """Give the metadata as Pillow's `save` wants it."""
+    return {
+        "exif": metadata.exif,
+        "xmp": metadata.xmp,
+        "icc_profile": fitting_profile(metadata.icc, channels),
+    }
+
+
+def _is_lossless(original: Original) -> bool:
+    """Say whether a file lost nothing; a WebP tells by the kind of its first pixels."""
+    if original.format != "WEBP":
+        return original.format in LOSSLESS
+    with original.source.open() as file:
+        file.seek(12)
+        while len(head := file.read(8)) == 8:
+            kind, size = head[:4], int.from_bytes(head[4:], "little")
+            if kind == b"ANMF":
+                # A frame holds chunks itself, behind 16 bytes of its own.
+                file.seek(16, 1)
+            elif kind in (b"VP8 ", b"VP8L"):
+                return kind == b"VP8L"
+            else:
+                file.seek(size + size % 2, 1)
+    return False
+
+
+def _avif_subsampling(original: Original) -> str:
+    """Tell how an AVIF's colours are subsampled; those of other files are not to be."""
+    if original.format != "AVIF":
+        return "4:4:4"
+    with original.source.open() as file:
+        return {3: "4:2:0", 2: "4:2:2"}.get(_avif_flags(file) >> 2 & 3, "4:4:4")
+
+
+def is_deep_avif(file: BinaryIO) -> bool:
+    """Say whether an AVIF has more than 8 bits, which Pillow does not give."""
+    return bool(_avif_flags(file) & 64)
+
+
+def _avif_flags(file: BinaryIO) -> int:
+    """Read how an AVIF is coded (AV1 in ISOBMFF, 2.3.3): bit 6 for depth, 2 and 3 for colours."""
+    file.seek(0)
+    head = file.read(1 << 16)
+    place = head.find(b"av1C")
+    return head[place + 6] if 0 < place < len(head) - 6 else 0
+
+
+def _in_palette(frame: Frame) -> Image.Image:
+    """Choose colours for a frame; what is less than half opaque becomes clear."""
+    image = as_image(Frame(frame.pixels))
+    if frame.alpha is None:
+        return image if image.mode == "L" else image.quantize(256)
+    chosen = image.convert("RGB").quantize(CLEAR)
+    places = np.where(frame.alpha < 128, np.uint8(CLEAR), np.asarray(chosen))
+    clear = Image.fromarray(places, "L")
+    clear.putpalette(((chosen.getpalette() or []) + [0] * 768)[:768])
+    clear.info["transparency"] = CLEAR
+    return clear
