@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from deblur.gan import DeblurGAN
     from deblur.metrics.metric import ProtocolMetric
     from deblur.pair import Pair, decode, encode, quantize
+    from deblur.restorer import Restorer
 
 __version__ = "0.1.0"
 
@@ -15,6 +16,7 @@ _HOMES = {
     "DeblurGAN": "deblur.gan",
     "Pair": "deblur.pair",
     "ProtocolMetric": "deblur.metrics.metric",
+    "Restorer": "deblur.restorer",
     "decode": "deblur.pair",
     "encode": "deblur.pair",
     "load_generator": "deblur.checkpoints",
@@ -25,6 +27,7 @@ __all__ = [
     "DeblurGAN",
     "Pair",
     "ProtocolMetric",
+    "Restorer",
     "decode",
     "encode",
     "load_generator",

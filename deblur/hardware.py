@@ -10,6 +10,8 @@ import torch
 from torch import nn
 
 log = logging.getLogger(__name__)
+MEMORY = Path("/proc/meminfo")
+"""Where Linux tells it."""
 
 
 def pick_device(asked: str = "auto") -> torch.device:
@@ -130,3 +132,26 @@ def _high_water() -> int | None:
         return None
     peak: int = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024
+
+
+def free_memory(device: torch.device) -> int:
+    """Give the bytes that a device has free, as far as it tells; a CPU's are the machine's."""
+    if device.type == "cuda":
+        free: int = torch.cuda.mem_get_info(device)[0]
+        return free
+    if device.type == "mps":
+        return torch.mps.recommended_max_memory() - torch.mps.driver_allocated_memory()
+    if MEMORY.exists():
+        lines = dict(line.split(":", 1) for line in MEMORY.read_text().splitlines() if ":" in line)
+        return int(lines["MemAvailable"].split()[0]) * 1024
+    return 4 << 30
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Say whether an error is that of a device, or of this machine, which has no memory left."""
+    text = str(error).lower()
+    return (
+        isinstance(error, (MemoryError, torch.OutOfMemoryError))
+        or "out of memory" in text
+        or "can't allocate memory" in text
+    )

@@ -1,0 +1,27 @@
+"""The models that come along."""
+
+from pathlib import Path
+
+WEIGHTS = Path(__file__).parent.parent / "assets" / "weights"
+
+
+def list_shipped() -> list[str]:
+    """Name the models that come along."""
+    return sorted(path.stem for path in WEIGHTS.glob("*.safetensors"))
+
+
+def find_model(name_or_path: str | Path) -> Path:
+    """Find the file of a shipped model by its name, or one's own; raise FileNotFoundError."""
+    path = Path(name_or_path)
+    shipped = WEIGHTS / f"{name_or_path}.safetensors"
+    if path.suffix or path.exists():
+        if path.is_file():
+            return path
+        raise FileNotFoundError(f"{path}: no such model file")
+    if not shipped.is_file():
+        names = ", ".join(list_shipped()) or "none yet"
+        raise FileNotFoundError(
+            f"no model {name_or_path} (shipped: {names}); train one by `python train.py "
+            "experiment=quick` and name its file: --model runs/.../generator.safetensors"
+        )
+    return shipped

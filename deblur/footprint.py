@@ -1,0 +1,58 @@
+"""How much memory a network's features take, without computing any."""
+
+import weakref
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
+
+SIDE = 256
+
+
+def measure_footprint(network: nn.Module) -> float:
+    """Measure the most bytes that features take at a time, for a pixel of the image, in float32.
+
+    The network is run on an image of 256x256 that has a shape and no values; what a processor's
+    kernels need beside it is not counted.
+    """
+    weights = {
+        name: value.to("meta")
+        for name, value in [*network.named_parameters(), *network.named_buffers()]
+    }
+    image = torch.empty(1, 3, SIDE, SIDE, device="meta")
+    with torch.inference_mode(), _Alive() as alive:
+        torch.func.functional_call(network, weights, (image,))
+    return float(alive.most) / SIDE**2
+
+
+class _Alive(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Counts the bytes of the tensors that are alive, each storage once."""
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.now = self.most = 0
+        self.known: set[int] = set()
+
+    def __torch_dispatch__(
+        self, function: Any, types: Any, args: Any = (), kwargs: Any = None
+    ) -> Any:
+        made = function(*args, **(kwargs or {}))
+        for value in made if isinstance(made, (tuple, list)) else [made]:
+            if isinstance(value, Tensor):
+                self._count(value.untyped_storage())
+        return made
+
+    def _count(self, storage: torch.UntypedStorage) -> None:
+        key = storage._cdata
+        if key in self.known:
+            return
+        size = storage.nbytes()
+        self.known.add(key)
+        self.now += size
+        self.most = max(self.most, self.now)
+        weakref.finalize(storage, self._forget, key, size)
+
+    def _forget(self, key: int, size: int) -> None:
+        self.known.discard(key)
+        self.now -= size
