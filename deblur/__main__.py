@@ -5,12 +5,15 @@ import sys
 from importlib import import_module
 
 VERBS = {
+    "restore": "restore pictures and videos; this verb can be left out",
+    "web": "open a page on which photos are restored, before and after under a slider",
     "score": "score a folder of restored pictures against the sharp ones, under named protocols",
     "compare": "set training runs beside each other: what differs, and their best figures",
     "check-data": "check a folder of blurred and sharp pictures before training on it",
     "prepare": "unpack pairs into arrays that load fast",
     "convert": "read a generator's weights, others' too, and write them as another file",
     "verify": "say what a file of weights is, and whether it is whole and works",
+    "doctor": "say what this machine has, what deblur makes of it, and how fast it is",
     "frames": "make blurred pairs of a video, or of a folder of its frames, by averaging",
 }
 
@@ -19,13 +22,12 @@ def main(arguments: list[str] | None = None) -> int:
     """Run one verb; return the exit status: 1 for what the verb found, 2 for a wrong call."""
     verb, *rest = (sys.argv[1:] if arguments is None else arguments) or ["--help"]
     if verb in ("-h", "--help"):
-        print("usage: deblur VERB ...\n")
+        print("usage: deblur PATH ... [-o OUT]\n       deblur VERB ...\n")
         print("\n".join(f"  {name:12}{does}" for name, does in VERBS.items()))
         print("\ndeblur VERB --help says more.")
         return 0
     if verb not in VERBS:
-        print(f"error: no verb {verb!r}, expected one of {', '.join(VERBS)}", file=sys.stderr)
-        return 2
+        verb, rest = "restore", [verb, *rest]
     command = import_module(f"deblur.commands.{verb.replace('-', '_')}")
     parser = argparse.ArgumentParser(f"deblur {verb}", description=command.__doc__)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter

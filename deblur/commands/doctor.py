@@ -1,0 +1,128 @@
+"""Say what this machine has, what deblur makes of it, and how fast it is.
+
+deblur doctor
+deblur doctor --device cpu --seconds 5
+
+The exit status is 1 if the device computes wrongly.
+"""
+
+import argparse
+import os
+import platform
+import time
+from collections.abc import Callable
+from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
+from typing import Any
+
+EXTRAS = {
+    "video": ("av", "restores videos"),
+    "heif": ("pillow_heif", "reads HEIC"),
+    "web": ("gradio", "the page, deblur web"),
+    "align": ("cv2", "the protocol realblur"),
+    "perceptual": ("stlpips_pytorch", "the protocol st-lpips"),
+    "ocr": ("rapidocr_onnxruntime", "the protocol legibility"),
+    "export": ("onnx", "writes ONNX"),
+    "keras": ("h5py", "reads Keras' weights"),
+}
+"""By the name of the extra: the module that it brings, and what for."""
+BOUND = {"float32": 1e-4, "bfloat16": 0.05}
+"""How far a restored picture may be from the CPU's in float32, on the average of [-1, 1]."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the verb's arguments."""
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or mps")
+    parser.add_argument("--seconds", type=float, default=20.0, help="to measure speed, at most")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Print what was found; return 1 where the device is wrong."""
+    import torch
+
+    import deblur
+    from deblur.checkpoints.shipped import list_shipped
+    from deblur.hardware import free_memory, has_bfloat16, pick_device
+
+    machine = f"Python {platform.python_version()}, {platform.system()} {platform.machine()}"
+    print(f"deblur {deblur.__version__}, torch {torch.__version__}, {machine}")
+    device = pick_device(options.device)
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.processor()
+    cores = f"{os.cpu_count()} cores, {torch.get_num_threads()} threads"
+    free = free_memory(device) / 1e9
+    print(f"device: {device.type}{f' ({name})' if name else ''}, {cores}, {free:.1f} GB free")
+    units = has_bfloat16(device)
+    print(f"precision: {'bfloat16, in units made for it' if units else 'float32'}")
+    wrong = _check(device, units)
+    _measure(device, units, options.seconds)
+    print(f"models: {', '.join(list_shipped()) or 'none is shipped yet; --model FILE'}")
+    for extra, (module, use) in EXTRAS.items():
+        print(f"{extra}: {_find(module)} ({use})" + _advice(extra, module))
+    return int(wrong)
+
+
+def _find(module: str) -> str:
+    if find_spec(module) is None:
+        return "not there"
+    try:
+        return f"{module} {version(module.replace('_', '-'))}"
+    except PackageNotFoundError:
+        return module
+
+
+def _advice(extra: str, module: str) -> str:
+    return "" if find_spec(module) else f": pip install deblur[{extra}]"
+
+
+def _check(device: Any, units: bool) -> bool:
+    """Compare a network's output with the CPU's in float32; say so, and whether it is wrong."""
+    import torch
+
+    from deblur.networks import ResNet
+    from deblur.restorer import Restorer
+
+    torch.manual_seed(0)
+    image = torch.rand(3, 96, 128) * 2 - 1
+    network = ResNet(blocks=2, width=16, dropout=0.0)
+    exact = Restorer(network, device="cpu", precision="float32", guard=False).restore(image)
+    wrong = False
+    for precision in ("float32", "bfloat16") if units else ("float32",):
+        settings: dict[str, Any] = {"device": device.type, "precision": precision, "guard": False}
+        apart = float((Restorer(network, **settings).restore(image) - exact).abs().mean())
+        right = apart <= BOUND[precision]
+        print(f"check: {precision} is {apart:.1g} from the CPU's float32, {_judge(right)}")
+        wrong = wrong or not right
+    return wrong
+
+
+def _judge(right: bool) -> str:
+    return "right" if right else "WRONG: choose another --device or --precision float32"
+
+
+def _measure(device: Any, units: bool, seconds: float) -> None:
+    """Print the rate of matrix products, and the time of Li's generator for a picture."""
+    import torch
+
+    from deblur.hardware import place, synchronize
+    from deblur.networks import ResNet
+
+    def best(work: Callable[[], Any], share: float) -> float:
+        work()
+        times: list[float] = []
+        while not times or sum(times) < seconds * share and len(times) < 20:
+            start = time.perf_counter()
+            work()
+            synchronize(device)
+            times.append(time.perf_counter() - start)
+        return min(times)
+
+    side = 2048
+    for dtype in (torch.float32, torch.bfloat16) if units else (torch.float32,):
+        matrix = torch.rand(side, side, device=device, dtype=dtype)
+        rate = 2 * side**3 / best(lambda: matrix @ matrix, 0.2) / 1e9
+        print(f"speed: {rate:,.0f} GFLOP/s of {str(dtype).removeprefix('torch.')} products")
+    network = place(ResNet(dropout=0.0).eval(), device)
+    image = torch.rand(1, 3, 360, 640, device=device)
+    with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=units):
+        taken = best(lambda: network(image), 0.6)
+    print(f"speed: {4 * taken:.2f} s for 1280x720 by Li's generator (from a quarter of it)")
