@@ -24,8 +24,10 @@ log = logging.getLogger(__name__)
 Precision = Literal["auto", "float32", "bfloat16"]
 LARGEST, SMALLEST = 1 << 23, 1 << 14
 """Pixels of a tile that is chosen here."""
-MOST = 1 << 30
+MOST = 3 << 28
 """Bytes that tiles may take of a CPU's memory, where there is more."""
+BESIDE = 1.3
+"""What kernels take beside a network's features; in autocast these are not smaller all in all."""
 TOLERANCE = 0.25 / 255
 """What a tile's cut may change before it fades away, of black to white."""
 GLOBAL = 64
@@ -222,11 +224,10 @@ class Restorer:
             rows, columns = plan_tiles((height, width), area, overlap, self.stride)
             try:
                 for span, band in blend(rows, columns, compute):
-                    band = (band + 1) * ((high - low) / 2) + low
                     if len(image) == 1:
                         band = band.mean(0, keepdim=True)
-                    band = band.clamp(low, high)
-                    yield span, (band.round() if whole else band).to(image.dtype)
+                    band.add_(1).mul_((high - low) / 2).add_(low).clamp_(low, high)
+                    yield span, (band.round_() if whole else band).to(image.dtype)
                 return
             except (RuntimeError, MemoryError) as error:
                 if not is_out_of_memory(error) or area <= SMALLEST:
@@ -261,7 +262,7 @@ class Restorer:
         if wanted <= SMALLEST:
             return wanted
         if self._bytes is None:
-            self._bytes = measure_footprint(self.network) * (0.5 if self.bfloat16 else 1.0)
+            self._bytes = BESIDE * measure_footprint(self.network)
         free = free_memory(self.device) / 2
         if self.device.type == "cpu":
             free = min(free, MOST)

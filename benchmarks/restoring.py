@@ -1,0 +1,88 @@
+"""What does it take to restore a photo?
+
+python benchmarks/restoring.py [--model FILE] [--megapixels 1 12 24] [--precision auto]
+
+Each photo in a process of its own, as `deblur photo.png` does it (reading and writing included),
+largest memory of that process. The photos are a built-in one, enlarged. Without --model a U-Net
+with random weights: what a network computes does not change its cost.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from PIL import Image
+
+PHOTO = Path("deblur/assets/photos/cincinnati-bridge.jpg")
+CHILD = """
+import json, sys, time
+from pathlib import Path
+start = time.perf_counter()
+import torch
+from deblur.hardware import PeakMemory
+from deblur.restorer import Restorer
+model, source, target, precision = sys.argv[1:]
+with PeakMemory(torch.device("cpu")) as peak:
+    restorer = Restorer.load(model, precision=precision)
+    loaded = time.perf_counter() - start
+    start = time.perf_counter()
+    restorer.restore_file(Path(source), Path(target), overwrite=True)
+    seconds = time.perf_counter() - start
+print(json.dumps({"loaded": loaded, "seconds": seconds, "bytes": peak.peak}))
+"""
+
+
+def main() -> None:
+    """Restore photos of several sizes and print a table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.add_argument("--model", default=None)
+    parser.add_argument("--megapixels", type=float, nargs="+", default=[1, 12, 24])
+    parser.add_argument("--precision", default="auto")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        model = options.model or _make_model(Path(folder))
+        print("| megapixels | s to start | s | s a megapixel | MB |\n|---:|---:|---:|---:|---:|")
+        for millions in options.megapixels:
+            photo = _make_photo(Path(folder), millions)
+            arguments = [model, str(photo), f"{folder}/out.png", options.precision]
+            start = time.perf_counter()
+            child = [sys.executable, "-c", CHILD, *arguments]
+            said = subprocess.run(child, capture_output=True, text=True, check=True).stdout
+            told = json.loads(said)
+            begun = time.perf_counter() - start - told["seconds"]
+            print(
+                f"| {millions:g} | {begun:.1f} | {told['seconds']:.1f} "
+                f"| {told['seconds'] / millions:.2f} | {told['bytes'] / 1e6:.0f} |",
+                flush=True,
+            )
+
+
+def _make_photo(folder: Path, millions: float) -> Path:
+    """Write a photo of 3:2, enlarged, as PNG that was hardly compressed."""
+    height = round((millions * 1e6 / 1.5) ** 0.5)
+    photo = Image.open(PHOTO).convert("RGB").resize((round(height * 1.5), height))
+    path = folder / "photo.png"
+    photo.save(path, compress_level=1)
+    return path
+
+
+def _make_model(folder: Path) -> str:
+    import torch
+
+    from deblur.checkpoints import save_generator
+    from deblur.networks import UNet
+
+    torch.manual_seed(0)
+    path = folder / "model.safetensors"
+    config = {"_target_": "deblur.networks.UNet", "width": 16}
+    save_generator(path, UNet(width=16), config, {})
+    return str(path)
+
+
+if __name__ == "__main__":
+    main()
