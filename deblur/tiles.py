@@ -67,8 +67,8 @@ def blend(
     """Restore a picture tile by tile and give its finished rows in order: where, and (3, h, W).
 
     Where two tiles overlap one fades into the other; the outer quarters of the overlap, which know
-    the least of what lies beyond, count for nothing. Only a row of tiles is kept; the rows given may
-    be written to.
+    the least of what lies beyond, count for nothing. Only a row of tiles is kept; the rows that are
+    given may be written to.
     """
     width = columns[-1].end
     kept = torch.zeros(3, 0, width)

@@ -117,10 +117,17 @@ def _restore(jobs: list[Job], options: argparse.Namespace, local: int = 0) -> It
                 job.target.parent.mkdir(parents=True, exist_ok=True)
                 notes = tuple(_restore_one(restorer, job, options, bar))
             except (ValueError, OSError, ImportError, MemoryError) as error:
-                yield Outcome(*names, "failed", time.perf_counter() - start, str(error))
+                yield Outcome(*names, "failed", time.perf_counter() - start, _explain(error))
             else:
                 yield Outcome(*names, "restored", time.perf_counter() - start, "", notes)
             bar.advance()
+
+
+def _explain(error: Exception) -> str:
+    """Give the reason in a line, with the file's name in front as all have it."""
+    if isinstance(error, OSError) and error.filename and error.strerror:
+        return f"{error.filename}: {error.strerror}"
+    return str(error)
 
 
 def _restore_one(restorer: Any, job: Job, options: argparse.Namespace, bar: "_Bar") -> list[str]:
