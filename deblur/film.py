@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from fractions import Fraction
+from glob import escape
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -127,6 +128,8 @@ def _writing(target: Path, encoding: Encoding) -> Iterator["_Writer"]:
         writer = _Writer(part, encoding)
         yield writer
         writer.finish(target)
+        for left in part.parent.glob(f".{escape(target.stem)}.{'[0-9a-f]' * 8}{target.suffix}"):
+            left.unlink(missing_ok=True)  # of a process that was killed
     except KeyboardInterrupt:
         if writer is not None and writer.count:
             writer.finish(target)

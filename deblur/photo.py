@@ -5,6 +5,7 @@ its quality and what it says beside the pixels: EXIF, XMP, colour profile, densi
 can't be kept is noted.
 """
 
+import hashlib
 import os
 import secrets
 import shutil
@@ -162,10 +163,12 @@ class Photo:
 def replacing(target: Path) -> Iterator[BinaryIO]:
     """Open a file that takes the target's place once the block is through, whole or not at all.
 
-    A target that is no file but, say, a pipe is written to at the end. OSErrors name the target.
+    A target that is no file but, say, a pipe is written to at the end. What a process that was
+    killed left of the same target goes. OSErrors name the target.
     """
     place = Path(os.path.realpath(target))
-    part = place.with_name(f".deblur-{secrets.token_hex(8)}.part")
+    start = f".deblur-{hashlib.sha256(place.name.encode()).hexdigest()[:16]}"
+    part = place.with_name(f"{start}-{secrets.token_hex(8)}.part")
     try:
         if place.exists() and not place.is_file():
             with open(place, "wb") as device, _held_back(device) as file:
@@ -178,6 +181,8 @@ def replacing(target: Path) -> Iterator[BinaryIO]:
         if place.exists():
             shutil.copymode(place, part)
         os.replace(part, place)
+        for left in place.parent.glob(f"{start}-*.part"):
+            left.unlink(missing_ok=True)
     except BaseException as error:
         part.unlink(missing_ok=True)
         if isinstance(error, OSError) and error.filename in (None, str(part)):

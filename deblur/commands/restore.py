@@ -17,6 +17,7 @@ import os
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Iterator
 from io import BytesIO
 from pathlib import Path
@@ -96,8 +97,9 @@ def _report(outcomes: list[Outcome], prefix: str, count: int) -> None:
     for outcome in outcomes:
         for note in outcome.notes:
             print(f"{outcome.source}: {note}")
-        if outcome.status == "failed":
-            print(f"failed: {outcome.reason}", file=sys.stderr)
+    reasons = Counter(outcome.reason for outcome in outcomes if outcome.status == "failed")
+    for reason, files in reasons.items():
+        print(f"failed: {reason}{f' ({files} files)' if files > 1 else ''}", file=sys.stderr)
     left = f", {count - len(outcomes)} left to do" if len(outcomes) < count else ""
     print(f"{prefix}{summarize(outcomes)}{left}")
 
@@ -205,6 +207,7 @@ def _count_processes(options: argparse.Namespace) -> int:
 
 def _divide(jobs: list[Job], processes: int) -> Iterator[Outcome]:
     """Let processes like this one restore a share each, and gather what they say."""
+    there = {job for job in jobs if job.target.exists()}
     command = [sys.executable, "-m", "deblur", *sys.argv[1:], "--json"]
     names = {"WORLD_SIZE": str(processes)}
     running = [
@@ -222,12 +225,16 @@ def _divide(jobs: list[Job], processes: int) -> Iterator[Outcome]:
             told = [Outcome(**outcome) for outcome in json.loads(said)]
         except ValueError:
             reason = f"process {rank} ended with status {process.returncode}"
-            told = [
-                Outcome(str(job.source), str(job.target), "failed", reason=reason)
-                for job in share
-                if not job.target.exists()
-            ]
+            told = [_find_out(job, job in there, reason) for job in share]
         yield from told
+
+
+def _find_out(job: Job, before: bool, reason: str) -> Outcome:
+    """Tell by its target what became of a job, after the process that had it ended for a reason."""
+    names = str(job.source), str(job.target)
+    if not job.target.exists():
+        return Outcome(*names, "failed", reason=reason)
+    return Outcome(*names, "skipped" if before else "restored")
 
 
 class _Bar:

@@ -1,6 +1,7 @@
 import io
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -186,6 +187,32 @@ def test_a_killed_process_loses_nothing_for_good(
     again = subprocess.run(command, capture_output=True, text=True)
     assert again.stdout.splitlines()[-1].startswith(f"{300 - done} restored, {done} skipped")
     assert len([*out.glob("*.png")]) == 300
+    assert not [*out.glob(".*")]
+
+
+def test_a_process_that_ends_early_is_named_once(
+    photos: Path,
+    model: Path,
+    tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Killed(subprocess.Popen[bytes]):
+        def __init__(self, command: list[str], env: dict[str, str], **settings: object) -> None:
+            if env["RANK"] == "0":
+                shutil.copy(photos / "a.png", tmp_path / "out" / "a.png")
+                command = [sys.executable, "-c", "import os; os.kill(os.getpid(), 9)"]
+            super().__init__(command, env=env, stdout=subprocess.PIPE)
+
+    (tmp_path / "out").mkdir()
+    monkeypatch.setattr(subprocess, "Popen", Killed)
+    arguments = [photos, "-o", tmp_path / "out", "--processes", 2]
+    options = ["--model", str(model), "--device", "cpu"]
+    monkeypatch.setattr(sys, "argv", ["deblur", *map(str, arguments), *options])
+    assert main(sys.argv[1:]) == 1
+    said = capfd.readouterr()
+    assert said.out.splitlines()[-1] == "2 restored, 1 failed"
+    assert said.err.splitlines()[-1] == "failed: process 0 ended with status -9"
 
 
 def test_ctrl_c_leaves_what_is_done(
