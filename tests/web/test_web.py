@@ -36,7 +36,7 @@ PATIENCE = 240_000
 """Milliseconds; machines can be busy."""
 expect.set_options(timeout=PATIENCE)
 SIZES = {"phone": (390, 844), "desktop": (1280, 900)}
-CAMERA = {271: "Voigtländer", 272: "Bessa", 305: "deblur's tests"}
+CAMERA = {271: "Rollei", 272: "35 S", 305: "deblur's tests"}
 
 
 class Server(NamedTuple):
