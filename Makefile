@@ -42,10 +42,11 @@ format: $(READY)  ## rewrite the code in the project's style
 	$(BIN)/black --quiet --line-length 100 $(STYLED)
 	$(BIN)/isort --quiet $(STYLED)
 
-bench: $(READY)  ## speed of training, of making blur, of reading and of scoring pairs
+bench: $(READY)  ## speed of training, of making blur, of reading and scoring pairs, of restoring
 	$(BIN)/python benchmarks/training.py
 	$(BIN)/python benchmarks/loading.py
 	$(BIN)/python benchmarks/scoring.py
+	$(BIN)/python benchmarks/restoring.py
 
 figures: $(READY)  ## draw the paper's Figures 1 to 3 and a sheet of each kind of blur
 	$(BIN)/python scripts/figures.py docs/figures
