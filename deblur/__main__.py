@@ -1,6 +1,7 @@
 """The `deblur` command: finds the verb, imports its module, and no other."""
 
 import argparse
+import os
 import sys
 from importlib import import_module
 
@@ -35,6 +36,10 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         status: int = command.run(parser.parse_args(rest))
         return status
+    except BrokenPipeError:
+        # Who reads what is printed has seen enough; nothing more is to be written at the end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     except (ValueError, OSError, ImportError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

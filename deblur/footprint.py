@@ -11,14 +11,14 @@ SIDE = 64
 
 
 @torch.inference_mode()
-def measure_footprint(network: nn.Module) -> float:
-    """Measure the most bytes that features take at a time, for a pixel of the image, in float32.
+def measure_footprint(network: nn.Module, device: torch.device, stride: int = 1) -> float:
+    """Measure the most bytes that features take at a time, for a pixel of the image.
 
     The network is run on a small image, in the mode that it is in; what a processor's kernels need
-    beside its features is not counted.
+    beside its features is not counted. stride: what the network pads sizes to.
     """
-    side = max(SIDE, int(getattr(network, "stride", 1)))
-    image = torch.zeros(1, 3, side, side, device=next(network.parameters()).device)
+    side = max(SIDE, stride)
+    image = torch.zeros(1, 3, side, side, device=device)
     with _Alive() as alive:
         network(image)
     return float(alive.most) / side**2
@@ -41,7 +41,7 @@ class _Alive(TorchDispatchMode):  # type: ignore[no-untyped-call]
     ) -> Any:
         made = function(*args, **(kwargs or {}))
         for value in made if isinstance(made, (tuple, list)) else [made]:
-            if isinstance(value, Tensor):
+            if isinstance(value, Tensor) and value.layout == torch.strided:
                 self._count(value.untyped_storage())
         return made
 

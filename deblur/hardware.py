@@ -1,5 +1,6 @@
 """What this machine computes best with, and what it takes."""
 
+import ctypes
 import logging
 import platform
 import sys
@@ -10,6 +11,8 @@ import torch
 from torch import nn
 
 log = logging.getLogger(__name__)
+TRIM_THRESHOLD, MMAP_MAX = -1, -4
+"""Of glibc's mallopt."""
 MEMORY = Path("/proc/meminfo")
 """Where Linux tells it."""
 
@@ -17,9 +20,14 @@ MEMORY = Path("/proc/meminfo")
 def pick_device(asked: str = "auto") -> torch.device:
     """Choose a device: the one asked for, or for "auto" the fastest kind that is there."""
     found = [kind for kind in ("cuda", "mps") if getattr(torch, kind).is_available()] + ["cpu"]
-    device = torch.device(found[0] if asked == "auto" else asked)
+    try:
+        device = torch.device(found[0] if asked == "auto" else asked)
+    except RuntimeError as error:
+        raise ValueError(f"device={asked}, expected auto or one of {', '.join(found)}") from error
     if device.type not in found:
         raise ValueError(f"device={asked}, but this machine has only {', '.join(found)}")
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise ValueError(f"device={asked}, but the last one is {torch.cuda.device_count() - 1}")
     if device.type == "mps":
         check_mps(torch.__version__)
     return device
@@ -70,6 +78,20 @@ def check_mps(version: str) -> None:
             f"torch {version} has wrong convolutions on MPS (fixed in 2.14, "
             "pytorch#192212): pip install 'torch>=2.14', or choose trainer=cpu"
         )
+
+
+def keep_memory() -> None:
+    """Let this process keep the memory that it frees, where that is glibc's choice.
+
+    Else each large feature is of new pages, which take as long to get as features to compute.
+    This is for programs, not for libraries: it holds for all of the process.
+    """
+    try:
+        mallopt = ctypes.CDLL("libc.so.6").mallopt
+    except (OSError, AttributeError):
+        return
+    mallopt(MMAP_MAX, 0)
+    mallopt(TRIM_THRESHOLD, -1)  # never
 
 
 def synchronize(device: torch.device) -> None:

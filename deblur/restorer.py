@@ -16,7 +16,8 @@ from deblur.checkpoints import load_generator
 from deblur.checkpoints.shipped import find_model
 from deblur.footprint import measure_footprint
 from deblur.guard import find_harm, put_back
-from deblur.hardware import free_memory, has_bfloat16, is_out_of_memory, pick_device, place
+from deblur.hardware import free_memory, has_bfloat16, is_out_of_memory, pick_device
+from deblur.inference import streamline
 from deblur.photo import Frame, open_photo
 from deblur.tiles import blend, measure_reach, plan_tiles
 
@@ -24,10 +25,10 @@ log = logging.getLogger(__name__)
 Precision = Literal["auto", "float32", "bfloat16"]
 LARGEST, SMALLEST = 1 << 23, 1 << 14
 """Pixels of a tile that is chosen here."""
-MOST = 3 << 28
+MOST = 1 << 28
 """Bytes that tiles may take of a CPU's memory, where there is more."""
 BESIDE = 1.3
-"""What kernels take beside a network's features; in autocast these are not smaller all in all."""
+"""What kernels take beside a network's features."""
 TOLERANCE = 0.25 / 255
 """What a tile's cut may change before it fades away, of black to white."""
 GLOBAL = 64
@@ -78,10 +79,9 @@ class Restorer:
         if tile is not None and tile < 16:
             raise ValueError(f"tile must be of 16 pixels or more, got {tile}")
         self.device = pick_device(device)
-        self.network = place(generator.eval(), self.device)
-        self.bfloat16 = precision == "bfloat16" or (
-            precision == "auto" and has_bfloat16(self.device)
-        )
+        swift = precision == "bfloat16" or (precision == "auto" and has_bfloat16(self.device))
+        dtype = torch.bfloat16 if swift else torch.float32
+        self.network = streamline(generator, self.device, dtype)
         self.stride = int(getattr(generator, "stride", 1))
         self.tile = tile
         self.strength = strength
@@ -253,8 +253,7 @@ class Restorer:
         return blur.lerp(restored, self.strength) if self.strength < 1 else restored
 
     def _run(self, blur: Tensor) -> Tensor:
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bfloat16):
-            restored: Tensor = self.network(blur)
+        restored: Tensor = self.network(blur)
         return restored.float()
 
     def _room(self, wanted: int) -> int:
@@ -262,7 +261,7 @@ class Restorer:
         if wanted <= SMALLEST:
             return wanted
         if self._bytes is None:
-            self._bytes = BESIDE * measure_footprint(self.network)
+            self._bytes = BESIDE * measure_footprint(self.network, self.device, self.stride)
         free = free_memory(self.device) / 2
         if self.device.type == "cpu":
             free = min(free, MOST)

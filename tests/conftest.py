@@ -68,6 +68,12 @@ def one_thread() -> None:
     torch.manual_seed(0)
 
 
+@pytest.fixture(autouse=True)
+def free_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep programs from changing how the process of all tests frees its memory."""
+    monkeypatch.setattr("deblur.hardware.keep_memory", lambda: None)
+
+
 @pytest.fixture
 def picture() -> Callable[..., Path]:
     """Give a function that writes a picture of seeded noise and returns its path."""

@@ -1,4 +1,7 @@
 import logging
+import platform
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -69,3 +72,16 @@ def test_the_peak_memory_is_that_of_the_time_inside() -> None:
     if small.peak is None or large.peak is None:
         pytest.skip("this machine does not tell")
     assert large.peak - small.peak > 100e6
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="glibc's way")
+@pytest.mark.parametrize("kept", [True, False])
+def test_memory_can_be_kept(kept: bool) -> None:
+    program = (
+        "import resource, torch; from deblur.hardware import keep_memory\n"
+        f"if {kept}: keep_memory()\n"
+        "for _ in range(40): torch.ones(9 << 20)\n"  # 9,216 pages each
+        "print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt)"
+    )
+    said = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert (int(said.stdout) < 200_000) == kept

@@ -103,8 +103,11 @@ def _measure(device: Any, units: bool, seconds: float) -> None:
     """Print the rate of matrix products, and the time of Li's generator for a picture."""
     import torch
 
-    from deblur.hardware import place, synchronize
+    from deblur.hardware import keep_memory, synchronize
+    from deblur.inference import streamline
     from deblur.networks import ResNet
+
+    keep_memory()
 
     def best(work: Callable[[], Any], share: float) -> float:
         work()
@@ -121,8 +124,8 @@ def _measure(device: Any, units: bool, seconds: float) -> None:
         matrix = torch.rand(side, side, device=device, dtype=dtype)
         rate = 2 * side**3 / best(lambda: matrix @ matrix, 0.2) / 1e9
         print(f"speed: {rate:,.0f} GFLOP/s of {str(dtype).removeprefix('torch.')} products")
-    network = place(ResNet(dropout=0.0).eval(), device)
+    network = streamline(ResNet(), device, torch.bfloat16 if units else torch.float32)
     image = torch.rand(1, 3, 360, 640, device=device)
-    with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=units):
+    with torch.inference_mode():
         taken = best(lambda: network(image), 0.6)
     print(f"speed: {4 * taken:.2f} s for 1280x720 by Li's generator (from a quarter of it)")

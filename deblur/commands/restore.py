@@ -177,8 +177,10 @@ def _pipe(options: argparse.Namespace) -> int:
 
 def load(options: argparse.Namespace, local: int = 0) -> Any:
     """Load the model with a command's options, on the device of this process."""
+    from deblur.hardware import keep_memory
     from deblur.restorer import Restorer
 
+    keep_memory()
     devices = _count_devices()
     several = options.device in ("auto", "cuda") and devices > 1
     return Restorer.load(

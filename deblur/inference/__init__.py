@@ -1,0 +1,5 @@
+"""Generators made ready to restore."""
+
+from deblur.inference.streamline import streamline
+
+__all__ = ["streamline"]

@@ -1,0 +1,182 @@
+"""Convolutions that do all that a network does to their output, in one pass over it."""
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+Activation = Literal["none", "relu", "relu6"]
+ONEDNN: Any = torch.ops.mkldnn
+"""oneDNN's fused convolutions: what torch.compile uses on CPUs, too."""
+FUSED: dict[str, tuple[str, list[float]]] = {
+    "none": ("none", []),
+    "relu": ("relu", []),
+    "relu6": ("hardtanh", [0.0, 6.0]),
+}
+
+
+class Conv(nn.Module):
+    """A convolution, with the batch norm, the activation and the sum that follow it.
+
+    conv: nn.Conv2d, zero-padded or by reflection. reflect: pixels to pad by reflection before it,
+    on each side. dtype: of its arithmetic and its output, whatever comes in.
+    """
+
+    def __init__(
+        self,
+        conv: nn.Conv2d,
+        norm: nn.BatchNorm2d | None = None,
+        activation: Activation = "none",
+        *,
+        reflect: int = 0,
+        dtype: torch.dtype,
+    ) -> None:
+        super().__init__()
+        fused = fuse_conv_bn_eval(conv, norm) if norm is not None else conv
+        self.weight, self.bias = _constants(fused, dtype)
+        self.rim: Sequence[Any] = (reflect, reflect) if reflect else ()
+        self.padding: Any = conv.padding
+        if conv.padding_mode == "reflect":
+            self.rim, self.padding = (conv.padding[1], conv.padding[0]), (0, 0)
+        self.stride, self.dilation, self.groups = conv.stride, conv.dilation, conv.groups
+        self.activation = activation
+        self.packed: Tensor | None = None
+
+    def forward(
+        self, features: Tensor, add: Tensor | None = None, scale: Tensor | None = None
+    ) -> Tensor:
+        """Map (N, C, H, W).
+
+        add: of the output's shape and type, not with an activation. scale: of the input's
+        channels, (1, C, 1, 1).
+        """
+        features = _lay_out(features, self.weight)
+        if self.rim:
+            features = _reflect(features, *self.rim)
+        weight = self.weight if scale is None else self.weight * scale.to(self.weight.dtype)
+        if _has_onednn(features):
+            return self._convolve(features, weight, add)
+        settings = self.stride, self.padding, self.dilation, self.groups
+        output = F.conv2d(features, weight, self.bias, *settings)
+        return _activate(output, self.activation) if add is None else output.add_(add)
+
+    def _convolve(self, features: Tensor, weight: Tensor, add: Tensor | None) -> Tensor:
+        settings = self.padding, self.stride, self.dilation, self.groups
+        if weight is self.weight:
+            if self.packed is None:
+                size = [*features.shape]
+                self.packed = ONEDNN._reorder_convolution_weight(weight, *settings, size)
+            weight = self.packed
+        pointwise = ONEDNN._convolution_pointwise
+        parts = weight, self.bias, *settings
+        output: Tensor = (
+            pointwise(features, *parts, *FUSED[self.activation], "")
+            if add is None
+            else pointwise.binary(features, add, *parts, "add", None, None, [], None)
+        )
+        return output
+
+
+class Deconv(nn.Module):
+    """A transposed convolution, with the batch norm and the activation that follow it.
+
+    conv: nn.ConvTranspose2d. dtype: of its arithmetic and its output, whatever comes in.
+    """
+
+    def __init__(
+        self,
+        conv: nn.ConvTranspose2d,
+        norm: nn.BatchNorm2d | None = None,
+        activation: Activation = "none",
+        *,
+        dtype: torch.dtype,
+    ) -> None:
+        super().__init__()
+        fused = fuse_conv_bn_eval(conv, norm, transpose=True) if norm is not None else conv
+        self.weight, self.bias = _constants(fused, dtype)
+        self.settings: Any = (
+            *(conv.padding, conv.output_padding, conv.stride, conv.dilation),
+            conv.groups,
+        )
+        self.activation = activation
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Map (N, C, H, W)."""
+        features = _lay_out(features, self.weight)
+        if _has_onednn(features):
+            mapped: Tensor = ONEDNN._convolution_transpose_pointwise(
+                features, self.weight, self.bias, *self.settings, *FUSED[self.activation], ""
+            )
+            return mapped
+        padding, output_padding, stride, dilation, groups = self.settings
+        output = F.conv_transpose2d(
+            features, self.weight, self.bias, stride, padding, output_padding, groups, dilation
+        )
+        return _activate(output, self.activation)
+
+
+def enlarging(conv: nn.Conv2d) -> nn.ConvTranspose2d:
+    """Give the one step that doubles pixels and then convolves by 3x3, padded with zeros.
+
+    Of the nine products of each output pixel those with equal inputs are one: four are left.
+    """
+    doubled = nn.ConvTranspose2d(
+        conv.in_channels, conv.out_channels, 4, stride=2, padding=1, bias=conv.bias is not None
+    )
+    kernel = F.conv_transpose2d(
+        conv.weight.detach().double().flatten(0, 1)[:, None],
+        torch.ones(1, 1, 2, 2, dtype=torch.double, device=conv.weight.device),
+    )
+    kernel = kernel.view(*conv.weight.shape[:2], 4, 4)
+    doubled.weight = nn.Parameter(kernel.flip(-2, -1).transpose(0, 1).to(conv.weight.dtype))
+    doubled.bias = conv.bias
+    return doubled.eval()
+
+
+def shuffling(conv: nn.Conv2d, times: int) -> nn.ConvTranspose2d:
+    """Give the one step that convolves by 1x1 and then shuffles channels into pixels."""
+    channels = conv.out_channels // times**2
+    shuffled = nn.ConvTranspose2d(conv.in_channels, channels, times, stride=times, bias=False)
+    kernel = conv.weight.detach().view(channels, times, times, conv.in_channels)
+    shuffled.weight = nn.Parameter(kernel.permute(3, 0, 1, 2))
+    return shuffled.eval()
+
+
+def _constants(conv: Any, dtype: torch.dtype) -> tuple[nn.Buffer, nn.Buffer | None]:
+    """Give a convolution's weight and bias."""
+    weight = conv.weight.detach().to(dtype).contiguous(memory_format=torch.channels_last)
+    return nn.Buffer(weight), None if conv.bias is None else nn.Buffer(conv.bias.detach().to(dtype))
+
+
+def _lay_out(features: Tensor, weight: Tensor) -> Tensor:
+    on_mps = features.device.type == "mps"
+    layout = torch.contiguous_format if on_mps else torch.channels_last
+    return features.to(weight.dtype).contiguous(memory_format=layout)
+
+
+def _reflect(features: Tensor, columns: int, rows: int) -> Tensor:
+    """Pad (N, C, H, W) by reflection, so many on each side: F.pad takes five times as long."""
+    count, channels, height, width = features.shape
+    layout = torch.channels_last if features.stride(1) == 1 else torch.contiguous_format
+    shape = count, channels, height + 2 * rows, width + 2 * columns
+    padded = torch.empty(shape, dtype=features.dtype, device=features.device, memory_format=layout)
+    padded[..., rows : rows + height, columns : columns + width] = features
+    for axis, rim in ((-2, rows), (-1, columns)):
+        size = padded.shape[axis]
+        for k in range(rim):
+            padded.select(axis, k).copy_(padded.select(axis, 2 * rim - k))
+            padded.select(axis, size - 1 - k).copy_(padded.select(axis, size - 1 - 2 * rim + k))
+    return padded
+
+
+def _has_onednn(features: Tensor) -> bool:
+    return features.device.type == "cpu" and torch._C._has_mkldnn
+
+
+def _activate(features: Tensor, activation: Activation) -> Tensor:
+    if activation == "relu":
+        return features.relu_()
+    return features.clamp_(0, 6) if activation == "relu6" else features
