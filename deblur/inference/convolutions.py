@@ -8,6 +8,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from deblur.networks.padding import reflect
+
 Activation = Literal["none", "relu", "relu6"]
 ONEDNN: Any = torch.ops.mkldnn
 """oneDNN's fused convolutions: what torch.compile uses on CPUs, too."""
@@ -55,12 +57,12 @@ class Conv(nn.Module):
         """
         features = _lay_out(features, self.weight)
         if self.rim:
-            features = _reflect(features, *self.rim)
+            features = reflect(features, *self.rim)
         weight = self.weight if scale is None else self.weight * scale.to(self.weight.dtype)
         if _has_onednn(features):
             return self._convolve(features, weight, add)
         settings = self.stride, self.padding, self.dilation, self.groups
-        output = F.conv2d(features, weight, self.bias, *settings)
+        output = F.conv2d(features, weight, _cast(self.bias, weight), *settings)
         return _activate(output, self.activation) if add is None else output.add_(add)
 
     def _convolve(self, features: Tensor, weight: Tensor, add: Tensor | None) -> Tensor:
@@ -71,11 +73,13 @@ class Conv(nn.Module):
                 self.packed = ONEDNN._reorder_convolution_weight(weight, *settings, size)
             weight = self.packed
         pointwise = ONEDNN._convolution_pointwise
-        parts = weight, self.bias, *settings
         output: Tensor = (
-            pointwise(features, *parts, *FUSED[self.activation], "")
+            pointwise(features, weight, self.bias, *settings, *FUSED[self.activation], "")
             if add is None
-            else pointwise.binary(features, add, *parts, "add", None, None, [], None)
+            else pointwise.binary(
+                *(features, add, weight, _cast(self.bias, self.weight)),
+                *(*settings, "add", None, None, [], None),
+            )
         )
         return output
 
@@ -113,7 +117,8 @@ class Deconv(nn.Module):
             return mapped
         padding, output_padding, stride, dilation, groups = self.settings
         output = F.conv_transpose2d(
-            features, self.weight, self.bias, stride, padding, output_padding, groups, dilation
+            *(features, self.weight, _cast(self.bias, self.weight)),
+            *(stride, padding, output_padding, groups, dilation),
         )
         return _activate(output, self.activation)
 
@@ -146,30 +151,19 @@ def shuffling(conv: nn.Conv2d, times: int) -> nn.ConvTranspose2d:
 
 
 def _constants(conv: Any, dtype: torch.dtype) -> tuple[nn.Buffer, nn.Buffer | None]:
-    """Give a convolution's weight and bias."""
+    """Give a convolution's weight and, in float32, its bias."""
     weight = conv.weight.detach().to(dtype).contiguous(memory_format=torch.channels_last)
-    return nn.Buffer(weight), None if conv.bias is None else nn.Buffer(conv.bias.detach().to(dtype))
+    return nn.Buffer(weight), None if conv.bias is None else nn.Buffer(conv.bias.detach())
+
+
+def _cast(bias: Tensor | None, weight: Tensor) -> Tensor | None:
+    return None if bias is None else bias.to(weight.dtype)
 
 
 def _lay_out(features: Tensor, weight: Tensor) -> Tensor:
     on_mps = features.device.type == "mps"
     layout = torch.contiguous_format if on_mps else torch.channels_last
     return features.to(weight.dtype).contiguous(memory_format=layout)
-
-
-def _reflect(features: Tensor, columns: int, rows: int) -> Tensor:
-    """Pad (N, C, H, W) by reflection, so many on each side: F.pad takes five times as long."""
-    count, channels, height, width = features.shape
-    layout = torch.channels_last if features.stride(1) == 1 else torch.contiguous_format
-    shape = count, channels, height + 2 * rows, width + 2 * columns
-    padded = torch.empty(shape, dtype=features.dtype, device=features.device, memory_format=layout)
-    padded[..., rows : rows + height, columns : columns + width] = features
-    for axis, rim in ((-2, rows), (-1, columns)):
-        size = padded.shape[axis]
-        for k in range(rim):
-            padded.select(axis, k).copy_(padded.select(axis, 2 * rim - k))
-            padded.select(axis, size - 1 - k).copy_(padded.select(axis, size - 1 - 2 * rim + k))
-    return padded
 
 
 def _has_onednn(features: Tensor) -> bool:

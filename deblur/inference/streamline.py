@@ -11,7 +11,7 @@ from deblur.hardware import place
 from deblur.inference.convolutions import Activation, Conv, Deconv, enlarging, shuffling
 from deblur.inference.gated import Gated
 from deblur.networks.nafnet import Block
-from deblur.networks.padding import SameConv
+from deblur.networks.padding import Doubled, SameConv
 from deblur.networks.resnet import Residual
 
 ACTIVATIONS: dict[type[nn.Module], Activation] = {nn.ReLU: "relu", nn.ReLU6: "relu6"}
@@ -119,7 +119,7 @@ def _take(layers: list[Any], dtype: torch.dtype) -> nn.Module:
         rest.pop(0)
     activation = ACTIVATIONS[type(rest.pop(0))] if rest and type(rest[0]) in ACTIVATIONS else "none"
     layers[:] = rest
-    if isinstance(first, nn.Upsample):
+    if _doubles(first):
         conv = enlarging(conv)
     if isinstance(conv, nn.ConvTranspose2d):
         return Deconv(conv, norm, activation, dtype=dtype)
@@ -131,13 +131,18 @@ def _precedes(layer: nn.Module, conv: Any) -> bool:
     """Say whether a layer can be done with the convolution behind it."""
     if type(conv) is not nn.Conv2d or conv.padding_mode != "zeros":
         return False
-    if type(layer) is nn.ReflectionPad2d:
+    if isinstance(layer, nn.ReflectionPad2d):
         return len({*layer.padding}) == 1 and conv.padding == (0, 0)
     return (
-        type(layer) is nn.Upsample
-        and (layer.mode, layer.scale_factor) == ("nearest", 2)
+        _doubles(layer)
         and (conv.kernel_size, conv.padding, conv.stride) == ((3, 3), (1, 1), (1, 1))
         and (conv.dilation, conv.groups) == ((1, 1), 1)
+    )
+
+
+def _doubles(layer: nn.Module) -> bool:
+    return type(layer) is Doubled or (
+        type(layer) is nn.Upsample and (layer.mode, layer.scale_factor) == ("nearest", 2)
     )
 
 

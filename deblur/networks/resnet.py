@@ -5,7 +5,8 @@ from typing import Literal
 from torch import Tensor, nn
 
 from deblur.networks.initialization import Scheme, initialize
-from deblur.networks.padding import SameConv, pad_to_stride
+from deblur.networks.padding import Doubled, ReflectionPad, SameConv, pad_to_stride
+from deblur.networks.sizes import LONGEST, WIDEST, check_norm, check_range
 
 
 class ResNet(nn.Module):
@@ -49,8 +50,10 @@ class ResNet(nn.Module):
         norm_momentum: float = 0.1,
     ) -> None:
         super().__init__()
-        if blocks < 0 or width < 1:
-            raise ValueError(f"blocks and width must be positive, got {blocks} and {width}")
+        check_range("blocks", blocks, 0, LONGEST)
+        check_range("width", width, 1, WIDEST)
+        check_range("dropout", dropout, 0, 0.99)
+        check_norm(norm_eps, norm_momentum)
         if skip not in ("residual", "average"):
             raise ValueError(f"skip must be residual or average, got {skip}")
         if norm not in ("batch", "instance"):
@@ -79,25 +82,25 @@ class ResNet(nn.Module):
             convs: list[nn.Module] = (
                 [nn.ConvTranspose2d(channels, half, 3, stride=2, padding=1, output_padding=1)]
                 if upsample == "transposed"
-                else [nn.Upsample(scale_factor=2.0), nn.Conv2d(channels, half, 3, padding=1)]
+                else [Doubled(), nn.Conv2d(channels, half, 3, padding=1)]
             )
             return [*convs, normalize(half), nn.ReLU(inplace=True)]
 
         def block(channels: int) -> nn.Module:
             return Residual(
-                nn.ReflectionPad2d(1),
+                ReflectionPad(1),
                 nn.Conv2d(channels, channels, 3),
                 normalize(channels),
                 nn.ReLU(inplace=True),
                 nn.Dropout(dropout),
-                nn.ReflectionPad2d(1),
+                ReflectionPad(1),
                 nn.Conv2d(channels, channels, 3),
                 normalize(channels),
             )
 
         last = nn.Conv2d(width, 3, 7)
         self.layers = nn.Sequential(
-            nn.ReflectionPad2d(3),
+            ReflectionPad(3),
             nn.Conv2d(3, width, 7),
             normalize(width),
             nn.ReLU(inplace=True),
@@ -106,7 +109,7 @@ class ResNet(nn.Module):
             *(block(4 * width) for _ in range(blocks)),
             *up(4 * width),
             *up(2 * width),
-            nn.ReflectionPad2d(3),
+            ReflectionPad(3),
             last,
             nn.Tanh(),
         )

@@ -1,0 +1,209 @@
+"""How fast do the generators restore a frame, beside the same networks run plainly?
+
+python benchmarks/inference.py [--networks resnet nafnet fpn_mobilenet unet] [--rounds 3]
+python benchmarks/inference.py --networks runs/.../generator.safetensors --engines
+
+Plain is float32 in the default layout, warmed up; ours what `deblur` does on this machine. Both
+run in turn in this process, ours with the memory that it keeps, plain with it ("kept") and, as
+programs usually do, without. GFLOP are the plain network's; the share is that of the best bfloat16
+product of matrices, 4096 cubed or of the network's own shapes. The last column is ours beside
+float32, of trained networks, on the blurred examples that come along. --engines adds torch.compile and what else is
+installed of onnxruntime and OpenVINO.
+"""
+
+import argparse
+import ctypes
+import logging
+import math
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from hydra import compose, initialize_config_dir
+from hydra.utils import instantiate
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from deblur.checkpoints import load_generator
+from deblur.hardware import has_bfloat16, keep_memory, pick_device, synchronize
+from deblur.images import read
+from deblur.inference import streamline
+from deblur.pair import encode
+
+EXAMPLES = sorted(Path("deblur/assets/examples").glob("*.jpg"))
+MMAP_THRESHOLD, DEFAULTS = -3, {-4: 65536, -3: 32 << 20, -1: 64 << 20}
+"""Of mallopt: where glibc's own choices end up after a few large blocks."""
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    names = ["resnet", "nafnet", "fpn_mobilenet", "unet"]
+    parser.add_argument("--networks", nargs="+", default=names, help="of conf/, or files")
+    parser.add_argument("--size", type=int, nargs=2, default=(1280, 720))
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--engines", action="store_true")
+    options = parser.parse_args()
+    logging.disable()
+    device = pick_device()
+    dtype = torch.bfloat16 if has_bfloat16(device) else torch.float32
+    width, height = options.size
+    print(
+        f"{width}x{height}, {torch.get_num_threads()} threads, torch {torch.__version__}, {device}:\n"
+    )
+    print("| network | way | s | ratio | GFLOP/s | share | PSNR to float32 (dB) |")
+    print("|---|---|---:|---:|---:|---:|---:|", flush=True)
+    torch.manual_seed(0)
+    image = torch.rand(1, 3, height, width, device=device) * 2 - 1
+    with torch.inference_mode():
+        for name in options.networks:
+            network = _build(name).to(device)
+            swift = streamline(network, device, dtype)
+            ways: dict[str, Callable[[Tensor], Any]] = {"plain": network, "plain, kept": network}
+            ways |= {"ours": swift, **(_engines(network, image) if options.engines else {})}
+            seconds = _time(ways, image, options.rounds)
+            flop = _count(network, image)
+            rate = _matrix_rate(network, image, dtype)
+            close = _compare(network, swift, device) if Path(name).exists() else ""
+            for way, taken in seconds.items():
+                speed = flop / taken / 1e9
+                print(
+                    f"| {name} | {way} | {taken:.3f} | {seconds['plain'] / taken:.2f} "
+                    f"| {speed:,.0f} | {speed / rate:.0%} | {close if way == 'ours' else ''} |",
+                    flush=True,
+                )
+
+
+def _build(name: str) -> nn.Module:
+    if Path(name).exists():
+        return load_generator(name).network.eval()
+    with initialize_config_dir(str(Path("conf").absolute()), version_base="1.3"):
+        cfg = compose("train", ["experiment=unet", f"model/generator={name}"])
+    network: nn.Module = instantiate(cfg.model.generator, _convert_="all")
+    return network.eval()
+
+
+def _time(ways: dict[str, Callable[[Tensor], Any]], image: Tensor, rounds: int) -> dict[str, float]:
+    """Give the median seconds of each way, run in turn; the first time of each turn warms up."""
+    seconds: dict[str, list[float]] = {way: [] for way in ways}
+    for _ in range(rounds):
+        for way, run in ways.items():
+            _give_memory_back() if way == "plain" else keep_memory()
+            run(image)
+            for _ in range(1 if "plain" in way else 3):
+                start = time.perf_counter()
+                run(image)
+                synchronize(image.device)
+                seconds[way].append(time.perf_counter() - start)
+    return {way: statistics.median(values) for way, values in seconds.items()}
+
+
+def _give_memory_back() -> None:
+    """Undo `keep_memory`."""
+    try:
+        libc = ctypes.CDLL("libc.so.6")
+        for what, value in DEFAULTS.items():
+            libc.mallopt(what, value)
+        libc.malloc_trim(0)
+    except (OSError, AttributeError):
+        pass
+
+
+def _count(network: nn.Module, image: Tensor) -> float:
+    counter = FlopCounterMode(display=False)
+    with counter:
+        network(image)
+    return float(counter.get_total_flops())
+
+
+def _matrix_rate(network: nn.Module, image: Tensor, dtype: torch.dtype) -> float:
+    """Give the best GFLOP/s of products of matrices."""
+    shapes: dict[tuple[int, int, int], int] = {}
+
+    def note(conv: Any, _: Any, output: Tensor) -> None:
+        if conv.groups == 1:
+            rows, inner = output[0, 0].numel(), conv.weight[0].numel()
+            shape = rows, inner, conv.out_channels
+            shapes[shape] = shapes.get(shape, 0) + math.prod(shape)
+
+    hooks = [m.register_forward_hook(note) for m in network.modules() if isinstance(m, nn.Conv2d)]
+    network(image)
+    for hook in hooks:
+        hook.remove()
+    largest = sorted(shapes, key=lambda shape: shapes[shape])[-2:]
+    rates = []
+    for rows, inner, columns in [(4096, 4096, 4096), *largest]:
+        left = torch.rand(rows, inner, device=image.device, dtype=dtype)
+        right = torch.rand(inner, columns, device=image.device, dtype=dtype)
+        for _ in range(5):
+            start = time.perf_counter()
+            left @ right
+            synchronize(image.device)
+            rates.append(2 * rows * inner * columns / (time.perf_counter() - start) / 1e9)
+    return max(rates)
+
+
+def _compare(network: nn.Module, swift: nn.Module, device: torch.device) -> str:
+    """Give the PSNR of ours to float32 as images of 8 bits are counted, over the examples."""
+    errors = []
+    for path in EXAMPLES:
+        blur = encode(torch.from_numpy(read(path)).permute(2, 0, 1)[None]).to(device)
+        errors.append((swift(blur) - network(blur)).clamp(-2, 2).square().mean())
+    return f"{10 * math.log10(4 / max(1e-12, float(torch.stack(errors).mean()))):.1f}"
+
+
+def _engines(network: nn.Module, image: Tensor) -> dict[str, Callable[[Tensor], Any]]:
+    """Give other ways to run a network, as far as they work here."""
+    found: dict[str, Callable[[Tensor], Any]] = {}
+    last = network.to(memory_format=torch.channels_last)
+    compiled = torch.compile(last)
+
+    def compiled_bfloat16(image: Tensor) -> Tensor:
+        with torch.autocast(image.device.type, torch.bfloat16):
+            restored: Tensor = compiled(image)
+        return restored
+
+    found["torch.compile, bfloat16"] = compiled_bfloat16
+    for engine in (_onnxruntime, _openvino):
+        for name, run in engine(network, image):
+            found[name] = run
+    return found
+
+
+def _onnxruntime(
+    network: nn.Module, image: Tensor
+) -> Iterator[tuple[str, Callable[[Tensor], Any]]]:
+    try:
+        import onnxruntime
+    except ImportError:
+        return
+    session = onnxruntime.InferenceSession(_export(network, image))
+    name = session.get_inputs()[0].name
+    yield "onnxruntime, float32", lambda image: session.run(None, {name: image.numpy()})
+
+
+def _openvino(network: nn.Module, image: Tensor) -> Iterator[tuple[str, Callable[[Tensor], Any]]]:
+    try:
+        import openvino
+    except ImportError:
+        return
+    core = openvino.Core()
+    for precision in ("f32", "bf16"):
+        settings = {"INFERENCE_PRECISION_HINT": precision}
+        model = core.compile_model(_export(network, image), "CPU", settings)
+        yield f"OpenVINO, {precision}", lambda image, model=model: model([image.numpy()])
+
+
+def _export(network: nn.Module, image: Tensor) -> str:
+    path = Path(tempfile.mkdtemp()) / "network.onnx"
+    torch.onnx.export(network, (image,), path, dynamo=True, verbose=False)
+    return str(path)
+
+
+if __name__ == "__main__":
+    main()
