@@ -7,8 +7,8 @@ Plain is float32 in the default layout, warmed up; ours what `deblur` does on th
 run in turn in this process, ours with the memory that it keeps, plain with it ("kept") and, as
 programs usually do, without. GFLOP are the plain network's; the share is that of the best bfloat16
 product of matrices, 4096 cubed or of the network's own shapes. The last column is ours beside
-float32, of trained networks, on the blurred examples that come along. --engines adds torch.compile and what else is
-installed of onnxruntime and OpenVINO.
+float32, of trained networks, on the blurred examples that come along. --engines adds torch.compile
+and what else is installed of onnxruntime and OpenVINO.
 """
 
 import argparse
@@ -19,6 +19,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -35,8 +36,8 @@ from deblur.inference import streamline
 from deblur.pair import encode
 
 EXAMPLES = sorted(Path("deblur/assets/examples").glob("*.jpg"))
-MMAP_THRESHOLD, DEFAULTS = -3, {-4: 65536, -3: 32 << 20, -1: 64 << 20}
-"""Of mallopt: where glibc's own choices end up after a few large blocks."""
+DEFAULTS = {-4: 65536, -3: 32 << 20, -1: 64 << 20}
+"""What mallopt is told: where glibc's own choices end up after a few large blocks."""
 
 
 def main() -> None:
@@ -53,9 +54,8 @@ def main() -> None:
     device = pick_device()
     dtype = torch.bfloat16 if has_bfloat16(device) else torch.float32
     width, height = options.size
-    print(
-        f"{width}x{height}, {torch.get_num_threads()} threads, torch {torch.__version__}, {device}:\n"
-    )
+    threads = torch.get_num_threads()
+    print(f"{width}x{height}, {threads} threads, torch {torch.__version__}, {device}:\n")
     print("| network | way | s | ratio | GFLOP/s | share | PSNR to float32 (dB) |")
     print("|---|---|---:|---:|---:|---:|---:|", flush=True)
     torch.manual_seed(0)
@@ -160,7 +160,7 @@ def _compare(network: nn.Module, swift: nn.Module, device: torch.device) -> str:
 def _engines(network: nn.Module, image: Tensor) -> dict[str, Callable[[Tensor], Any]]:
     """Give other ways to run a network, as far as they work here."""
     found: dict[str, Callable[[Tensor], Any]] = {}
-    last = network.to(memory_format=torch.channels_last)
+    last = deepcopy(network).to(memory_format=torch.channels_last)
     compiled = torch.compile(last)
 
     def compiled_bfloat16(image: Tensor) -> Tensor:

@@ -1,22 +1,27 @@
 """How long is a training step of the paper's networks, beside the same step done plainly?
 
-python benchmarks/training.py [--crop 256] [--batch 4] [--rounds 3]
+python benchmarks/training.py [--crop 256] [--batch 16] [--rounds 3]
 
 Plain is float32 in the default layout, ours what train.py chooses on this machine. Both run in
-turn in this process, after a warm-up; the medians and their ratio are printed.
+turn in this process, after a warm-up; the medians and their ratio are printed. The most memory is
+that of a process for each.
 """
 
 import argparse
 import statistics
+import subprocess
+import sys
 import time
 
 import torch
 from torch import nn
 
-from deblur.hardware import has_bfloat16, pick_device, place
+from deblur.hardware import PeakMemory, has_bfloat16, pick_device, place
 from deblur.losses.adversarial import Minimax
 from deblur.losses.content import Perceptual
 from deblur.networks import DenseDiscriminator, ResNet
+
+WAYS = ("plain float32", "ours")
 
 
 class Step:
@@ -60,15 +65,20 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--crop", type=int, default=256)
-    parser.add_argument("--batch", type=int, default=4)
+    parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--memory", choices=WAYS, help="print the bytes that two steps take")
     options = parser.parse_args()
-    steps = {
-        "plain float32": Step(options.crop, plain=True),
-        "ours": Step(options.crop, plain=False),
-    }
     device = pick_device()
     images = torch.rand(2, options.batch, 3, options.crop, options.crop, device=device) * 2 - 1
+    if options.memory:
+        with PeakMemory(device) as memory:
+            step = Step(options.crop, plain=options.memory == WAYS[0])
+            step(*images)
+            step(*images)
+        print(memory.peak)
+        return
+    steps = {way: Step(options.crop, plain=way == WAYS[0]) for way in WAYS}
     seconds: dict[str, list[float]] = {name: [] for name in steps}
     for round_ in range(options.rounds + 1):
         for name, step in steps.items():
@@ -78,9 +88,17 @@ def main() -> None:
     medians = {name: statistics.median(values) for name, values in seconds.items()}
     print(f"A training step of the paper's networks, {options.crop} pixels, batch {options.batch},")
     print(f"{torch.get_num_threads()} threads, torch {torch.__version__}, {device}:\n")
-    print("| | seconds an image | ratio |\n|---|---:|---:|")
-    for name, median in medians.items():
-        print(f"| {name} | {median:.3f} | {medians['plain float32'] / median:.2f} |")
+    print("| | seconds an image | ratio | GB | of plain |\n|---|---:|---:|---:|---:|")
+    memory = {way: _measure_memory(way, options) for way in WAYS}
+    for way, median in medians.items():
+        ratio, share = medians[WAYS[0]] / median, memory[way] / memory[WAYS[0]]
+        print(f"| {way} | {median:.3f} | {ratio:.2f} | {memory[way] / 1e9:.1f} | {share:.0%} |")
+
+
+def _measure_memory(way: str, options: argparse.Namespace) -> int:
+    sizes = [f"--crop={options.crop}", f"--batch={options.batch}"]
+    command = [sys.executable, __file__, "--memory", way, *sizes]
+    return int(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
 
 
 if __name__ == "__main__":
