@@ -1,0 +1,136 @@
+"""How do time and memory grow?
+
+python benchmarks/growth.py docs/figures/growth.png
+
+Each point in a process of its own: its second run is timed, and its largest memory is that of both.
+Prints a table with the slope of each curve, drawn by least squares between logarithms: 1 is
+proportional. Photos are restored by a U-Net of width 16, all else is Li's.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+
+class Curve(NamedTuple):
+    """A question: what is run for each value."""
+
+    name: str
+    unit: str
+    values: tuple[float, ...]
+
+
+CURVES = (
+    Curve("restore", "megapixels", (0.06, 0.25, 1, 4, 12, 24)),
+    Curve("batch", "256x256 images at once", (1, 2, 4, 8, 16)),
+    Curve("crop", "pixels of a side, a training step of 4", (64, 128, 192, 256)),
+    Curve("cores", "threads, a frame of 1280x720", (1, 2)),
+    Curve("step", "threads, a training step of 4 at 128 pixels", (1, 2)),
+)
+
+
+def main() -> None:
+    """Measure, print and draw; or be the process that runs one point."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.add_argument("picture", type=Path)
+    parser.add_argument("--point", nargs=2, metavar=("CURVE", "VALUE"), help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.point:
+        print(json.dumps(_run(options.point[0], float(options.point[1]))))
+        return
+    print("| what grows | values | s | slope | MB | slope |\n|---|---|---|---:|---|---:|")
+    measured = {}
+    for curve in CURVES:
+        points = [_ask(options.picture, curve.name, value) for value in curve.values]
+        measured[curve] = points
+        seconds, memory = zip(*points)
+        values = np.log(curve.values)
+        slopes = [np.polyfit(values, np.log(figures), 1)[0] for figures in (seconds, memory)]
+        print(
+            f"| {curve.unit} | {', '.join(f'{value:g}' for value in curve.values)} "
+            f"| {', '.join(f'{each:.2f}' for each in seconds)} | {slopes[0]:.2f} "
+            f"| {', '.join(f'{each / 1e6:.0f}' for each in memory)} | {slopes[1]:.2f} |",
+            flush=True,
+        )
+    _draw(options.picture, measured)
+
+
+def _ask(picture: Path, curve: str, value: float) -> tuple[float, float]:
+    command = [sys.executable, __file__, str(picture), "--point", curve, str(value)]
+    said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    seconds, memory = json.loads(said.splitlines()[-1])
+    return seconds, memory
+
+
+def _run(curve: str, value: float) -> tuple[float, int | None]:
+    """Give the seconds of a point's second run, and its bytes."""
+    import torch
+
+    from deblur.hardware import PeakMemory, keep_memory
+
+    if curve in ("cores", "step"):
+        torch.set_num_threads(int(value))
+    if curve not in ("crop", "step"):  # as train.py
+        keep_memory()
+    with PeakMemory(torch.device("cpu")) as memory:
+        work = _prepare(curve, value)
+        work()
+        start = time.perf_counter()
+        work()
+        seconds = time.perf_counter() - start
+    return seconds, memory.peak
+
+
+def _prepare(curve: str, value: float) -> Callable[[], Any]:
+    import torch
+    from training import Step
+
+    from deblur.hardware import has_bfloat16
+    from deblur.inference import streamline
+    from deblur.networks import ResNet, UNet
+    from deblur.restorer import Restorer
+
+    cpu = torch.device("cpu")
+    if curve == "restore":
+        height = round((value * 1e6 / 1.5) ** 0.5)
+        photo = torch.rand(3, height, round(height * 1.5)) * 2 - 1
+        restorer = Restorer(UNet(width=16), device="cpu")
+        return lambda: restorer.restore(photo)
+    if curve in ("crop", "step"):
+        crop = int(value) if curve == "crop" else 128
+        step, images = Step(crop, plain=False), torch.rand(2, 4, 3, crop, crop) * 2 - 1
+        return lambda: step(*images)
+    shape = (int(value), 3, 256, 256) if curve == "batch" else (1, 3, 720, 1280)
+    blur = torch.rand(*shape) * 2 - 1
+    swift = streamline(ResNet(), cpu, torch.bfloat16 if has_bfloat16(cpu) else torch.float32)
+
+    def forward() -> None:
+        with torch.inference_mode():
+            swift(blur)
+
+    return forward
+
+
+def _draw(path: Path, measured: dict[Curve, list[tuple[float, float]]]) -> None:
+    import matplotlib.pyplot as plt
+
+    figure, axes = plt.subplots(2, len(measured), figsize=(16, 6), layout="constrained")
+    for column, (curve, points) in zip(axes.T, measured.items()):
+        for axis, figures, unit in zip(column, zip(*points), ("s", "MB")):
+            scaled = [each / (1e6 if unit == "MB" else 1) for each in figures]
+            axis.loglog(curve.values, scaled, "o-")
+            axis.set(xlabel=curve.unit, ylabel=unit)
+            axis.grid(alpha=0.3, which="both")
+    figure.savefig(path, dpi=100)
+
+
+if __name__ == "__main__":
+    main()
