@@ -42,14 +42,18 @@ format: $(READY)  ## rewrite the code in the project's style
 	$(BIN)/black --quiet --line-length 100 $(STYLED)
 	$(BIN)/isort --quiet $(STYLED)
 
-bench: $(READY)  ## speed of training, of making blur, of reading and scoring pairs, of restoring
+bench: $(READY)  ## speed of networks and photos restored, of training, of making blur, of scoring
+	$(BIN)/python benchmarks/inference.py
 	$(BIN)/python benchmarks/training.py
 	$(BIN)/python benchmarks/loading.py
 	$(BIN)/python benchmarks/scoring.py
 	$(BIN)/python benchmarks/restoring.py
 
+soak-resume: $(READY)  ## kill a run 20 times, let it go on, compare it with one that nobody killed
+	$(BIN)/python benchmarks/soak_resume.py
+
 figures: $(READY)  ## draw the paper's Figures 1 to 3 and a sheet of each kind of blur
 	$(BIN)/python scripts/figures.py docs/figures
 	$(BIN)/python scripts/blur_sheet.py docs/figures
 
-.PHONY: help install demo test test-web lint format bench figures
+.PHONY: help install demo test test-web lint format bench soak-resume figures

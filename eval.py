@@ -2,6 +2,7 @@
 
 import logging
 import sys
+import time
 from itertools import islice
 from pathlib import Path
 
@@ -18,8 +19,9 @@ def main(cfg: DictConfig) -> float | None:
     """Evaluate checkpoints on their data's test split; return the first one's mean PSNR."""
     from hydra.utils import instantiate
 
-    from deblur import checkpoints, hardware, provenance
+    from deblur import checkpoints, hardware, provenance, recipe, settings
     from deblur.evaluation import Evaluation, distinguish, rehearse
+    from deblur.inference import streamline
     from deblur.metrics import choose
     from deblur.networks.local import localize
     from deblur.report import Report
@@ -28,14 +30,18 @@ def main(cfg: DictConfig) -> float | None:
     run.reset_loggers()
     with run.one_line_errors():
         run.check_scalars(cfg, run.EvalScalars)
+        settings.check_groups(cfg, "blur", "data")
         protocols = choose(cfg.protocol)
         device = hardware.pick_device(cfg.device)
+        dtype = hardware.pick_dtype(cfg.precision)
+        hardware.keep_memory()
         paths = run.split_paths(cfg.ckpt)
         loaded = [checkpoints.load_generator(path, trust=cfg.trust) for path in paths]
         models = dict(zip(distinguish(paths), loaded))
         for model in loaded if cfg.tlc else []:
             localize(model.network, cfg.tlc)
-        name, cfg = run.recall_data(cfg, [model.data for model in loaded])
+        name, cfg = recipe.recall_data(cfg, [model.data for model in loaded])
+        settings.check_groups(cfg, "blur", "data")  # a file may have chosen others
         data = instantiate(cfg.data, _convert_="all")
         data.setup("test")
         tests = data.test_dataloader()
@@ -48,7 +54,7 @@ def main(cfg: DictConfig) -> float | None:
         rehearse(protocols, poses=poses(0) is not None)
     count = min(len(tests), cfg.limit or len(tests))
     log.info("data=%s (%s), test split, %d images", name, data.root or "built-in photos", count)
-    methods = {label: hardware.place(model.network, device) for label, model in models.items()}
+    methods = {label: streamline(model.network, device, dtype) for label, model in models.items()}
     if tests.dataset.paired and cfg.unsharp:
         with run.one_line_errors("unsharp=false leaves this baseline out"):
             data.setup("validate")
@@ -61,6 +67,7 @@ def main(cfg: DictConfig) -> float | None:
     names = [protocol.name for protocol in protocols]
     report = Report(folder, names, [*models], sheets=cfg.sheets, count=count)
     evaluation = Evaluation(methods, protocols, device)
+    start = time.perf_counter()
     scenes, paired = tests.dataset.scenes, tests.dataset.paired
     for restored in evaluation.run(islice(tests, count), scenes, paired=paired, poses=poses):
         report.add(restored)
@@ -72,10 +79,11 @@ def main(cfg: DictConfig) -> float | None:
     }
     report.write(about, [*evaluation.timings.values()], published=cfg.published)
     log.info("%s", report.text())
+    log.info("time:  %s", evaluation.report_time(time.perf_counter() - start))
     log.info("the page:  %s", folder / "report.html")
     return report.mean_psnr(next(iter(models))) if models else None
 
 
 if __name__ == "__main__":
     sys.argv[1:] = run.quote_paths(sys.argv[1:])
-    main()
+    run.launch(main)

@@ -1,44 +1,48 @@
 """Train a deblurring GAN:  python train.py experiment=paper trainer=cpu"""
 
 import logging
+import signal
 import sys
+from pathlib import Path
 
 import hydra
 from omegaconf import DictConfig, OmegaConf
 
-from deblur import run
+from deblur import resume, run, sweep
 
 log = logging.getLogger("train")
 
 
 @hydra.main(version_base="1.3", config_path="conf", config_name="train")
+@sweep.recorded
 def main(cfg: DictConfig) -> float | None:
     """Run one training; return its best validation PSNR, for sweepers."""
     import lightning as L
     from hydra.utils import instantiate
+    from lightning.pytorch.utilities.exceptions import SIGTERMException
 
-    from deblur import callbacks, checkpoints, hardware, tensorboard
+    from deblur import callbacks, checkpoints, hardware, logs, recipe, settings, tensorboard
     from deblur.networks.layers import table2
 
     run.reset_loggers()
     with run.one_line_errors():
         run.check_scalars(cfg, run.TrainScalars)
         run.check_experiment(cfg)
+        settings.check_groups(cfg, "blur", "data", "model", "trainer")
+        start = resume.find(cfg.ckpt, Path(cfg.run_dir))
         device = hardware.pick_device(cfg.trainer.accelerator)
         data = instantiate(cfg.data, _convert_="all")
         data.setup("fit")
         L.seed_everything(cfg.seed, verbose=False)  # for the weights' start
         model = instantiate(cfg.model, _convert_="all")
-        if cfg.ckpt is not None:
-            checkpoints.load_generator(cfg.ckpt)  # refuses what cannot be read, in one line
-        if cfg.init is not None:
-            checkpoints.fill(model.generator, cfg.init)
+        if weights := start.path or cfg.init:
+            checkpoints.fill(model.generator, weights)  # refuses what does not fit, in one line
         precision = cfg.trainer.precision or hardware.pick_precision(device)
         if hasattr(model.generator, "weights_used"):
             log.info("the backbone starts from: %s", model.generator.weights_used)
         trainer = instantiate(cfg.trainer, precision=precision, _convert_="all")
     generator = OmegaConf.to_container(cfg.model.generator, resolve=True)
-    trainer.callbacks.append(callbacks.Provenance(generator, run.data_recipe(cfg), cfg.run_dir))
+    trainer.callbacks.append(callbacks.Provenance(generator, recipe.note_data(cfg), cfg.run_dir))
     parts = {"generator": model.generator, "discriminator": model.discriminator}
     networks = {name: part for name, part in parts.items() if part is not None}
     table = table2(networks, (3, data.crop, data.crop))
@@ -46,11 +50,21 @@ def main(cfg: DictConfig) -> float | None:
     config = OmegaConf.to_yaml(cfg, resolve=True)
     about = tensorboard.Description(config, table, run.hyperparameters(cfg))
     trainer.callbacks.append(about)
-    trainer.fit(model, data, ckpt_path=cfg.ckpt, weights_only=True)
+    if start.inside:
+        logs.rewind(Path(cfg.run_dir), start.step)
+    try:
+        trainer.fit(model, data, ckpt_path=start.path, weights_only=True)
+    except SIGTERMException:
+        sys.exit(128 + signal.SIGTERM)
+    except Exception as error:
+        told = str(error) if isinstance(error, FloatingPointError) else data.explain(error)
+        if told:
+            raise run.Mistake(told) from error
+        raise
     score = getattr(trainer.checkpoint_callback, "best_model_score", None)
     return None if score is None else float(score)
 
 
 if __name__ == "__main__":
-    sys.argv[1:] = run.quote_paths(sys.argv[1:])
-    main()
+    sys.argv[1:] = run.quote_paths(resume.recall(sys.argv[1:]))
+    run.launch(main)

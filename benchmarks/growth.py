@@ -126,8 +126,17 @@ def _draw(path: Path, measured: dict[Curve, list[tuple[float, float]]]) -> None:
     for column, (curve, points) in zip(axes.T, measured.items()):
         for axis, figures, unit in zip(column, zip(*points), ("s", "MB")):
             scaled = [each / (1e6 if unit == "MB" else 1) for each in figures]
-            axis.loglog(curve.values, scaled, "o-")
-            axis.set(xlabel=curve.unit, ylabel=unit)
+            axis.plot(curve.values, scaled, "o-")
+            if len(points) > 2:
+                axis.set_xscale("log")
+            if len(points) > 2 and unit == "s":
+                axis.set_yscale("log")
+                axis.yaxis.set_major_formatter("{x:g}")
+            else:
+                axis.set_ylim(0, None)
+            axis.set_xticks(curve.values, [f"{value:g}" for value in curve.values], minor=False)
+            axis.set_xticks([], minor=True)
+            axis.set(xlabel=curve.unit.replace(", ", ",\n"), ylabel=unit)
             axis.grid(alpha=0.3, which="both")
     figure.savefig(path, dpi=100)
 

@@ -1,4 +1,4 @@
-"""What watches a run: provenance, progress, the time it will take, and a collapse alarm."""
+"""What goes along with a run: provenance, the layout of weights, progress, the time it takes."""
 
 import logging
 import sys
@@ -10,12 +10,12 @@ from typing import Any
 import lightning as L
 import torch
 from lightning.pytorch.callbacks import Callback, ProgressBar, RichProgressBar
-from torch import Tensor
 
 from deblur.checkpoints import read_generator, save_generator
 from deblur.gan import DeblurGAN
 from deblur.hardware import place
 from deblur.pair import Pair
+from deblur.saving import find_place
 
 log = logging.getLogger(__name__)
 
@@ -25,7 +25,7 @@ class Provenance(Callback):
 
     When training ends the best checkpoint's generator is written as generator.safetensors too.
 
-    generator: the plain config of a class of `deblur.networks`. data: see `deblur.run`.
+    generator: the plain config of a class of `deblur.networks`. data: see `deblur.recipe`.
     folder: the run's.
     """
 
@@ -65,53 +65,6 @@ class MemoryFormat(Callback):
         place(pl_module, pl_module.device)
 
 
-class CollapseAlarm(Callback):
-    """Ends a run whose generator gives constant or saturated images, with one line.
-
-    A batch counts against the generator where its images vary less than a tenth as much as the
-    sharp ones, or where the share of values at black or white is a quarter over the sharp ones'
-    own (a saturated tanh over a residual skip leaves about half). patience: so many such batches
-    in a row are a collapse.
-    """
-
-    def __init__(self, *, patience: int = 20) -> None:
-        if patience < 1:
-            raise ValueError(f"patience must be positive, got {patience}")
-        self.patience = patience
-        self.bad = 0
-
-    def on_train_batch_end(
-        self,
-        trainer: L.Trainer,
-        pl_module: L.LightningModule,
-        outputs: Any,
-        batch: Pair,
-        batch_idx: int,
-    ) -> None:
-        """Judge the batch."""
-        fault = _fault(outputs["restored"], batch.sharp)
-        self.bad = self.bad + 1 if fault else 0
-        if self.bad == self.patience:
-            log.error(
-                "the generator has collapsed: its images are %s in %d batches on end, so the run "
-                "ends here (epoch %d). Try a lower model.lr or model.weights.adversarial.",
-                fault,
-                self.bad,
-                trainer.current_epoch,
-            )
-            trainer.should_stop = True
-
-
-def _fault(restored: Tensor, sharp: Tensor) -> str | None:
-    spread, wanted = (image.float().std((1, 2, 3)).mean() for image in (restored, sharp))
-    if not torch.isfinite(spread):
-        return "not finite"
-    if spread < 0.1 * wanted:
-        return "constant"
-    extreme, usual = ((image.float().abs() > 0.99).float().mean() for image in (restored, sharp))
-    return "saturated" if extreme > usual + 0.25 else None
-
-
 class TimeEstimate(Callback):
     """Says before the first epoch how long the run will take on this machine.
 
@@ -119,6 +72,8 @@ class TimeEstimate(Callback):
     """
 
     def __init__(self, *, images: int = 4) -> None:
+        if images < 1:
+            raise ValueError(f"images must be positive, got {images}")
         self.images = images
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
@@ -126,7 +81,9 @@ class TimeEstimate(Callback):
         assert isinstance(pl_module, DeblurGAN)
         loader: Any = trainer.train_dataloader
         batches = trainer.num_training_batches
-        epochs = (trainer.max_epochs or 0) - trainer.current_epoch
+        left = batches * ((trainer.max_epochs or 0) - trainer.current_epoch)
+        if place := find_place(trainer):
+            left -= place.batches
         start = time.perf_counter()
         items = [loader.dataset[(0, index)] for index in range(min(self.images, loader.batch_size))]
         loading = time.perf_counter() - start
@@ -143,26 +100,27 @@ class TimeEstimate(Callback):
         with torch.no_grad():
             for name, value in pl_module.named_buffers():
                 value.copy_(statistics[name])
-        total = seconds / len(items) * loader.batch_size * batches * epochs
+        total = seconds / len(items) * loader.batch_size * left
         log.info(
-            "%d epochs of %d batches: about %s to the end on this machine",
-            epochs,
+            "%d epochs of %d batches, %d in all: about %s to the end on this machine",
+            trainer.max_epochs,
             batches,
+            left,
             _duration(total),
         )
 
 
 def rehearse(module: DeblurGAN, batch: Pair, batch_idx: int) -> None:
-    """Do the passes of one training step and throw its gradients away."""
+    """Do the passes of one training step; its gradients reach no weight, nor other devices."""
+    weights = [weight for weight in module.parameters() if weight.requires_grad]
     scales = module.scales(batch.blur)
     if module.game:
         objective, discriminator = module.game
         for _ in range(module.discriminator_steps):
             verdict = objective.discriminator_loss(discriminator, scales[-1].detach(), batch.sharp)
-            verdict.loss.backward()  # type: ignore[no-untyped-call]
+            torch.autograd.grad(verdict.loss, weights, allow_unused=True)
     loss = module.total(module.generator_losses(batch, scales, batch_idx))
-    loss.backward()  # type: ignore[no-untyped-call]
-    module.zero_grad()
+    torch.autograd.grad(loss, weights, allow_unused=True)
     if module.device.type != "cpu":
         getattr(torch, module.device.type).synchronize()
 

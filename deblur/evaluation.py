@@ -2,8 +2,11 @@
 
 import tempfile
 import time
+from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -71,6 +74,8 @@ class Evaluation:
         self.protocols = protocols
         self.device = device
         self.timings: dict[tuple[str, tuple[int, int]], Timing] = {}
+        self.spent: defaultdict[str, float] = defaultdict(float)
+        """Seconds, by what they were spent on."""
 
     @torch.inference_mode()
     def run(
@@ -86,25 +91,56 @@ class Evaluation:
         scenes: of each pair, in order. paired: whether there are sharp pictures to compare with.
         poses: gives a pair's other sharp frames, see `Comparison`.
         """
-        views = dict.fromkeys(protocol.view for protocol in self.protocols) or [whole]
-        for index, (pair, scene) in enumerate(zip(pairs, scenes)):
-            results: list[Result] = []
-            seen: dict[View, dict[str, Timed]] = {}
-            for view in views:
-                blur, sharp = view(pair.blur), view(pair.sharp)
-                seen[view] = self._restore(blur)
-                size = (blur.shape[-1], blur.shape[-2])
-                for method, (restored, seconds) in {BLURRY: (blur, None), **seen[view]}.items():
-                    row = Result(pair.name[0], scene, method, None, size, seconds)
-                    if paired:
-                        compared = Comparison(restored, sharp, poses(index))
-                        results += self._score(row, compared, view)
-                    elif method != BLURRY:
-                        results.append(row)
-            shown = seen.get(whole) or next(iter(seen.values()))
-            images = {method: image for method, (image, _) in shown.items()}
-            strength = blur_sigma(pair.blur, pair.sharp) if paired else None
-            yield Restored(pair, images, results, strength)
+        views = [*dict.fromkeys(protocol.view for protocol in self.protocols)] or [whole]
+        started = time.perf_counter()
+        # Beside an accelerator the last picture is scored while it restores the next one; a CPU
+        # has enough to do, and times would no longer be the network's alone.
+        with ThreadPoolExecutor(1) as scorer:
+            waiting: deque[Future[Restored]] = deque()
+            for index, (pair, scene) in enumerate(zip(pairs, scenes)):
+                self.spent["loading"] += time.perf_counter() - started
+                started = time.perf_counter()
+                seen = {view: self._restore(view(pair.blur)) for view in views}
+                self.spent["restoring"] += time.perf_counter() - started
+                frames = partial(poses, index)
+                waiting.append(scorer.submit(self._judge, pair, scene, seen, paired, frames))
+                if self.device.type == "cpu" or len(waiting) > 1:
+                    yield waiting.popleft().result()
+                started = time.perf_counter()
+            while waiting:
+                yield waiting.popleft().result()
+
+    def report_time(self, total: float) -> str:
+        """Say what took which share of so many seconds; what was done at once counts twice."""
+        shares = {**self.spent, "pages and pictures": total - sum(self.spent.values())}
+        return ", ".join(f"{name} {max(0, each) / total:.0%}" for name, each in shares.items())
+
+    @torch.inference_mode()
+    def _judge(
+        self,
+        pair: Pair,
+        scene: str,
+        seen: Mapping[View, Mapping[str, Timed]],
+        paired: bool,
+        frames: Callable[[], Iterable[Tensor] | None],
+    ) -> Restored:
+        """Score what the methods made of a picture, as each protocol looks at it."""
+        started = time.perf_counter()
+        results: list[Result] = []
+        for view, outputs in seen.items():
+            blur, sharp = view(pair.blur), view(pair.sharp)
+            size = (blur.shape[-1], blur.shape[-2])
+            for method, (restored, seconds) in {BLURRY: (blur, None), **outputs}.items():
+                row = Result(pair.name[0], scene, method, None, size, seconds)
+                if paired:
+                    results += self._score(row, Comparison(restored, sharp, frames()), view)
+                elif method != BLURRY:
+                    results.append(row)
+        shown = seen.get(whole) or next(iter(seen.values()))
+        images = {method: image for method, (image, _) in shown.items()}
+        strength = blur_sigma(pair.blur, pair.sharp) if paired else None
+        self.spent["metrics"] += time.perf_counter() - started
+        return Restored(pair, images, results, strength)
 
     def _score(self, row: Result, pair: Comparison, view: View) -> Iterator[Result]:
         """Score a picture under each protocol that looks at it so."""

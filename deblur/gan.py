@@ -10,7 +10,9 @@ import torch
 from lightning.pytorch.core.optimizer import LightningOptimizer
 from torch import Tensor, nn
 from torch.optim import Optimizer
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
+from deblur.gradients import NotFinite, find_norm, is_finite
 from deblur.losses.adversarial import Objective
 from deblur.losses.content import halve
 from deblur.metrics.metric import ProtocolMetric
@@ -32,6 +34,8 @@ class DeblurGAN(L.LightningModule):
     freeze_epochs: the first ones, in which the generator's backbone, trained before, is kept.
     discriminator_steps: for each step of the generator, all on the same batch.
     clip_norm: the largest norm of either network's gradient; None for no limit.
+    average: keep a running average of the generator's weights, to which each step leaves this share
+    of what it was (0.999); validation uses it then, and so does who loads the checkpoint.
     seed: with the epoch, the batch and the rank it gives the step's random numbers (dropout).
     """
 
@@ -54,6 +58,7 @@ class DeblurGAN(L.LightningModule):
         freeze_epochs: int = 0,
         discriminator_steps: int = 1,
         clip_norm: float | None = None,
+        average: float | None = None,
     ) -> None:
         super().__init__()
         if (adversarial is None) != (discriminator is None):
@@ -76,11 +81,14 @@ class DeblurGAN(L.LightningModule):
             raise ValueError(f"decay must be linear or cosine, got {decay}")
         if not 0 <= decay_to <= 1:
             raise ValueError(f"decay_to must lie in 0 to 1, got {decay_to}")
-        if lr <= 0 or discriminator_steps < 1 or decay_epochs < 0:
-            raise ValueError(
-                "lr and discriminator_steps must be positive and decay_epochs not negative, got "
-                f"{lr}, {discriminator_steps} and {decay_epochs}"
-            )
+        rates = {"lr": lr, "discriminator_lr": discriminator_lr, "clip_norm": clip_norm}
+        counts = {"discriminator_steps": discriminator_steps}
+        counts |= {f"every.{name}": count for name, count in (every or {}).items()}
+        epochs = {"decay_epochs": decay_epochs, "freeze_epochs": freeze_epochs}
+        shares = {f"weights.{name}": weight for name, weight in weights.items()}
+        _check_signs({**rates, **counts}, {**epochs, **shares})
+        if average is not None and not 0 < average < 1:
+            raise ValueError(f"average must lie between 0 and 1, got {average}")
         self.automatic_optimization = False
         self.generator = generator
         self.discriminator = discriminator
@@ -98,6 +106,11 @@ class DeblurGAN(L.LightningModule):
         self.freeze_epochs = freeze_epochs
         self.discriminator_steps = discriminator_steps
         self.clip_norm = clip_norm
+        self.average: AveragedModel | None = None
+        if average is not None:
+            averaging = get_ema_multi_avg_fn(average)  # type: ignore[no-untyped-call]
+            self.average = AveragedModel(generator, multi_avg_fn=averaging).requires_grad_(False)
+        self.means: dict[str, tuple[Tensor, int]] = {}
         self.scores = ProtocolMetric("wang-rgb")
         self.blur_scores = ProtocolMetric("wang-rgb")
 
@@ -107,27 +120,30 @@ class DeblurGAN(L.LightningModule):
         return restored
 
     def training_step(self, batch: Pair, batch_idx: int) -> dict[str, Tensor]:
-        """Let the discriminator learn, then the generator; return the restored batch."""
+        """Let the discriminator learn, then the generator; return the restored batch.
+
+        Where a loss or a gradient is not finite, neither it nor what comes after it in this batch
+        changes anything; what is returned then has an entry "skipped", the loss.
+        """
         self._seed_step(batch_idx)
-        optimizers = self._optimizers()
+        before = [value.clone() for value in self.buffers()]
         scales = self.scales(batch.blur)
-        if self.game:
-            self._judge(*self.game, optimizers[1], scales[-1].detach(), batch.sharp)
-        with self.toggled_optimizer(optimizers[0]):
-            losses = self.generator_losses(batch, scales, batch_idx)
-            every: int = self.trainer.log_every_n_steps  # type: ignore[attr-defined]
-            if self.game and batch_idx % every == 0:
-                share = self._adversarial_share(losses)
-                self.log("train/adversarial_share", share, on_step=False, on_epoch=True)
-            total = self.total(losses)
-            self._descend(optimizers[0], total)
-        for name, loss in losses.items():
-            rare = self.every.get(name, 1) > 1
-            self.log(f"train/{name}", loss.detach(), on_step=not rare, on_epoch=rare)
-        self.log("train/generator", total.detach(), prog_bar=True)
-        for name, optimizer in zip(("generator", "discriminator"), optimizers):
-            self.log(f"lr/{name}", optimizer.param_groups[0]["lr"])
-        return {"restored": scales[-1].detach()}
+        outputs = {"restored": scales[-1].detach()}
+        try:
+            self._learn(batch, scales, batch_idx)
+        except NotFinite as fault:
+            outputs["skipped"] = fault.loss
+            self.zero_grad()
+            with torch.no_grad():
+                for value, old in zip(self.buffers(), before):
+                    value.copy_(old)
+        return outputs
+
+    def on_train_batch_end(self, outputs: Any, batch: Pair, batch_idx: int) -> None:
+        """Log the epoch's means after its last batch."""
+        if self.trainer.is_last_batch:
+            for name, (total, count) in self.means.items():
+                self.log(f"train/{name}", total / count, on_step=False, on_epoch=True)
 
     @property
     def game(self) -> tuple[Objective, nn.Module] | None:
@@ -176,7 +192,7 @@ class DeblurGAN(L.LightningModule):
 
     def validation_step(self, batch: Pair, batch_idx: int) -> dict[str, Tensor]:
         """Score the restored and the blurred images; return the restored ones."""
-        restored = self(batch.blur)
+        restored = (self.average or self)(batch.blur)
         self.scores.update(restored, batch.sharp)
         self.blur_scores.update(batch.blur, batch.sharp)
         levels = (decode(restored).float() - decode(batch.blur).float()).abs().mean()
@@ -198,7 +214,24 @@ class DeblurGAN(L.LightningModule):
             optimizers.append(self.optimizer(own, lr=self.discriminator_lr))
         return optimizers
 
+    def on_train_start(self) -> None:
+        """Set what a run that goes on within an epoch needs."""
+        self._begin_epoch()
+
     def on_train_epoch_start(self) -> None:
+        """Set rates and what is frozen, and forget the last epoch's means."""
+        self._begin_epoch()
+        self.means = {}
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Keep the means of an epoch that is not at its end."""
+        checkpoint["means"] = self.means
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Go on with them."""
+        self.means = dict(checkpoint.get("means", {}))
+
+    def _begin_epoch(self) -> None:
         """Set rates and what is frozen: functions of the epoch, so there is no state to restore."""
         if self.freeze_epochs:
             freeze: Any = self.generator.freeze_backbone
@@ -215,6 +248,31 @@ class DeblurGAN(L.LightningModule):
     def _seed_step(self, batch_idx: int) -> None:
         place = (self.seed, self.current_epoch, batch_idx, self.global_rank)
         torch.manual_seed(int(np.random.SeedSequence(place).generate_state(1)[0]))
+
+    def _learn(self, batch: Pair, scales: Sequence[Tensor], batch_idx: int) -> None:
+        optimizers = self._optimizers()
+        if self.game:
+            self._judge(*self.game, optimizers[1], scales[-1].detach(), batch.sharp)
+        with self.toggled_optimizer(optimizers[0]):
+            losses = self.generator_losses(batch, scales, batch_idx)
+            every: int = self.trainer.log_every_n_steps  # type: ignore[attr-defined]
+            rare = {name: loss for name, loss in losses.items() if self.every.get(name, 1) > 1}
+            if self.game and batch_idx % every == 0:
+                rare["adversarial_share"] = self._adversarial_share(losses)
+            total = self.total(losses)
+            self._descend(optimizers[0], total)
+        if self.average is not None:
+            self.average.update_parameters(self.generator)
+        for name, loss in {**losses, **rare}.items():
+            if name not in rare:
+                self.log(f"train/{name}", loss.detach())
+                continue
+            # Not Lightning's own mean, which would be lost when a run is stopped.
+            added, count = self.means.get(name, (torch.zeros(()), 0))
+            self.means[name] = (added.to(loss.device) + loss.detach().float(), count + 1)
+        self.log("train/generator", total.detach(), prog_bar=True)
+        for name, optimizer in zip(("generator", "discriminator"), optimizers):
+            self.log(f"lr/{name}", optimizer.param_groups[0]["lr"])
 
     def _optimizers(self) -> list[LightningOptimizer]:
         found: Any = self.optimizers()
@@ -239,23 +297,31 @@ class DeblurGAN(L.LightningModule):
         )
 
     def _descend(self, optimizer: LightningOptimizer, loss: Tensor) -> None:
+        """Take a step; raises NotFinite, on all devices alike, where the loss does not allow it."""
         optimizer.zero_grad()
         self.manual_backward(loss)
+        scaled = getattr(self.trainer.precision_plugin, "scaler", None)  # it looks for itself
+        own = [] if scaled else [p for group in optimizer.param_groups for p in group["params"]]
+        if not self.trainer.strategy.reduce_boolean_decision(is_finite(loss, own)):
+            raise NotFinite(loss.detach())
         optimizer.step()
 
     def _adversarial_share(self, losses: dict[str, Tensor]) -> Tensor:
         """Give |a| / (|a| + |c|), a and c the generator's adversarial and content gradients."""
         content = {name: loss for name, loss in losses.items() if name != "adversarial"}
         norms = [
-            self._gradient_norm(self.total(part))
+            find_norm(self.total(part), self.generator)
             for part in ({"adversarial": losses["adversarial"]}, content)
             if part
         ]
         return norms[0] / torch.stack(norms).sum().clamp(min=torch.finfo(torch.float32).tiny)
 
-    def _gradient_norm(self, loss: Tensor) -> Tensor:
-        parameters = [p for p in self.generator.parameters() if p.requires_grad]
-        gradients = torch.autograd.grad(loss, parameters, retain_graph=True, allow_unused=True)
-        present = [gradient for gradient in gradients if gradient is not None]
-        norm: Any = torch.linalg.vector_norm(torch.stack([g.float().norm() for g in present]))
-        return torch.as_tensor(norm)
+
+def _check_signs(positive: Mapping[str, float | None], others: Mapping[str, float]) -> None:
+    """Raise ValueError for a number that is not positive, or negative where it may be zero."""
+    for name, number in positive.items():
+        if number is not None and not number > 0:
+            raise ValueError(f"{name} must be positive, got {number}")
+    for name, number in others.items():
+        if not number >= 0:
+            raise ValueError(f"{name} must not be negative, got {number}")

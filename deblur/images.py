@@ -13,6 +13,10 @@ Pixels = NDArray[np.uint8]
 """(H, W, 3), RGB."""
 
 ENDINGS = {".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp"}
+FORMATS = ("PNG", "JPEG", "WEBP", "TIFF", "BMP")
+"""What their content may be, in Pillow's words: for others, such as EPS, it runs programs."""
+LIMIT = 178_956_970
+"""Pixels, as Pillow has it: a file of a few bytes can claim any number, and fill the memory."""
 TURNED = {5, 6, 7, 8}
 """EXIF orientations that swap width and height."""
 
@@ -31,7 +35,8 @@ def read(path: Path) -> Pixels:
     """Read a picture upright (EXIF orientation applied) as 8-bit RGB.
 
     Grey and palette become RGB, 16 bits are rounded to 8, alpha is dropped, and CMYK converted.
-    Raises ValueError for what can't be read, for animations and for floating-point pixels.
+    Raises ValueError for what can't be read, for more pixels than LIMIT, for animations and for
+    floating-point pixels.
     """
     if bits := _bits_of_plain_png(path):
         try:
@@ -71,6 +76,8 @@ def _bits_of_plain_png(path: Path) -> int:
         head = file.read(26)
         if head[:8] != b"\x89PNG\r\n\x1a\n" or head[12:16] != b"IHDR" or head[25:] != b"\x02":
             return 0
+        if int.from_bytes(head[16:20]) * int.from_bytes(head[20:24]) > LIMIT:
+            return 0
         file.seek(33)
         while len(chunk := file.read(8)) == 8:
             if chunk[4:] in (b"eXIf", b"acTL"):
@@ -86,9 +93,13 @@ def _to_8_bits(pixels: NDArray[np.uint16]) -> Pixels:
 @contextmanager
 def _opened(path: Path) -> Iterator[Image.Image]:
     try:
-        with Image.open(path) as picture:
+        with Image.open(path, formats=FORMATS) as picture:
             yield picture
     except FileNotFoundError:
         raise
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+    except Image.DecompressionBombError as error:
+        raise ValueError(
+            f"{path}: says it has more than {LIMIT / 1e6:.0f} million pixels"
+        ) from error
+    except Exception as error:  # libraries raise anything for a broken file
         raise ValueError(f"{path}: not a readable picture ({error})") from error

@@ -1,17 +1,17 @@
 """How a run is put together from its config: what train.py and eval.py share."""
 
-import json
 import logging
+import os
 import re
 import sys
+import traceback
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hydra import compose
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
@@ -19,15 +19,21 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from deblur.mistakes import explain
+from deblur.schema import find_typo
+from deblur.settings import GROUPS, check_value
+
 log = logging.getLogger(__name__)
 
 PATHS = ("ckpt", "init", "data.root")
 CHATTER = (
+    ".*decompression bomb.*",  # deblur.images has a limit
     ".*does not have many workers.*",  # on a CPU none is best, see DeblurData
     ".*smaller than the logging interval.*",
     ".*treespec, LeafSpec.*",
     ".*Trying to infer the `batch_size`.*",
     ".*using 'checkpoint' in manual optimization.*",
+    ".*resuming from a checkpoint that ended before the epoch ended.*",  # EpochSampler does
 )
 
 
@@ -39,6 +45,7 @@ class TrainScalars:
     run_dir: str
     ckpt: str | None
     init: str | None
+    save_minutes: float | None
     histograms: int
 
 
@@ -48,13 +55,14 @@ class EvalScalars:
 
     seed: int
     run_dir: str
-    ckpt: Any
-    protocol: Any
+    ckpt: str | list[str] | None
+    protocol: str | list[str]
     published: bool
     tlc: int | None
     trust: str | None
     check: bool
     device: str
+    precision: str
     unsharp: bool
     sheets: int
     limit: int | None
@@ -74,10 +82,10 @@ def _quote(argument: str) -> str:
     key, equals, value = argument.partition("=")
     if not equals or key.lstrip("+~") not in PATHS or value in ("", "null") or value[0] in "'\"":
         return argument
-    return f"{key}={_literal(value)}"
+    return f"{key}={literal(value)}"
 
 
-def _literal(value: str) -> str:
+def literal(value: str) -> str:
     """Write any string as Hydra's grammar wants it: in quotes, with what has a meaning escaped."""
     value = re.sub(r"(\\+)(?='|$)", lambda slashes: slashes[1] * 2, value)
     return "'" + value.replace("'", r"\'").replace("${", r"\${") + "'"
@@ -99,16 +107,19 @@ def check_scalars(cfg: DictConfig, schema: type[Any]) -> None:
 
     Raises ValueError with the key, what it was and what was expected.
     """
-    scalars = OmegaConf.masked_copy(cfg, list(schema.__annotations__))
-    try:
-        OmegaConf.merge(OmegaConf.structured(schema), scalars)
-    except OmegaConfBaseException as error:
-        raise ValueError(str(error).splitlines()[0]) from error
+    scalars: Any = OmegaConf.masked_copy(cfg, list(schema.__annotations__))
+    scalars = OmegaConf.to_container(scalars, resolve=True)
+    for key, hint in schema.__annotations__.items():
+        check_value(key, scalars.get(key, "???"), hint)
+    known = {*schema.__annotations__, *GROUPS}
+    for key in map(str, cfg):  # others are a user's own, to refer to
+        if key not in known and (meant := find_typo(key, known)):
+            raise ValueError(f"{key} is no setting, did you mean {meant}?")
 
 
 def check_experiment(cfg: DictConfig) -> None:
     """Raise ValueError, with the names to choose from, where no experiment was chosen."""
-    if OmegaConf.is_missing(cfg.trainer, "max_epochs"):
+    if OmegaConf.is_dict(cfg.trainer) and OmegaConf.is_missing(cfg.trainer, "max_epochs"):
         loader = GlobalHydra.instance().config_loader()
         names = ", ".join(loader.get_group_options("experiment"))
         raise ValueError(f"choose what to train by experiment=NAME, one of {names}")
@@ -124,19 +135,6 @@ def reset_loggers() -> None:
     logging.getLogger("matplotlib").setLevel(logging.WARNING)
     for message in CHATTER:
         warnings.filterwarnings("ignore", message)
-
-
-def data_recipe(cfg: DictConfig) -> dict[str, Any]:
-    """Note which data a run uses: the groups' names and the scalars that differ from them."""
-    choices = HydraConfig.get().runtime.choices
-    recipe: dict[str, Any] = {"data": choices["data"], "blur": choices["blur"], "scalars": {}}
-    plain = compose("config", overrides=[f"data={recipe['data']}", f"blur={recipe['blur']}"])
-    for group in ("data", "blur"):
-        default = _scalars(plain[group], group)
-        for key, value in _scalars(cfg[group], group).items():
-            if default.get(key) != value:
-                recipe["scalars"][key] = value
-    return recipe
 
 
 def hyperparameters(cfg: DictConfig) -> dict[str, bool | int | float | str]:
@@ -156,32 +154,6 @@ def hyperparameters(cfg: DictConfig) -> dict[str, bool | int | float | str]:
     return {key: value if isinstance(value, plain) else str(value) for key, value in found.items()}
 
 
-def recall_data(cfg: DictConfig, recipes: Sequence[Mapping[str, Any]]) -> tuple[str, DictConfig]:
-    """Give the data's name and the config with the data of the first of some checkpoints.
-
-    It is composed anew, unless the command line chose other data or the checkpoint knows none.
-    """
-    hydra = HydraConfig.get()
-    task = list(hydra.overrides.task)
-    recipe = recipes[0] if recipes else {}
-    if not recipe or any(override.startswith("data=") for override in task):
-        return hydra.runtime.choices["data"], cfg
-    if any(other != recipe for other in recipes):
-        log.warning(
-            "the checkpoints were trained on different data; all are measured on that of the "
-            "first, %s (data=NAME chooses)",
-            recipe["data"],
-        )
-    overrides = [f"{group}={recipe[group]}" for group in ("data", "blur")]
-    for key, value in recipe["scalars"].items():
-        if not re.fullmatch(r"(data|blur)(\.[a-z][a-z0-9_]*)+", key):
-            raise ValueError(f"the checkpoint sets {key!r}, expected a setting of data or blur")
-        overrides.append(
-            f"{key}={_literal(value) if isinstance(value, str) else json.dumps(value)}"
-        )
-    return recipe["data"], compose("eval", overrides=[*overrides, *task])
-
-
 def check_variant(cfg: DictConfig, protocols: Sequence[str]) -> None:
     """Raise ValueError where the protocol `gopro-gamma` would score another variant of GoPro."""
     variant = cfg.data.dataset.get("blur")
@@ -191,30 +163,43 @@ def check_variant(cfg: DictConfig, protocols: Sequence[str]) -> None:
         )
 
 
-def _scalars(node: DictConfig, prefix: str) -> dict[str, Any]:
-    """List the leaves of a config by their dotted keys, interpolations and targets left out."""
-    leaves: dict[str, Any] = {}
-    for key in map(str, node):
-        name = f"{prefix}.{key}"
-        if key.startswith("_") or OmegaConf.is_interpolation(node, key):
-            continue
-        value = node[key]
-        if isinstance(value, DictConfig):
-            leaves |= _scalars(value, name)
-        else:
-            leaves[name] = OmegaConf.to_container(value) if OmegaConf.is_list(value) else value
-    return leaves
+class Mistake(Exception):
+    """Something that a user can mend, in one line: for a sweep, which goes on to its next job."""
 
 
 @contextmanager
 def one_line_errors(hint: str = "") -> Iterator[None]:
-    """Turn what a user can get wrong into one line, with a hint, and exit status 1.
-
-    In a sweep the error is raised instead: Hydra records it and goes on to the next job.
-    """
+    """Turn what a user can get wrong into one line, with a hint, and exit status 1."""
     try:
         yield
-    except (HydraException, ValueError, FileNotFoundError, ImportError) as error:
+    except (HydraException, OmegaConfBaseException, ValueError, OSError, ImportError) as error:
+        line = explain(error) + (f" ({hint})" if hint else "")
         if HydraConfig.get().mode == RunMode.MULTIRUN:
+            raise Mistake(line) from error
+        sys.exit(f"error: {line}")
+
+
+def launch(main: Callable[[], Any]) -> None:
+    """Run a script's `hydra.main`; other errors of a user's are told in one line, too.
+
+    They are Hydra's, which cannot compose a config, Lightning's of misuse, and the system's, such
+    as a full disk. HYDRA_FULL_ERROR=1 in the environment shows where they come from.
+    """
+    if os.environ.setdefault("HYDRA_FULL_ERROR", "") == "1":
+        main()
+        return
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # else Hydra prints errors itself
+    try:
+        main()
+    except Exception as error:
+        frames = traceback.extract_tb(error.__traceback__)
+        begun = any(frame.name == "run_job" for frame in frames)
+        misuse = type(error).__name__ == "MisconfigurationException"  # Lightning's
+        if begun and not misuse and not isinstance(error, Mistake | OSError):
             raise
-        sys.exit(f"error: {error.__cause__ or error}" + (f" ({hint})" if hint else ""))
+        told = explain(error)
+        keys = [argument.partition("=")[0].lstrip("+~") for argument in sys.argv[1:]]
+        where = "" if begun or any(key in told for key in keys) else f" ({' '.join(sys.argv[1:])})"
+        sys.exit(f"error: {told}{where}")
+    finally:
+        os.environ["HYDRA_FULL_ERROR"] = ""

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 import lightning as L
@@ -43,12 +44,26 @@ class Description(Callback):
         self.config = config
         self.networks = networks
         self.hyperparameters = dict(hyperparameters)
+        self.figures: dict[str, float] = {}
 
-    def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+    def state_dict(self) -> dict[str, Any]:
+        """Give the newest figures: a run may be stopped after its last validation."""
+        return {"figures": self.figures}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on with them."""
+        self.figures = dict(state_dict["figures"])
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Write the texts, in Markdown."""
         if events := writer(trainer):
-            events.add_text("table2", self.networks)
-            events.add_text("config", f"```\n{self.config}```")
+            events.add_text("table2", self.networks, batches(trainer))
+            events.add_text("config", f"```\n{self.config}```", batches(trainer))
+
+    def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Note the figures."""
+        found = trainer.callback_metrics
+        self.figures = {f"final/{name}": float(found[name]) for name in FINAL if name in found}
 
     def on_fit_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Write the hyperparameters beside the final figures and the best PSNR."""
@@ -57,15 +72,12 @@ class Description(Callback):
     def on_exception(
         self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException
     ) -> None:
-        """Write them for a run that was stopped, too."""
-        self._finish(trainer)
+        """Write them for a run that was stopped, too, unless a full disk has stopped it."""
+        with suppress(OSError):
+            self._finish(trainer)
 
     def _finish(self, trainer: L.Trainer) -> None:
-        figures = {
-            f"final/{name}": float(trainer.callback_metrics[name])
-            for name in FINAL
-            if name in trainer.callback_metrics
-        }
+        figures = dict(self.figures)
         best = getattr(trainer.checkpoint_callback, "best_model_score", None)
         if best is not None:
             figures["best/val/psnr"] = float(best)
@@ -78,6 +90,8 @@ class Pictures(Callback):
     """Shows the first validation images to TensorBoard: blur | restored | sharp, a row each."""
 
     def __init__(self, *, rows: int = 4) -> None:
+        if rows < 0:
+            raise ValueError(f"rows must not be negative, got {rows}")
         self.rows = rows
         self.kept: list[list[Tensor]] = []
 
@@ -142,6 +156,10 @@ class Clock(Callback):
 
     def __init__(self) -> None:
         self.epoch = self.batch = self.idle = 0.0
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Start the clocks of a run that goes on within an epoch."""
+        self.epoch = self.idle = time.perf_counter()
 
     def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Start the clocks."""

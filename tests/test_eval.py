@@ -196,14 +196,50 @@ def test_snapshots_give_sheets_and_times_only(
     assert "seconds" in (out / "table3.md").read_text()
 
 
+@pytest.mark.parametrize(
+    "recipe, message",
+    [
+        ({"scalars": {"data._target_": "os.system"}}, "sets 'data._target_'"),
+        ({"scalars": {"data.dataset": {"_target_": "os.system"}}}, "expected a plain value"),
+        ({"scalars": {"trainer.max_epochs": 1}}, "expected a setting of data or blur"),
+        ({"scalars": {"data.crop=1 hydra.run.dir": 1}}, "expected a setting of data or blur"),
+        ({"scalars": {"data.batch_size": "many"}}, "data.batch_size is 'many', expected int"),
+        ({"scalars": {"data.root": ["${oc.env:HOME}"]}}, r"data.root is .*oc.env:HOME"),
+        ({"scalars": {"blur.motion": "os.system"}}, "blur.motion is 'os.system', expected Motion"),
+        ({"scalars": {"data.seeed": 1}}, "data.seeed is no setting, did you mean"),
+        ({"scalars": ["data.crop"]}, "expected a mapping"),
+        ({"data": "../../tmp/evil"}, "expected a name of conf/data"),
+        ({"data": ["photos"]}, "expected a name of conf/data"),
+        ({"blur": "photos,hydra/launcher=evil"}, "expected a name of conf/blur"),
+        ({"blur": "none"}, "blur=none is no choice, did you"),
+    ],
+)
 def test_a_checkpoint_cannot_name_code_through_its_data(
-    tmp_path: Path, start: Callable[..., None], generator: Path
+    recipe: dict[str, Any],
+    message: str,
+    tmp_path: Path,
+    start: Callable[..., None],
+    generator: Path,
 ) -> None:
     loaded = load_generator(generator)
-    recipe = {**loaded.data, "scalars": {"data._target_": "os.system"}}
-    save_generator(tmp_path / "evil.safetensors", loaded.network, loaded.config, recipe)
-    with pytest.raises(SystemExit, match="sets 'data._target_'"):
-        start("eval", f"ckpt={tmp_path / 'evil.safetensors'}", f"hydra.run.dir={tmp_path}")
+    evil = tmp_path / "evil.safetensors"
+    save_generator(evil, loaded.network, loaded.config, {**loaded.data, **recipe})
+    with pytest.raises(SystemExit, match=f"^error: .*{message}"):
+        start("eval", f"ckpt={evil}", f"hydra.run.dir={tmp_path}")
+
+
+def test_a_checkpoint_fetches_no_data(
+    tmp_path: Path, start: Callable[..., None], generator: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("deblur.data.folder.fetch", lambda *_: pytest.fail("it was fetched"))
+    loaded = load_generator(generator)
+    root = tmp_path / "new"
+    scalars = {"data.download": True, "data.root": str(root)}
+    recipe = {"data": "kohler", "blur": "pinned", "scalars": scalars}
+    save_generator(tmp_path / "it.safetensors", loaded.network, loaded.config, recipe)
+    with pytest.raises(SystemExit, match="new: no such folder"):
+        start("eval", f"ckpt={tmp_path / 'it.safetensors'}", f"hydra.run.dir={tmp_path}")
+    assert not root.exists()
 
 
 def test_a_missing_checkpoint_is_one_line(tmp_path: Path, start: Callable[..., None]) -> None:

@@ -1,8 +1,10 @@
+import math
 from typing import Any
 
 import lightning as L
 import pytest
 import torch
+from lightning.pytorch.plugins import MixedPrecision
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
@@ -14,7 +16,7 @@ from deblur.networks import DenseDiscriminator, DoubleDiscriminator, ResNet
 from deblur.pair import Pair
 
 
-def gan(**changes: Any) -> DeblurGAN:
+def gan(kind: type[DeblurGAN] = DeblurGAN, **changes: Any) -> DeblurGAN:
     arguments: dict[str, Any] = {
         "generator": ResNet(blocks=1, width=4, dropout=0.5),
         "discriminator": DenseDiscriminator(crop=16, width=4),
@@ -25,7 +27,7 @@ def gan(**changes: Any) -> DeblurGAN:
         "lr": 0.1,
         "seed": 0,
     }
-    return DeblurGAN(**{**arguments, **changes})
+    return kind(**{**arguments, **changes})
 
 
 def batches(count: int) -> DataLoader[Pair]:
@@ -120,29 +122,104 @@ def test_a_rare_loss_weighs_as_much_in_the_long_run() -> None:
     assert module.total({"charbonnier": torch.tensor(3.0)}).item() == 12.0
 
 
-def test_gradients_are_clipped() -> None:
-    norms = []
+def scaled() -> dict[str, Any]:
+    """Give what makes a trainer scale losses by 1024, as float16 wants it."""
+    scaler = torch.amp.GradScaler("cpu", init_scale=1024.0)
+    return {"plugins": [MixedPrecision("16-mixed", "cpu", scaler=scaler)]}
+
+
+@pytest.mark.parametrize("precision", [dict, scaled])
+def test_gradients_are_clipped_when_their_scale_is_undone(precision: Any) -> None:
+    norms: dict[str, list[float]] = {"before": [], "after": []}
+
+    def measure(optimizer: torch.optim.Optimizer) -> float:
+        gradients = [p.grad for group in optimizer.param_groups for p in group["params"]]
+        return torch.cat([g.flatten() for g in gradients]).norm().item()
 
     class Watched(DeblurGAN):
         def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
+            norms["before"].append(measure(optimizer))
             super().on_before_optimizer_step(optimizer)
-            gradients = [p.grad for group in optimizer.param_groups for p in group["params"]]
-            norms.append(torch.cat([g.flatten() for g in gradients]).norm().item())
+            norms["after"].append(measure(optimizer))
 
-    plain = gan()
-    module = Watched(
-        generator=plain.generator,
-        discriminator=plain.discriminator,
-        adversarial=Minimax(),
-        content={"charbonnier": Charbonnier()},
-        weights={"charbonnier": 1.0, "adversarial": 1.0},
-        optimizer=torch.optim.SGD,
-        lr=0.1,
-        seed=0,
-        clip_norm=1e-3,
+    module = gan(kind=Watched, weights={"charbonnier": 1.0, "adversarial": 1.0}, clip_norm=1e-3)
+    fit(module, **precision())
+    assert norms["after"] == pytest.approx([1e-3, 1e-3], rel=1e-4)
+    assert all(0.01 < norm < 10 for norm in norms["before"])  # a thousandth of the scaled ones
+
+
+@pytest.mark.parametrize("objective", [Minimax(), RelativisticLS(maps=2)])
+@pytest.mark.parametrize("precision", [dict, scaled])
+def test_a_batch_that_is_not_finite_changes_nothing(objective: Any, precision: Any) -> None:
+    module = gan(
+        generator=ResNet(blocks=1, width=4, dropout=0.0, norm="batch"),
+        discriminator=DoubleDiscriminator(width=2),
+        adversarial=objective,
+        average=0.5,
     )
+    fit(module, count=2)
+    before = {name: value.clone() for name, value in module.state_dict().items()}
+    said = []
+
+    class Spoil(L.Callback):
+        def on_train_batch_start(
+            self, trainer: L.Trainer, module: Any, batch: Pair, index: int
+        ) -> None:
+            batch.blur[0, 0, 0, 0] = torch.inf
+
+        def on_train_batch_end(
+            self, trainer: L.Trainer, module: Any, outputs: Any, batch: Pair, index: int
+        ) -> None:
+            said.append(float(outputs["skipped"]))
+            assert all(p.grad is None for p in module.parameters())
+
+    fit(module, callbacks=[Spoil()], **precision())
+    assert len(said) == 1 and not math.isfinite(said[0])
+    after = module.state_dict()
+    assert all(torch.equal(after[n].nan_to_num(7), before[n].nan_to_num(7)) for n in before)
+
+
+def test_finite_losses_with_gradients_that_are_not_are_skipped_too() -> None:
+    class Steep(nn.Module):
+        def forward(self, restored: Tensor, sharp: Tensor) -> Tensor:
+            return (restored - restored.detach()).square().sum().sqrt()  # 0, its gradient NaN
+
+    module = gan(
+        content={"steep": Steep()},
+        weights={"steep": 1.0},
+        **{"discriminator": None, "adversarial": None},
+    )
+    before = weights(module.generator)
     fit(module)
-    assert norms == pytest.approx([1e-3, 1e-3], rel=1e-4)
+    assert not moved(module.generator, before)
+
+
+def test_the_average_follows_the_generator_and_is_what_is_validated() -> None:
+    module = gan(average=0.75, generator=ResNet(blocks=1, width=4, dropout=0.0))
+    seen: list[list[Tensor]] = []
+    restored: list[Tensor] = []
+
+    class Watch(L.Callback):
+        def on_train_batch_end(self, *_: Any) -> None:
+            seen.append(weights(module.generator))
+
+        def on_validation_batch_end(self, _: Any, __: Any, outputs: Any, *___: Any) -> None:
+            restored.append(outputs["restored"])
+
+    trainer = fit(module, count=3, callbacks=[Watch()])
+    assert module.average is not None
+    for found, *steps in zip(module.average.module.parameters(), *seen, strict=True):
+        first, second, third = steps
+        expected = 0.75 * (0.75 * first + 0.25 * second) + 0.25 * third
+        assert torch.allclose(found, expected, atol=1e-6)
+        assert not found.requires_grad
+    trainer.validate(module, batches(1), verbose=False)
+    blur = next(iter(batches(1))).blur
+    module.eval()
+    assert torch.equal(restored[0], module.average(blur))
+    assert not torch.equal(restored[0], module.generator(blur))
+    with pytest.raises(ValueError, match="average must lie between 0 and 1, got 1.0"):
+        gan(average=1.0)
 
 
 def test_the_learning_rate_is_constant_then_falls_linearly_to_zero() -> None:
@@ -179,7 +256,7 @@ def test_the_adversarial_share_of_the_gradient() -> None:
 
 
 def test_bad_settings_are_refused() -> None:
-    with pytest.raises(ValueError, match="lr and discriminator_steps"):
+    with pytest.raises(ValueError, match="lr must be positive"):
         gan(lr=0.0)
 
 

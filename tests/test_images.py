@@ -1,3 +1,4 @@
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -107,5 +108,41 @@ def test_floating_point_pixels_are_refused(tmp_path: Path) -> None:
 def test_a_truncated_png_is_named(tmp_path: Path, picture: Callable[..., Path]) -> None:
     path = picture(tmp_path / "a.png")
     path.write_bytes(path.read_bytes()[:2000])
+    with pytest.raises(ValueError, match="a.png: not a readable picture"):
+        read(path)
+
+
+def claim(path: Path, size: tuple[int, int]) -> None:
+    """Write a PNG of a few bytes that says it is larger."""
+    Image.new("RGB", (4, 4)).save(path)
+    content = bytearray(path.read_bytes())
+    content[16:24] = size[0].to_bytes(4) + size[1].to_bytes(4)
+    content[29:33] = zlib.crc32(content[12:29]).to_bytes(4)
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize("size", [(60_000, 60_000), (2**31 - 1, 2**31 - 1), (2**31 - 1, 1)])
+def test_a_small_file_that_claims_to_be_huge_is_refused(
+    tmp_path: Path, size: tuple[int, int]
+) -> None:
+    claim(tmp_path / "bomb.png", size)
+    for reader in (read, read_size):
+        with pytest.raises(ValueError, match="bomb.png: says it has more than 179 million pixels"):
+            reader(tmp_path / "bomb.png")
+
+
+def test_a_huge_picture_of_another_kind_is_refused(tmp_path: Path) -> None:
+    Image.new("1", (20_000, 20_000)).save(tmp_path / "bomb.tif", compression="group4")
+    assert (tmp_path / "bomb.tif").stat().st_size < 100_000
+    with pytest.raises(ValueError, match="bomb.tif: says it has more than"):
+        read(tmp_path / "bomb.tif")
+
+
+def test_no_program_is_run_to_read_what_is_called_a_picture(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("subprocess.check_call", pytest.fail)  # by which Pillow runs Ghostscript
+    path = tmp_path / "a.png"
+    path.write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\n%%EOF\n")
     with pytest.raises(ValueError, match="a.png: not a readable picture"):
         read(path)

@@ -55,7 +55,9 @@ def test_a_list_of_files_is_split_unless_it_names_one(
 def test_a_scalar_of_the_wrong_type_is_named() -> None:
     scalars = {"seed": 0, "run_dir": "x", "ckpt": "x", "device": "auto", "unsharp": True}
     scalars |= {"protocol": ["y"], "published": False, "check": True, "trust": None, "tlc": None}
-    cfg = OmegaConf.create({**scalars, "sheets": 4, "limit": None, "data": {}})
+    cfg = OmegaConf.create(
+        {**scalars, "sheets": 4, "limit": None, "precision": "float32", "data": {}}
+    )
     check_scalars(cfg, EvalScalars)
     for key, value in (("seed", "abc"), ("limit", 1.5), ("unsharp", "maybe")):
         with pytest.raises(ValueError, match=str(value)):

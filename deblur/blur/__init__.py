@@ -12,6 +12,9 @@ from typing import Any, Protocol
 import numpy as np
 from torch import Tensor
 
+LONGEST = 2000.0
+"""Pixels: of a path. Longer ones are mistakes, and pictures with such margins fill memories."""
+
 Range = float | Sequence[float]
 """A number, or [low, high] to draw from evenly."""
 
@@ -32,9 +35,11 @@ class Motion(Protocol):
         ...
 
 
-def check_range(name: str, value: Range) -> tuple[float, float]:
-    """Give the ends of a range; raise ValueError if they are negative or in the wrong order."""
-    low, high = (value, value) if isinstance(value, (int, float)) else value
-    if not 0 <= low <= high:
-        raise ValueError(f"{name} must be a number or [low, high] with 0 <= low <= high: {value}")
-    return low, high
+def check_range(name: str, value: Range, most: float, least: float = 0) -> tuple[float, float]:
+    """Give the ends of a range; raise ValueError if they are not `least` to `most`, in order."""
+    low, *rest = (value, value) if isinstance(value, (int, float)) else value
+    if len(rest) != 1 or not least <= low <= rest[0] <= most:
+        raise ValueError(
+            f"{name} must be a number or [low, high], from {least:g} to {most:g}, got {value}"
+        )
+    return low, rest[0]

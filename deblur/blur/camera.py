@@ -60,13 +60,13 @@ class Camera:
                     f"shares has {name}: {share}, expected a number from 0 to 1 for each of "
                     f"{', '.join(INGREDIENTS)}"
                 )
-        self.optics = check_range("optics", optics)
-        self.highlights = check_range("highlights", highlights)
-        self.shot = check_range("shot", shot)
-        self.read = check_range("read", read)
-        self.red = check_range("red", red)
-        self.blue = check_range("blue", blue)
-        self.quality = check_range("quality", quality)
+        self.optics = check_range("optics", optics, 20)
+        self.highlights = check_range("highlights", highlights, 100)
+        self.shot = check_range("shot", shot, 1)
+        self.read = check_range("read", read, 1)
+        self.red = check_range("red", red, 100, least=0.01)
+        self.blue = check_range("blue", blue, 100, least=0.01)
+        self.quality = check_range("quality", quality, 100, least=1)
 
     def draw(self, rng: np.random.Generator, size: Sequence[int]) -> "Shot":
         """Draw what happens to a picture of (H, W), `size`."""

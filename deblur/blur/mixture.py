@@ -18,7 +18,11 @@ class AnyOf:
     """
 
     def __init__(self, *, motions: Mapping[str, Motion], shares: Mapping[str, float]) -> None:
-        if set(shares) != set(motions) or min(shares.values()) < 0 or not sum(shares.values()):
+        if (
+            not shares
+            or set(shares) != set(motions)
+            or not min(shares.values()) >= 0 < sum(shares.values())
+        ):
             raise ValueError(
                 f"shares is {dict(shares)}, expected a number for each of {', '.join(motions)}, "
                 "none negative and not all zero"

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from deblur.blur import Range, check_range
+from deblur.blur import LONGEST, Range, check_range
 from deblur.blur.light import trim
 from deblur.blur.shake import POSES, STEP, ShakeBlur, at_poses, average, warp
 from deblur.blur.trajectory import trajectory
@@ -36,9 +36,9 @@ class ObjectBlur:
         radius: Range,
     ) -> None:
         self.background = background
-        self.length = check_range("length", length)
-        self.anxiety = check_range("anxiety", anxiety)
-        self.radius = check_range("radius", radius)
+        self.length = check_range("length", length, LONGEST)
+        self.anxiety = check_range("anxiety", anxiety, 1)
+        self.radius = check_range("radius", radius, 10)
         self.margin = max(background.margin, int(np.ceil(self.length[1] / 2)) + 1)
 
     def draw(self, rng: np.random.Generator, size: Sequence[int]) -> "Crossing":

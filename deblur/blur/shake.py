@@ -15,7 +15,7 @@ from kornia.geometry.conversions import axis_angle_to_rotation_matrix
 from numpy.typing import NDArray
 from torch import Tensor
 
-from deblur.blur import Range, check_range
+from deblur.blur import LONGEST, Range, check_range
 from deblur.blur.light import trim
 from deblur.blur.trajectory import trajectory
 
@@ -43,12 +43,12 @@ class ShakeBlur:
         focal: Range = (0.8, 1.5),
         frame: tuple[int, int] = (1280, 720),
     ) -> None:
-        self.length = check_range("length", length)
-        self.anxiety = check_range("anxiety", anxiety)
-        self.roll = check_range("roll", roll)
-        self.focal = check_range("focal", focal)
-        if not self.focal[0]:
-            raise ValueError(f"focal must be positive, got {focal}")
+        self.length = check_range("length", length, LONGEST)
+        self.anxiety = check_range("anxiety", anxiety, 1)
+        self.roll = check_range("roll", roll, 180)
+        self.focal = check_range("focal", focal, 100, least=0.1)
+        if len(frame) != 2 or not 1 <= min(frame) <= max(frame) <= 100_000:
+            raise ValueError(f"frame must be a width and a height in pixels, got {frame}")
         self.frame = frame
         # Half the path, longer towards the frame's sides, and half the roll at its corners.
         across = self.length[1] / 2 * (1 + 0.25 / self.focal[0] ** 2)

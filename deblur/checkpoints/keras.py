@@ -78,21 +78,27 @@ def _read_layers(path: Path) -> list[tuple[str, dict[str, Tensor]]]:
     try:
         with h5py.File(path, "r") as file:
             root: Any = file["model_weights"] if "model_weights" in file else file
-            if "layer_names" not in root.attrs:
-                raise ValueError(f"{path}: HDF5 without Keras' layer_names")
-            names = [_text(name) for name in root.attrs["layer_names"]]
-            layers = [(name, _read_values(root[name])) for name in names]
-    except (OSError, KeyError, TypeError) as error:
+            names = [_text(name) for name in root.attrs.get("layer_names", [])]
+            layers = [(name, _read_values(root[name], path.stat().st_size)) for name in names]
+    except Exception as error:  # the library raises anything for a damaged file
         raise ValueError(f"{path}: a damaged HDF5 file ({error})") from error
+    if not names:
+        raise ValueError(f"{path}: HDF5 without Keras' layer_names")
     return [(name, values) for name, values in layers if values]
 
 
-def _read_values(layer: Any) -> dict[str, Tensor]:
-    """Read a layer's values by their names, which are the last part of `conv2d_1/kernel:0`."""
-    return {
-        _text(weight).rsplit("/", 1)[-1].split(":")[0]: torch.from_numpy(layer[weight][()])
-        for weight in layer.attrs.get("weight_names", [])
-    }
+def _read_values(layer: Any, most: int) -> dict[str, Tensor]:
+    """Read a layer's values by their names, which are the last part of `conv2d_1/kernel:0`.
+
+    most: bytes that values may have, for a few can stand for any number.
+    """
+    values = {}
+    for weight in layer.attrs.get("weight_names", []):
+        if layer[weight].nbytes > most:
+            raise ValueError(f"{_text(weight)} claims {layer[weight].nbytes:,} bytes")
+        name = _text(weight).rsplit("/", 1)[-1].split(":")[0]
+        values[name] = torch.from_numpy(layer[weight][()])
+    return values
 
 
 def _text(name: Any) -> str:

@@ -21,7 +21,7 @@ def convert(weights: Mapping[str, Tensor]) -> Contents:
     """
     if any(".se." in name for name in weights):
         raise ValueError("this is the baseline of NAFNet's paper (se where NAFNet has sca)")
-    levels = 1 + max(int(name.split(".")[1]) for name in weights if name.startswith("downs."))
+    levels = len({name.split(".")[1] for name in weights if name.startswith("downs.")})
     config = {
         "_target_": "deblur.networks.NAFNet",
         "width": len(weights["intro.weight"]),

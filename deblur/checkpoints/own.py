@@ -8,6 +8,7 @@ from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
+from zipfile import ZipFile, is_zipfile
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -18,6 +19,10 @@ from deblur import networks
 from deblur.checkpoints import keras, published
 from deblur.checkpoints.contents import Contents, describe_difference
 
+GENERATORS = [name for name in networks.__all__ if not name.endswith("Discriminator")]
+SPARE = 1 << 20
+"""Bytes: some formats lack values that are all zero here."""
+
 
 class Generator(NamedTuple):
     """A trained generator, and what its file says of it."""
@@ -27,7 +32,7 @@ class Generator(NamedTuple):
     config: dict[str, Any]
     """The network's class, under `_target_`, and its arguments."""
     data: dict[str, Any]
-    """What it was trained on, for `deblur.run.recall_data`; empty where the file does not say."""
+    """What it was trained on, for `deblur.recipe`; empty where the file does not say."""
     about: dict[str, str] = {}
     """What else is known: its source, licence, digest."""
 
@@ -38,17 +43,35 @@ def load_generator(path: str | Path, *, trust: str | None = None) -> Generator:
     The file is a .ckpt or .safetensors of ours, or has been published: DeblurGAN's
     latest_net_G.pth, DeblurGAN-v2's fpn_*.h5, NAFNet's .pth, deblur-gan's generator.h5 of Keras.
     Nothing of it is executed: it holds tensors and plain containers, and the class that it names
-    must be one of `deblur.networks`, or of the module `trust`, which is imported for it. All
-    weights must be there, and no others. Raises FileNotFoundError, ImportError where h5py is
-    missing, or ValueError with the reason.
+    must be a generator of `deblur.networks`, or a network of the module `trust`, which is imported
+    for it. All weights must be there, and no others; no more memory is taken than they need. Raises
+    FileNotFoundError, ImportError where h5py is missing, or ValueError with the reason.
     """
     path = Path(path)
     contents = read_generator(path)
+    _check_size(path, contents.weights)
+    if trust is None:
+        with torch.device("meta"):  # shapes first: a config can name a network of any size
+            _check_fit(path, contents, build_generator(contents.config, path))
     network = build_generator(contents.config, path, trust=trust)
+    _check_fit(path, contents, network)
+    try:
+        network.load_state_dict(contents.weights)
+    except RuntimeError as error:
+        raise ValueError(f"{path}: its weights cannot be taken ({error})") from error
+    return Generator(network.eval(), contents.config, contents.data, contents.about)
+
+
+def _check_fit(path: Path, contents: Contents, network: nn.Module) -> None:
     if difference := describe_difference(contents.weights, network.state_dict()):
         raise ValueError(f"{path}: its weights do not fit its own config: {difference}")
-    network.load_state_dict(contents.weights)
-    return Generator(network.eval(), contents.config, contents.data, contents.about)
+
+
+def _check_size(path: Path, weights: Mapping[str, Tensor]) -> None:
+    """Refuse weights that need more memory than their file has: views of a few values."""
+    size = sum(value.numel() * value.element_size() for value in weights.values())
+    if size > path.stat().st_size + SPARE:
+        raise ValueError(f"{path}: claims {size:,} bytes of weights, more than there are in it")
 
 
 def save_generator(
@@ -117,7 +140,7 @@ def read_generator(path: Path) -> Contents:
 def build_generator(
     config: Mapping[str, Any], source: str | Path, *, trust: str | None = None
 ) -> nn.Module:
-    """Build a network from its plain config: a class of `deblur.networks` or of `trust`."""
+    """Build a network from its plain config: a generator of `deblur.networks`, or of `trust`."""
     arguments = dict(config)
     if "weights" in arguments:
         arguments["weights"] = None  # a start from ImageNet; the file brings its own
@@ -125,20 +148,24 @@ def build_generator(
     home: Any = networks
     if trust is not None and module == trust:
         home = import_module(trust)
-    elif module != "deblur.networks" or name not in networks.__all__:
+    elif module != "deblur.networks" or name not in GENERATORS:
         raise ValueError(
             f"{source}: names the network {module}.{name}, expected one of deblur.networks: "
-            f"{', '.join(networks.__all__)} (trust={module} allows your own)"
+            f"{', '.join(GENERATORS)} (trust={module} allows your own)"
         )
+    kind = getattr(home, name, None)
+    if not isinstance(kind, type) or not issubclass(kind, nn.Module):
+        raise ValueError(f"{source}: names {module}.{name}, which is no network")
     try:
-        network: nn.Module = getattr(home, name)(**arguments)
-    except (AttributeError, TypeError, ValueError) as error:
-        raise ValueError(f"{source}: {error}") from error
-    return network
+        return kind(**arguments)
+    except (TypeError, ValueError, RuntimeError, OverflowError) as error:
+        raise ValueError(f"{source}: {module}.{name}: {error}") from error
 
 
 def _read_checkpoint(path: Path) -> Contents:
     try:
+        if is_zipfile(path):
+            _check_packing(path)
         checkpoint = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
         raise ValueError(f"{path}: not a checkpoint that can be read safely ({error})") from error
@@ -148,11 +175,24 @@ def _read_checkpoint(path: Path) -> Contents:
     )
     if not isinstance(config, dict) or not isinstance(state, dict):
         return published.recognize(path, checkpoint)
-    prefix = "generator."
+    state = {str(name): value for name, value in state.items() if isinstance(value, Tensor)}
+    averaged = any(name.startswith("average.") for name in state)  # validation was with these
+    prefix = "average.module." if averaged else "generator."
     weights = {
         name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)
     }
-    return Contents(config, weights, checkpoint.get("data", {}))
+    data = checkpoint.get("data", {})
+    if not isinstance(data, dict):
+        raise ValueError(f"{path}: its data are {type(data).__name__}, expected a mapping")
+    return Contents(config, weights, data)
+
+
+def _check_packing(path: Path) -> None:
+    """Raise ValueError for what grows when it is unpacked, which torch does; it never packs."""
+    with ZipFile(path) as file:
+        size = sum(info.file_size for info in file.infolist())
+    if size > path.stat().st_size:
+        raise ValueError(f"packed, {size:,} bytes long when unpacked")
 
 
 def _read_safetensors(path: Path) -> Contents:
@@ -174,7 +214,7 @@ def _parse(path: Path, text: str) -> dict[str, Any]:
     """Parse metadata."""
     try:
         told = json.loads(text)
-    except json.JSONDecodeError as error:
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"{path}: its metadata are no JSON ({error})") from error
     if not isinstance(told, dict):
         raise ValueError(f"{path}: its metadata are {type(told).__name__}, expected a mapping")

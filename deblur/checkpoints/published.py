@@ -29,7 +29,7 @@ def recognize(path: Path, loaded: Any) -> Contents:
             try:
                 contents: Contents = form.convert(weights)
                 return contents
-            except ValueError as error:
+            except (ValueError, LookupError, TypeError, RuntimeError) as error:
                 raise ValueError(f"{path}: {form.SOURCE}: {error}") from error
     names = [*weights] or (list(map(str, loaded)) if isinstance(loaded, Mapping) else [])
     some = f" (it has {', '.join(names[:3])}, ...)" if names else ""

@@ -4,11 +4,13 @@ deblur compare runs/paper runs/kupyn
 deblur compare runs/sweep/2026-11-22_10-00-00 --metric val/ssim
 
 RUNS are folders of runs, or folders that hold such. The best epoch is that of the highest
-validation PSNR, or of another logged figure (--metric). Runs that failed or go on are listed, too.
+validation PSNR, or of another logged figure (--metric). Runs that failed or go on are listed, too,
+and say so.
 """
 
 import argparse
 import csv
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +19,7 @@ from omegaconf import OmegaConf
 from rich.console import Console
 from rich.table import Table
 
+from deblur import outcome
 from deblur.tables import markdown
 
 CONFIG = Path(".hydra", "config.yaml")
@@ -82,20 +85,33 @@ def _find(root: Path) -> list[Path]:
 
 
 def _read(folder: Path, metric: str) -> Run:
-    """Read a run's settings, and the figures of its best epoch."""
+    """Read a run's settings, the figures of its best epoch, and how it ended."""
     settings = _flatten(OmegaConf.to_container(OmegaConf.load(folder / CONFIG)))
-    if not (folder / LOG).is_file():
-        return Run(folder, settings, {"epochs": "no log"})
-    with open(folder / LOG, newline="", encoding="utf-8") as file:
+    return Run(folder, settings, {**_read_figures(folder / LOG, metric), **_read_end(folder)})
+
+
+def _read_end(folder: Path) -> dict[str, str]:
+    """Say how a run ended, if not well; it may be of before that was noted."""
+    end = outcome.read(folder)
+    if end is None or end.status == "finished":
+        return {}
+    return {"end": f"{end.status}: {end.error}" if end.error else end.status}
+
+
+def _read_figures(path: Path, metric: str) -> dict[str, str]:
+    if not path.is_file():
+        return {"epochs": "no log"}
+    with open(path, newline="", encoding="utf-8") as file:
         rows = [row for row in csv.DictReader(file) if row.get(metric)]
+    rows = [row for row in rows if math.isfinite(float(row[metric]))]
     if not rows:
-        return Run(folder, settings, {"epochs": "0"})
+        return {"epochs": "0"}
     best = (min if metric.startswith(LOWER) else max)(rows, key=lambda row: float(row[metric]))
     shown = dict.fromkeys([metric, "val/psnr", "val/ssim", "val/blur_psnr"])
     figures = {name: f"{float(best[name]):.4f}" for name in shown if best.get(name)}
     last = max(int(row["epoch"]) for row in rows) + 1
     best_epoch = str(int(best["epoch"]) + 1)
-    return Run(folder, settings, {**figures, "best epoch": best_epoch, "epochs": str(last)})
+    return {**figures, "best epoch": best_epoch, "epochs": str(last)}
 
 
 def _flatten(config: Any, prefix: str = "") -> dict[str, str]:

@@ -9,6 +9,8 @@ from torch.utils.data import Sampler
 
 from deblur.images import Pixels
 
+LEAST, MOST = 16, 4096
+"""Pixels of a crop's side: metrics look at 11 at once, and networks halve sizes four times."""
 TILE = 32
 SHARP = 100.0
 """The Laplacian's variance, in squared 8-bit levels: sky has 1 to 20, walls and leaves 200 up."""
@@ -28,6 +30,9 @@ class EpochSampler(Sampler[Place]):
     rank, ranks: of several devices each is given every so many-th place. Shuffled, all are given
     equally many, and what is left over is dropped; in order, each place is given exactly once
     (torch's own sampler would fill up with places that come twice, and figures count them twice).
+
+    start: how many of the epoch's places have been given before, by a run that was stopped. Its
+    length stays that of the whole epoch.
     """
 
     def __init__(
@@ -39,9 +44,12 @@ class EpochSampler(Sampler[Place]):
         self.rank = rank
         self.ranks = ranks
         self.epoch = 0
+        self.start = 0
 
     def set_epoch(self, epoch: int) -> None:
         """Choose the epoch (Lightning calls this before each one)."""
+        if epoch != self.epoch:
+            self.start = 0
         self.epoch = epoch
 
     def __len__(self) -> int:
@@ -52,7 +60,7 @@ class EpochSampler(Sampler[Place]):
         order: NDArray[np.int64] = np.arange(self.size)
         if self.shuffle:
             order = np.random.default_rng((self.seed, self.epoch)).permutation(self.size)
-        own = order[self.rank :: self.ranks][: len(self)]
+        own = order[self.rank :: self.ranks][self.start : len(self)]
         return iter([(self.epoch, int(index)) for index in own])
 
 

@@ -1,15 +1,19 @@
 """The loaders of a run."""
 
+import inspect
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Literal
 
 import lightning as L
+from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from deblur.data import late
-from deblur.data.crops import EpochSampler
+from deblur.data.crops import LEAST, MOST, EpochSampler
 from deblur.data.mixed import Mixed
 from deblur.data.photos import Photos
+from deblur.data.readable import Choice, explain, make_notes, start_worker
 from deblur.pair import Pair
 
 
@@ -21,7 +25,8 @@ class DeblurData(L.LightningDataModule):
     a CPU, where they would take the cores that train, and four beside an accelerator.
     blur_on: where the blur of training photos is made, "loader" or "device" (a batch at a time);
     "auto" is the device where that is a CUDA GPU. download: fetch the data set first, see
-    `deblur.data.download`.
+    `deblur.data.download`. unreadable: whether a picture that cannot be read ends the run, "stop",
+    or is left out, "skip"; either way it is named.
     """
 
     def __init__(
@@ -35,12 +40,27 @@ class DeblurData(L.LightningDataModule):
         workers: int | None = None,
         blur_on: Literal["auto", "loader", "device"] = "auto",
         download: bool = False,
+        unreadable: Choice = "stop",
     ) -> None:
         super().__init__()
         if blur_on not in ("auto", "loader", "device"):
             raise ValueError(f"blur_on must be auto, loader or device, got {blur_on}")
-        if batch_size < 1 or crop < 1:
-            raise ValueError(f"batch_size and crop must be positive, got {batch_size} and {crop}")
+        if unreadable not in ("stop", "skip"):
+            raise ValueError(f"unreadable must be stop or skip, got {unreadable}")
+        if batch_size < 1 or not LEAST <= crop <= MOST:
+            raise ValueError(
+                f"batch_size must be positive and crop {LEAST} to {MOST}, got {batch_size} and "
+                f"{crop}"
+            )
+        if seed < 0 or (workers or 0) < 0:
+            raise ValueError(f"seed and workers must not be negative, got {seed} and {workers}")
+        extra: dict[str, Any] = {"download": True} if download else {}
+        if unreadable == "skip":
+            extra["unreadable"] = unreadable
+        try:
+            inspect.signature(dataset).bind(root=root, split="train", crop=crop, seed=seed, **extra)
+        except TypeError as error:
+            raise ValueError(f"dataset: {error}") from error
         self.dataset = dataset
         self.root = root
         self.batch_size = batch_size
@@ -48,7 +68,8 @@ class DeblurData(L.LightningDataModule):
         self.seed = seed
         self.workers = workers
         self.blur_on = blur_on
-        self.extra = {"download": True} if download else {}
+        self.extra = extra
+        self.notes: list[Tensor] = []
         self.splits: dict[str, Dataset[Pair]] = {}
 
     def setup(self, stage: str) -> None:
@@ -58,16 +79,13 @@ class DeblurData(L.LightningDataModule):
                 self.splits[split] = self.dataset(
                     root=self.root, split=split, crop=self.crop, seed=self.seed, **self.extra
                 )
+        if stage == "fit":
+            self._check_batch(self.splits["train"])
 
     def train_dataloader(self) -> DataLoader[Pair]:
         """Give shuffled batches; a last, smaller one is dropped (batch norm wants full ones)."""
         loader = self._loader("train", self.batch_size, shuffle=True)
-        if len(loader) == 0:
-            size = len(self.splits["train"])  # type: ignore[arg-type]
-            raise ValueError(
-                f"{size} training pairs do not fill a batch of {self.batch_size}: "
-                "lower data.batch_size"
-            )
+        self._check_batch(loader.sampler)
         return loader
 
     def val_dataloader(self) -> DataLoader[Pair]:
@@ -86,6 +104,10 @@ class DeblurData(L.LightningDataModule):
         photos: Photos = dataset.photos if isinstance(dataset, Mixed) else dataset
         return late.develop(batch, photos.blur)
 
+    def explain(self, error: BaseException) -> str:
+        """Say in one line which file ended a run; "" where it was none."""
+        return explain(error, self.notes)
+
     def _loader(self, split: str, batch_size: int, *, shuffle: bool = False) -> DataLoader[Pair]:
         dataset: Any = self.splits[split]
         workers = self._workers()
@@ -96,7 +118,13 @@ class DeblurData(L.LightningDataModule):
         )
         sampler = EpochSampler(len(dataset), seed=self.seed, shuffle=shuffle, **place)
         if shuffle and self.trainer is not None:
+            # Before Lightning does, for it asks for the first batches earlier.
             sampler.set_epoch(self.trainer.current_epoch)
+            loop = self.trainer.fit_loop
+            if loop.restarting:  # within an epoch
+                sampler.start = loop.epoch_loop.batch_progress.current.completed * batch_size
+        notes = make_notes(workers)
+        self.notes.append(notes)
         blurs_late = shuffle and isinstance(dataset, (Photos, Mixed)) and self._blurs_on_device()
         return DataLoader(
             late.Windows(dataset) if blurs_late else dataset,
@@ -104,10 +132,18 @@ class DeblurData(L.LightningDataModule):
             sampler=sampler,
             collate_fn=late.collate if blurs_late else None,
             num_workers=workers,
+            worker_init_fn=partial(start_worker, notes) if workers else None,
             persistent_workers=workers > 0,
             drop_last=shuffle,
             pin_memory=self._device() == "cuda",
         )
+
+    def _check_batch(self, pairs: Any) -> None:
+        if len(pairs) < self.batch_size:
+            raise ValueError(
+                f"{len(pairs)} training pairs do not fill a batch of {self.batch_size}: "
+                "lower data.batch_size"
+            )
 
     def _device(self) -> str:
         return "cpu" if self.trainer is None else self.trainer.strategy.root_device.type

@@ -13,7 +13,9 @@ from torch.utils.data import Dataset
 from deblur.data.crops import Place, Split, detail, orient, spot
 from deblur.data.download import fetch
 from deblur.data.layouts import LAYOUTS, Layout
+from deblur.data.lists import read_lines
 from deblur.data.prepared import INDEX, Prepared
+from deblur.data.readable import Choice, hold, read_or_next, sift
 from deblur.data.search import Found, find_pairs, guess, guess_below
 from deblur.data.splits import choose_split
 from deblur.images import Pixels, read
@@ -40,7 +42,7 @@ class PairedFolder(Dataset[Pair]):
     there is detail, see `spot`. Test frames are given whole. limit: use the first so many pairs of
     a split, by name; names: use these alone, a list or a text file with a line a pair. resize: the
     width and height that all frames are brought to first, bicubic. download: fetch the set first,
-    where that can be done.
+    where that can be done. unreadable: see `deblur.data.readable`; a test split is never changed.
     """
 
     paired = True
@@ -62,11 +64,16 @@ class PairedFolder(Dataset[Pair]):
         names: str | list[str] | None = None,
         resize: tuple[int, int] | None = None,
         download: bool = False,
+        unreadable: Choice = "stop",
     ) -> None:
         if resize is not None and (len(resize) != 2 or min(resize) < 1):
             raise ValueError(f"resize must be a width and a height, got {list(resize)}")
         if fit not in ("crop", "resize"):
             raise ValueError(f"fit must be crop or resize, got {fit}")
+        if not 0 <= detail <= 1 or limit is not None and limit < 1:
+            raise ValueError(
+                f"detail must be 0 to 1 and limit positive, got detail {detail} and limit {limit}"
+            )
         self.root = Path(root)
         self.split = split
         self.blur = blur
@@ -74,6 +81,7 @@ class PairedFolder(Dataset[Pair]):
         self.seed = seed
         self.fit = fit
         self.resize = resize
+        self.unreadable = None if split == "test" else unreadable
         self.detail = detail if split == "train" and fit == "crop" else 0.0
         if download:
             fetch(layout, Path(root))
@@ -87,8 +95,11 @@ class PairedFolder(Dataset[Pair]):
                 f"data.dataset.whole=true takes them for {split} pairs. {INSTEAD}"
             )
         self.pairs = _only(own, names)[:limit]
-        # From each file's head: what cannot be used is named before hours are spent.
-        sizes = self.prepared.sizes if self.prepared else {p: p.size() for p in self.pairs}
+        # Of validation pairs, which are few, all is read: none may stand for another.
+        whole = split == "val" and self.unreadable == "skip"
+        look = self._look_whole if whole else self._look
+        sizes = sift(self.pairs, look, self.unreadable)
+        self.pairs = [*sizes]
         if resize is not None:
             sizes = {pair: (resize[0], resize[1]) for pair in self.pairs}
         if fit == "crop" and split != "test":
@@ -107,7 +118,7 @@ class PairedFolder(Dataset[Pair]):
 
     def sample(self, index: int, rng: np.random.Generator | None) -> Pair:
         """Give a pair, as a random crop where there is a random generator."""
-        both = self.frames(index)
+        index, both = read_or_next(self.frames, index, len(self), self.unreadable)
         if self.split != "test":
             both = self._square(index, both, rng)
         if rng is not None:
@@ -132,9 +143,20 @@ class PairedFolder(Dataset[Pair]):
 
     def frames(self, index: int) -> Pixels:
         """Read a pair: (2, H, W, 3), the blurred picture first."""
-        pair = self.pairs[index]
-        both = pair.read() if self.prepared is None else self.prepared.frames(pair)
+        both = self._read(self.pairs[index])
         return np.stack([self._resized(pixels) for pixels in both]) if self.resize else both
+
+    def _look(self, pair: Found) -> tuple[int, int]:
+        """Give a pair's width and height, from its files' heads."""
+        return self.prepared.sizes[pair] if self.prepared else pair.size()
+
+    def _look_whole(self, pair: Found) -> tuple[int, int]:
+        self._read(pair)
+        return self._look(pair)
+
+    def _read(self, pair: Found) -> Pixels:
+        hold(*pair.blur, pair.sharp)
+        return pair.read() if self.prepared is None else self.prepared.frames(pair)
 
     def _resized(self, pixels: Pixels) -> Pixels:
         return resample(pixels, self.resize) if self.resize else pixels
@@ -238,7 +260,7 @@ def _only(found: list[Found], names: str | list[str] | None) -> list[Found]:
     if names is None:
         return found
     if isinstance(names, str):
-        names = Path(names).read_text(encoding="utf-8").split()
+        names = [name for line in read_lines(Path(names)) for name in line.split()]
     if missing := sorted(set(names) - {pair.name for pair in found}):
         raise FileNotFoundError(
             f"of the {len(set(names))} pairs named, {len(missing)} are not there: "

@@ -1,6 +1,5 @@
 """Photos and pairs from disk in one training set."""
 
-import csv
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -9,7 +8,9 @@ from torch.utils.data import Dataset
 
 from deblur.data.crops import Place, Split
 from deblur.data.folder import PairedFolder
+from deblur.data.lists import read_rows
 from deblur.data.photos import Photos, Window
+from deblur.data.readable import Choice
 from deblur.pair import Pair
 
 LIST = Path(__file__).parent.parent / "assets" / "lists" / "mixed.csv"
@@ -27,6 +28,7 @@ class Mixed(Dataset[Pair]):
     folders. shares: how often photos, and each of the pairs' sets, are drawn; they need not sum to
     1, and 0 leaves a part out. listed: a table with columns set, scene, frame and split (train or
     val): the pairs to use, all of which have to be there; None for the one that comes along.
+    unreadable: see `deblur.data.readable`.
     """
 
     paired = True
@@ -45,25 +47,26 @@ class Mixed(Dataset[Pair]):
         size: int,
         held_out: dict[str, int],
         listed: str | None = None,
+        unreadable: Choice = "stop",
     ) -> None:
-        if set(shares) != {"photos", *pairs} or min(shares.values()) < 0 or not shares["photos"]:
+        right = set(shares) == {"photos", *pairs} and min(shares.values()) >= 0
+        if not right or not shares["photos"]:
             raise ValueError(
                 f"shares is {dict(shares)}, expected a number for each of photos, "
                 f"{', '.join(pairs)}: none negative, that of photos positive"
             )
-        with open(listed or LIST, newline="", encoding="utf-8") as file:
-            rows = [row for row in csv.DictReader(file) if row["split"] == split]
+        table = read_rows(Path(listed or LIST), ("set", "scene", "frame", "split"))
+        rows = [row for row in table if row["split"] == split]
         self.split = split
         self.seed = seed
-        self.photos = photos(
-            root=root, split=split, crop=crop, seed=seed, size=size, held_out=held_out
-        )
+        chosen = {"split": split, "seed": seed, "unreadable": unreadable}
+        self.photos = photos(root=root, crop=crop, size=size, held_out=held_out, **chosen)
         self.parts: dict[str, PairedFolder] = {}
         for part, make in pairs.items():
             names = [f"{row['scene']}-{row['frame']}" for row in rows if row["set"] == part]
             if names and shares[part]:
                 self.parts[part] = make(
-                    root=roots[part], split=split, crop=self.photos.crop, seed=seed, names=names
+                    root=roots[part], crop=self.photos.crop, names=names, **chosen
                 )
         weights = np.array([shares[name] for name in ("photos", *self.parts)])
         self.shares = weights / weights.sum()

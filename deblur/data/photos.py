@@ -11,8 +11,10 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from deblur.blur.camera import Camera, Shot
-from deblur.data.crops import Place, Split, detail, orient, spot
-from deblur.images import Pixels, list_pictures, read
+from deblur.data.bounds import list_own
+from deblur.data.crops import LEAST, MOST, Place, Split, detail, orient, spot
+from deblur.data.readable import Choice, hold, read_or_next, sift
+from deblur.images import Pixels, read, read_size
 from deblur.pair import Pair, encode
 
 BUILT_IN = Path(__file__).parent.parent / "assets" / "photos"
@@ -41,6 +43,7 @@ class Photos(Dataset[Pair]):
     blur: the camera. crop: the side in training. size: the number of training crops in an epoch.
     detail: the share of the training crops that come from where there is detail, see `spot`.
     held_out: the number of crops of validation and test, and their side.
+    unreadable: see `deblur.data.readable`; of a test split nothing is left out.
     """
 
     paired = True
@@ -56,8 +59,16 @@ class Photos(Dataset[Pair]):
         size: int,
         held_out: dict[str, int],
         detail: float = 0.0,
+        unreadable: Choice = "stop",
     ) -> None:
-        self.photos = _built_in(split) if root is None else _by_name(Path(root), split)
+        _check_sizes(size, held_out, split)
+        if not 0 <= detail <= 1:
+            raise ValueError(f"detail must be 0 to 1, got {detail}")
+        photos = _built_in(split) if root is None else _by_name(Path(root), split)
+        self.unreadable = None if split == "test" else unreadable
+        # Of validation photos, which are few, all is read: none may stand for another.
+        whole = split == "val" and self.unreadable == "skip"
+        self.photos = [*sift(photos, read if whole else read_size, self.unreadable)]
         self.split = split
         self.seed = seed
         self.blur = blur
@@ -88,20 +99,20 @@ class Photos(Dataset[Pair]):
         epoch, index = key
         if self.split == "train":
             rng = np.random.default_rng((self.seed, epoch, index))
-            photo = self.photos[rng.integers(len(self.photos))]
+            number = int(rng.integers(len(self.photos)))
+            photo, whole = self._read_or_next(number)
             name = f"{photo.stem}-{epoch}-{index}"
         else:
-            photo = self.photos[index % len(self.photos)]
+            photo, whole = self._read_or_next(index % len(self.photos))
             name = f"{photo.stem}-{index // len(self.photos):02d}"
             rng = np.random.default_rng(zlib.crc32(name.encode()))
-        pixels = self._cut(photo, rng)
+        pixels = self._cut(photo, whole, rng)
         if self.split == "train":
             pixels = orient(pixels, rng)
         shot = self.blur.draw(rng, (self.crop, self.crop))
         return Window(torch.from_numpy(pixels).permute(2, 0, 1).contiguous(), shot, name)
 
-    def _cut(self, photo: Path, rng: np.random.Generator) -> Pixels:
-        pixels = self._read(photo)
+    def _cut(self, photo: Path, pixels: Pixels, rng: np.random.Generator) -> Pixels:
         side = self.crop + 2 * self.blur.margin
         lack = [max(0, side - length) for length in pixels.shape[:2]]
         if any(lack):
@@ -113,13 +124,34 @@ class Photos(Dataset[Pair]):
         top, left = spot(self._maps.get(photo), spare, side, rng, self.detail)
         return pixels[top : top + side, left : left + side]
 
+    def _read_or_next(self, number: int) -> tuple[Path, Pixels]:
+        number, pixels = read_or_next(
+            lambda place: self._read(self.photos[place]),
+            number,
+            len(self.photos),
+            self.unreadable,
+        )
+        return self.photos[number], pixels
+
     def _read(self, photo: Path) -> Pixels:
         if photo not in self._cache:
+            hold(photo)
             pixels = read(photo)
             if sum(kept.nbytes for kept in self._cache.values()) + pixels.nbytes > CACHE_BYTES:
                 return pixels
             self._cache[photo] = pixels
         return self._cache[photo]
+
+
+def _check_sizes(size: int, held_out: dict[str, int], split: Split) -> None:
+    needed = {"crop", split} if split != "train" else set()
+    if not needed <= set(held_out) <= {"crop", "val", "test"}:
+        raise ValueError(f"held_out must have crop, val and test, got {held_out}")
+    if min([size, *held_out.values()]) < 1 or not LEAST <= held_out.get("crop", LEAST) <= MOST:
+        raise ValueError(
+            f"size and held_out must be positive, and its crop {LEAST} to {MOST}, got size {size} "
+            f"and held_out {held_out}"
+        )
 
 
 def _built_in(split: Split) -> list[Path]:
@@ -135,7 +167,7 @@ def _by_name(root: Path, split: Split) -> list[Path]:
             f"{root}: no such folder; expected sharp photos (data.root=FOLDER), or leave out "
             "data.root to use the built-in photos"
         )
-    photos = list_pictures(root)
+    photos = list_own(root)
     if len(photos) < 3:
         raise FileNotFoundError(f"{root}: found {len(photos)} photos, expected 3 or more")
     held_out = {"val": photos[::10], "test": photos[1::10]}

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from deblur.data.bounds import check_name
 from deblur.data.search import Found, find_pairs
 from deblur.images import Pixels
 
@@ -26,24 +27,23 @@ FORMAT = 1
 class Prepared:
     """The arrays of a prepared folder.
 
-    Raises ValueError where the files that they were made of have changed since. If those are
-    gone, as on another machine, the arrays are taken as they are.
+    Raises ValueError for a damaged index, for one that names arrays elsewhere, and where the files
+    that they were made of have changed since. If those are gone, as on another machine, the arrays
+    are taken as they are.
     """
 
     def __init__(self, root: Path) -> None:
-        index = json.loads((root / INDEX).read_text(encoding="utf-8"))
-        if index.get("format") != FORMAT:
-            raise ValueError(f"{root}: an index of format {index.get('format')}, expected {FORMAT}")
-        self.layout: str = index["layout"]
-        self.blur: str | None = index["blur"]
-        source = Path(index["source"])
+        self.layout = ""
+        self.blur: str | None = None
         self.sizes: dict[Found, tuple[int, int]] = {}
         self._arrays: dict[Found, Path] = {}
-        for row in index["pairs"]:
-            *blur, sharp = (source / file for file in row["files"])
-            pair = Found(row["name"], row["scene"], row["split"], tuple(blur), sharp)
-            self.sizes[pair] = (row["width"], row["height"])
-            self._arrays[pair] = root / row["array"]
+        index = _read_index(root / INDEX)
+        if index.get("format") != FORMAT:
+            raise ValueError(f"{root}: an index of format {index.get('format')}, expected {FORMAT}")
+        try:
+            source = self._take(root, index)
+        except (KeyError, TypeError) as error:
+            raise ValueError(f"{root / INDEX}: damaged ({error!r})") from error
         self.pairs = list(self._arrays)
         if not source.exists():
             log.info("%s: made from %s, which is not here any more", root, source)
@@ -53,9 +53,32 @@ class Prepared:
                 f"deblur prepare {source} {root} --layout {self.layout}"
             )
 
+    def _take(self, root: Path, index: dict[str, Any]) -> Path:
+        """Take an index in, and give the folder that its files came from."""
+        self.layout, self.blur = index["layout"], index["blur"]
+        source = Path(index["source"])
+        for row in index["pairs"]:
+            *blur, sharp = (source / file for file in row["files"])
+            pair = Found(row["name"], row["scene"], row["split"], tuple(blur), sharp)
+            self.sizes[pair] = (row["width"], row["height"])
+            self._arrays[pair] = root / row["array"]
+            check_name(self._arrays[pair], root, root / INDEX)
+        return source
+
     def frames(self, pair: Found) -> Pixels:
-        """Map a pair's array (2, H, W, 3); what is cut out of it is all that is read."""
-        array: Pixels = np.load(self._arrays[pair], mmap_mode="r")
+        """Map a pair's array (2, H, W, 3); what is cut out of it is all that is read.
+
+        Raises ValueError where it is no such array.
+        """
+        path, (width, height) = self._arrays[pair], self.sizes[pair]
+        try:
+            array: Pixels = np.lib.format.open_memmap(path, mode="r")
+        except ValueError as error:
+            raise ValueError(f"{path}: not an array that can be read ({error})") from error
+        wanted = (2, height, width, 3)
+        if array.dtype != np.uint8 or array.shape != wanted:
+            found = f"{array.shape} of {array.dtype}"
+            raise ValueError(f"{path}: holds {found}, expected {wanted} of uint8")
         return array
 
 
@@ -142,7 +165,18 @@ def _relative(file: Path, source: Path) -> str:
 
 def _holds(path: Path, plan: dict[str, Any]) -> bool:
     """Say whether an index, finished or not, is that of a plan."""
-    return path.is_file() and plan.items() <= json.loads(path.read_text(encoding="utf-8")).items()
+    return path.is_file() and plan.items() <= _read_index(path).items()
+
+
+def _read_index(path: Path) -> dict[str, Any]:
+    """Read a folder's index, finished or not; raises ValueError for a damaged one."""
+    try:
+        index = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{path}: damaged ({error})") from error
+    if not isinstance(index, dict):
+        raise ValueError(f"{path}: damaged (it holds no mapping)")
+    return index
 
 
 def _write(path: Path, content: dict[str, Any]) -> None:

@@ -1,6 +1,5 @@
 """Finds the pairs of a data set on disk, in any layout of the table."""
 
-import csv
 import os
 import re
 from collections.abc import Iterator, Mapping
@@ -9,7 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
+from deblur.data.bounds import check_links, check_name, leads_back
 from deblur.data.layouts import LAYOUTS, SPLITS, Layout
+from deblur.data.lists import read_lines, read_rows
 from deblur.images import Pixels, is_picture, read, read_size
 
 GOPRO_FRAME = re.compile(r"(GOPR\d+_\d+_\d+)[_-].+")
@@ -112,13 +113,21 @@ def _search(
 
 
 def _pictures(root: Path) -> dict[str, Path]:
-    """List the pictures under a folder by their relative paths, without endings."""
+    """List the pictures under a folder by their relative paths, without endings.
+
+    Raises ValueError for links that lead out of it, see `deblur.data.bounds`.
+    """
     files: dict[str, Path] = {}
     for folder, inner, names in os.walk(root, followlinks=True):
-        inner[:] = sorted(name for name in inner if not name.startswith((".", "__MACOSX")))
-        for path in (Path(folder, name) for name in sorted(names)):
-            if is_picture(path):
-                files[path.relative_to(root).with_suffix("").as_posix()] = path
+        places = [Path(folder, name) for name in sorted(inner)]
+        places = [one for one in places if not one.name.startswith((".", "__MACOSX"))]
+        inner[:] = [one.name for one in places if not leads_back(one)]
+        pictures = [
+            path for path in (Path(folder, name) for name in sorted(names)) if is_picture(path)
+        ]
+        for path in filter(Path.is_symlink, (*places, *pictures)):
+            check_links(path, root)
+        files |= {path.relative_to(root).with_suffix("").as_posix(): path for path in pictures}
     return files
 
 
@@ -203,7 +212,7 @@ def _by_lists(root: Path, kind: Layout, found: list[Found]) -> list[Found]:
         for folder in (root, root / "datalist", root.parent):
             file = folder / kind.lists.format(split=split)
             if file.is_file():
-                for line in file.read_text(encoding="utf-8").splitlines():
+                for line in read_lines(file):
                     if line.split():
                         splits[line.split()[0]] = split
                 break
@@ -224,18 +233,17 @@ def _table(root: Path) -> Path:
 
 
 def _read_table(root: Path) -> list[Found]:
+    """Read a table's pairs; in a data set's folder it may name no files outside."""
     table = _table(root)
     pairs = []
-    with open(table, newline="", encoding="utf-8-sig") as file:
-        rows = csv.DictReader(file)
-        if not {"blur", "sharp"} <= set(rows.fieldnames or ()):
-            raise ValueError(f"{table}: has columns {rows.fieldnames}, expected blur and sharp")
-        for row in rows:
-            blur, sharp = (table.parent / row[side] for side in ("blur", "sharp"))
-            if row.get("split") and row["split"] not in SPLITS:
-                raise ValueError(f"{table}: split is {row['split']}, expected train, val or test")
-            split = SPLITS.get(row.get("split") or "")
-            scene = row.get("scene") or ""
-            name = row.get("name") or (f"{scene}-{blur.stem}" if scene else blur.stem)
-            pairs.append(Found(name, scene, split, (blur,), sharp))
+    for row in read_rows(table, ("blur", "sharp")):
+        blur, sharp = (table.parent / row[side] for side in ("blur", "sharp"))
+        for path in (blur, sharp) if table != root else ():
+            check_name(path, root, table)
+        if row.get("split") and row["split"] not in SPLITS:
+            raise ValueError(f"{table}: split is {row['split']}, expected train, val or test")
+        split = SPLITS.get(row.get("split") or "")
+        scene = row.get("scene") or ""
+        name = row.get("name") or (f"{scene}-{blur.stem}" if scene else blur.stem)
+        pairs.append(Found(name, scene, split, (blur,), sharp))
     return sorted(pairs, key=lambda pair: pair.name)

@@ -5,6 +5,7 @@ from typing import Any
 
 from torch.utils.data import Dataset
 
+from deblur.data.bounds import list_own
 from deblur.data.crops import Place, Split
 from deblur.data.folder import PairedFolder, image
 from deblur.data.prepared import INDEX
@@ -22,7 +23,7 @@ class Snapshots(Dataset[Pair]):
     paired = False
 
     def __init__(self, *, root: str) -> None:
-        self.files = list_pictures(Path(root))
+        self.files = list_own(Path(root))
 
     def __len__(self) -> int:
         return len(self.files)

@@ -88,6 +88,8 @@ class WassersteinGP:
             raise ValueError(f"mixing must be sample or batch, got {mixing}")
         if norm not in ("image", "pixel"):
             raise ValueError(f"norm must be image or pixel, got {norm}")
+        if not 0 <= slope <= 1e6:
+            raise ValueError(f"slope must be 0 to 1e6, got {slope}")
         self.slope = slope
         self.mixing = mixing
         self.norm = norm
@@ -154,8 +156,10 @@ class RelativisticLS(nn.Module):
 
     def __init__(self, *, history: int = 50, maps: int = 1) -> None:
         super().__init__()
-        if history < 0 or maps < 1:
-            raise ValueError(f"history and maps must not be negative, got {history} and {maps}")
+        if not 0 <= history <= 1_000_000 or not 1 <= maps <= 10:
+            raise ValueError(
+                f"history must be 0 to 1,000,000 and maps 1 to 10, got {history} and {maps}"
+            )
         self.history = history
         # The newest last; NaN where there is none yet.
         self.register_buffer("recent", torch.full((2, maps, history), torch.nan))

@@ -30,7 +30,7 @@ class Charbonnier(nn.Module):
 
     def __init__(self, *, eps: float = 1e-3) -> None:
         super().__init__()
-        self.eps = eps
+        self.eps = _check_positive("eps", eps)
 
     def forward(self, restored: Tensor, sharp: Tensor) -> Tensor:
         """Give the loss of (N, 3, H, W), a scalar."""
@@ -46,7 +46,7 @@ class PSNRLoss(nn.Module):
 
     def __init__(self, *, eps: float = 1e-8) -> None:
         super().__init__()
-        self.eps = eps
+        self.eps = _check_positive("eps", eps)
 
     def forward(self, restored: Tensor, sharp: Tensor) -> Tensor:
         """Give the loss of (N, 3, H, W), a scalar."""
@@ -78,8 +78,8 @@ class MultiScale(nn.Module):
 
     def __init__(self, *, loss: nn.Module, scales: int = 3) -> None:
         super().__init__()
-        if scales < 1:
-            raise ValueError(f"scales must be positive, got {scales}")
+        if not 1 <= scales <= 10:
+            raise ValueError(f"scales must be 1 to 10, got {scales}")
         self.loss = loss
         self.scales = scales
 
@@ -132,6 +132,7 @@ class Perceptual(nn.Module):
                 "VGG19's weights do not come along: name a file by model.content.perceptual.weights"
                 "=FILE, or =torchvision to fetch them once, or take model/content=vgg16"
             )
+        scale = None if scale is None else _check_positive("scale", scale)
         self.features = _build(network, weights)[: LAYERS[network][layer]]
         metadata: dict[str, str] = {}
         if weights not in ("torchvision", "random"):
@@ -157,6 +158,12 @@ class Perceptual(nn.Module):
             image = ((image + 1) / 2 - self.mean) / self.std
         embedding: Tensor = self.features(image)
         return embedding
+
+
+def _check_positive(name: str, value: float) -> float:
+    if not 1e-12 <= value <= 1e12:
+        raise ValueError(f"{name} must be positive, 1e-12 to 1e12, got {value}")
+    return value
 
 
 def _build(network: NAMES, weights: str) -> nn.Sequential:

@@ -6,6 +6,7 @@ from torch import Tensor, nn
 
 from deblur.networks.initialization import Scheme, initialize
 from deblur.networks.padding import SameConv
+from deblur.networks.sizes import DEEPEST, WIDEST, check_norm, check_range
 
 
 class DenseDiscriminator(nn.Module):
@@ -29,10 +30,13 @@ class DenseDiscriminator(nn.Module):
         norm_momentum: float = 0.1,
     ) -> None:
         super().__init__()
-        if crop < 16 or crop % 16:
-            raise ValueError(f"crop must be a multiple of 16, got {crop}")
-        if width < 1:
-            raise ValueError(f"width must be positive, got {width}")
+        check_range("width", width, 1, WIDEST)
+        check_norm(norm_eps, norm_momentum)
+        if not 16 <= crop <= 4096 or crop % 16:
+            raise ValueError(
+                f"crop must be a multiple of 16, got {crop} (data.crop; model/discriminator=patch "
+                "takes any)"
+            )
         self.crop = crop
         layers: list[nn.Module] = [SameConv(3, width, 4, stride=2), nn.LeakyReLU(0.2, inplace=True)]
         # The second convolution keeps the width: an oddity of the Keras project (its loop starts
@@ -81,8 +85,8 @@ class PatchDiscriminator(nn.Module):
         init: Scheme = "normal",
     ) -> None:
         super().__init__()
-        if layers < 1 or width < 1:
-            raise ValueError(f"layers and width must be positive, got {layers} and {width}")
+        check_range("layers", layers, 1, DEEPEST)
+        check_range("width", width, 1, WIDEST)
         if norm not in ("instance", "none"):
             raise ValueError(f"norm must be instance or none, got {norm}")
         channels = [width * min(2**layer, 8) for layer in range(layers + 1)]

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from deblur.networks.padding import pad_to_stride
 from deblur.networks.resnet import Residual
+from deblur.networks.sizes import DEEPEST, LONGEST, WIDEST, check_range
 
 
 class MultiScale(nn.Module):
@@ -49,10 +50,9 @@ class MultiScale(nn.Module):
         zero_last: bool = True,
     ) -> None:
         super().__init__()
-        if scales < 1 or width < 1:
-            raise ValueError(f"scales and width must be positive, got {scales} and {width}")
-        if blocks < 0:
-            raise ValueError(f"blocks must be zero or more, got {blocks}")
+        check_range("scales", scales, 1, DEEPEST)
+        check_range("blocks", blocks, 0, LONGEST)
+        check_range("width", width, 1, WIDEST)
         if upsample not in ("transposed", "shuffle"):
             raise ValueError(f"upsample must be transposed or shuffle, got {upsample}")
         self.skip = skip

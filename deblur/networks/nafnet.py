@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from deblur.networks.local import LocalMean
 from deblur.networks.padding import pad_to_stride
+from deblur.networks.sizes import DEEPEST, LONGEST, WIDEST, check_range
 
 
 class NAFNet(nn.Module):
@@ -59,15 +60,14 @@ class NAFNet(nn.Module):
                 f"encoder and decoder must have as many levels, got {len(encoder)} and "
                 f"{len(decoder)}"
             )
-        if width < 1 or min([middle, *encoder, *decoder]) < 0:
-            raise ValueError(
-                f"width must be positive and blocks not negative, got width {width}, encoder "
-                f"{[*encoder]}, middle {middle}, decoder {[*decoder]}"
-            )
+        check_range("width", width, 1, WIDEST)
+        check_range("the number of levels of encoder", len(encoder), 1, DEEPEST)
+        for name, blocks in (("encoder", encoder), ("middle", [middle]), ("decoder", decoder)):
+            for count in blocks:
+                check_range(f"each number of blocks of {name}", count, 0, LONGEST)
         if tlc not in ("off", "on", "auto"):
             raise ValueError(f"tlc must be off, on or auto, got {tlc}")
-        if window < 1:
-            raise ValueError(f"window must be positive, got {window}")
+        check_range("window", window, 1, 1e6)
         if padding not in ("reflect", "zeros"):
             raise ValueError(f"padding must be reflect or zeros, got {padding}")
         self.padding = padding

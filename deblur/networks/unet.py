@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from deblur.networks.padding import pad_to_stride
+from deblur.networks.sizes import DEEPEST, WIDEST, check_range
 
 Norm = Literal["none", "batch", "instance"]
 
@@ -48,8 +49,8 @@ class UNet(nn.Module):
         zero_last: bool = True,
     ) -> None:
         super().__init__()
-        if width < 1 or levels < 1:
-            raise ValueError(f"width and levels must be positive, got {width} and {levels}")
+        check_range("width", width, 1, WIDEST)
+        check_range("levels", levels, 1, DEEPEST)
         if norm not in ("none", "batch", "instance"):
             raise ValueError(f"norm must be none, batch or instance, got {norm}")
         if upsample not in ("nearest", "transposed"):

@@ -42,14 +42,14 @@ def test_workers_change_nothing(workers: int) -> None:
 
 
 def test_more_than_there_is_in_a_batch_is_refused() -> None:
-    module = data(batch_size=6)
-    module.setup("fit")
     with pytest.raises(ValueError, match="5 training pairs do not fill a batch of 6"):
-        module.train_dataloader()
+        data(batch_size=6).setup("fit")
 
 
 def test_sizes_must_be_positive() -> None:
-    with pytest.raises(ValueError, match="batch_size and crop"):
+    with pytest.raises(
+        ValueError, match="batch_size must be positive and crop 16 to 4096, got 2 and 0"
+    ):
         data(crop=0)
 
 

@@ -55,3 +55,17 @@ def test_an_archive_that_is_not_the_right_one_is_refused(archive: Path, tmp_path
 def test_what_cannot_be_fetched_gives_an_instruction(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="download it from https://seungjunnah.*unpack it to"):
         folder(tmp_path, "gopro")
+
+
+def test_an_archive_writes_into_its_folder_alone(archive: Path, tmp_path: Path) -> None:
+    with zipfile.ZipFile(archive, "a") as file:
+        file.writestr("../../evil.txt", "out")
+        file.writestr(str(tmp_path / "absolute.txt"), "out")
+        link = zipfile.ZipInfo("link.png")
+        link.external_attr = 0o120777 << 16  # a symbolic link, as Unix has it
+        file.writestr(link, "/etc/passwd")
+    [url] = download.ARCHIVES["kohler"]
+    download.ARCHIVES["kohler"][url] = hashlib.md5(archive.read_bytes()).hexdigest()
+    assert len(folder(tmp_path / "deep" / "new")) == 3
+    assert not (tmp_path / "evil.txt").exists() and not (tmp_path / "absolute.txt").exists()
+    assert not (tmp_path / "deep" / "new" / "link.png").is_symlink()

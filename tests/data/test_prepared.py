@@ -1,4 +1,6 @@
+import json
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -114,3 +116,45 @@ def test_splits_of_equal_names_are_kept_apart(layout: str, tmp_path: Path) -> No
         assert len(plain) == len(arrays) > 0
         for index in range(len(plain)):
             assert np.array_equal(plain.frames(index), arrays.frames(index))
+
+
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        (lambda index: index["pairs"][0].update(array="../secret.npy"), "secret.npy, which lies"),
+        (lambda index: index["pairs"][0].update(array="/etc/passwd"), "passwd, which lies outside"),
+        (lambda index: index.pop("layout"), "index.json: damaged"),
+        (lambda index: index.update(pairs=5), "index.json: damaged"),
+        (lambda index: index["pairs"][0].pop("width"), "index.json: damaged"),
+        (lambda index: index["pairs"][0].update(files=[5]), "index.json: damaged"),
+        (lambda index: index.update(format=99), "an index of format 99"),
+    ],
+)
+def test_an_index_of_a_strangers_is_not_trusted(
+    change: Callable[[dict[str, Any]], object], message: str, source: Path, tmp_path: Path
+) -> None:
+    run(source, tmp_path / "arrays")
+    index = json.loads((tmp_path / "arrays/index.json").read_text())
+    change(index)
+    (tmp_path / "arrays/index.json").write_text(json.dumps(index))
+    with pytest.raises(ValueError, match=message):
+        folder(tmp_path / "arrays")
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{", "[" * 100_000, "\x00"])
+def test_a_broken_index_is_named(content: str, tmp_path: Path) -> None:
+    (tmp_path / "index.json").write_text(content)
+    with pytest.raises(ValueError, match="index.json: damaged"):
+        folder(tmp_path)
+
+
+def test_an_array_of_another_kind_is_named(source: Path, tmp_path: Path) -> None:
+    run(source, tmp_path / "arrays", ("test",))
+    path = tmp_path / "arrays" / "000000.npy"
+    for array in (np.zeros((2, 40, 48, 3), np.float32), np.zeros((2, 4, 48, 3), np.uint8)):
+        np.save(path, array)
+        with pytest.raises(ValueError, match="000000.npy: holds"):
+            folder(tmp_path / "arrays", "test").frames(0)
+    np.save(path, np.array([Path]), allow_pickle=True)
+    with pytest.raises(ValueError, match="000000.npy: not an array that can be read"):
+        folder(tmp_path / "arrays", "test").frames(0)

@@ -171,5 +171,5 @@ def test_bad_arguments_are_refused() -> None:
         WassersteinGP(mixing="none")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="norm must be"):
         WassersteinGP(norm="map")  # type: ignore[arg-type]
-    with pytest.raises(ValueError, match="must not be negative"):
+    with pytest.raises(ValueError, match="history must be 0 to 1,000,000"):
         RelativisticLS(history=-1)

@@ -120,7 +120,7 @@ def test_the_multi_scale_loss_averages_sizes() -> None:
     loss = MultiScale(loss=nn.L1Loss(), scales=2)(restored, sharp).item()
     small = (restored - sharp).unfold(2, 2, 2).unfold(3, 2, 2).mean((-1, -2)).abs().mean()
     assert loss == pytest.approx(((restored - sharp).abs().mean() + small).item() / 2, rel=1e-5)
-    with pytest.raises(ValueError, match="scales must be positive"):
+    with pytest.raises(ValueError, match="scales must be 1 to 10"):
         MultiScale(loss=nn.L1Loss(), scales=0)
 
 

@@ -57,7 +57,7 @@ def test_any_size_is_judged() -> None:
 
 
 def test_bad_arguments_of_patches_are_refused() -> None:
-    with pytest.raises(ValueError, match="layers and width must be positive, got 0 and 64"):
+    with pytest.raises(ValueError, match="layers must be 1 to 10, got 0"):
         PatchDiscriminator(layers=0)
     with pytest.raises(ValueError, match="norm must be instance or none, got batch"):
         PatchDiscriminator(norm="batch")  # type: ignore[arg-type]

@@ -114,8 +114,8 @@ def test_bfloat16_is_near_float32(skip: bool) -> None:
 @pytest.mark.parametrize(
     ("bad", "found"),
     [
-        ({"scales": 0}, "scales .* got 0 and 64"),
-        ({"width": 0}, "width .* got 3 and 0"),
+        ({"scales": 0}, "scales .* got 0"),
+        ({"width": 0}, "width .* got 0"),
         ({"blocks": -1}, "blocks .* got -1"),
         ({"upsample": "nearest"}, "upsample .* got nearest"),
     ],

@@ -98,8 +98,8 @@ def test_bfloat16_is_near_float32() -> None:
 @pytest.mark.parametrize(
     ("bad", "found"),
     [
-        ({"width": 0}, "got 0 and 4"),
-        ({"levels": 0}, "got 64 and 0"),
+        ({"width": 0}, "width .* got 0"),
+        ({"levels": 0}, "levels .* got 0"),
         ({"norm": "layer"}, "norm .* got layer"),
         ({"upsample": "cubic"}, "upsample .* got cubic"),
     ],

@@ -1,0 +1,33 @@
+"""Text files that name pairs: tables and lists."""
+
+import csv
+from collections.abc import Collection
+from pathlib import Path
+
+
+def read_rows(table: Path, columns: Collection[str]) -> list[dict[str, str]]:
+    """Read a table's rows; raise ValueError where it has no such columns, or a row lacks a value.
+
+    columns: those that every row needs; what is missing in others is "".
+    """
+    try:
+        with open(table, newline="", encoding="utf-8-sig") as file:
+            reader = csv.DictReader(file, restval="")
+            names = list(reader.fieldnames or ())
+            rows = list(reader)
+    except (csv.Error, UnicodeDecodeError) as error:
+        raise ValueError(f"{table}: not a table ({error})") from error
+    if not set(columns) <= set(names):
+        raise ValueError(f"{table}: has columns {names}, expected {' and '.join(columns)}")
+    for number, row in enumerate(rows, 2):
+        if lacking := [column for column in columns if not row[column]]:
+            raise ValueError(f"{table}: line {number} has no {lacking[0]}")
+    return rows
+
+
+def read_lines(path: Path) -> list[str]:
+    """Read a text file's lines; raise ValueError where it is no text."""
+    try:
+        return path.read_text(encoding="utf-8").splitlines()
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path}: not a text file ({error})") from error

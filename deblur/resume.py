@@ -1,0 +1,83 @@
+"""How a run that was stopped goes on: in its folder, by its own command line."""
+
+import logging
+import sys
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from omegaconf import OmegaConf
+
+from deblur.checkpoints.whole import check_whole
+
+log = logging.getLogger(__name__)
+
+NAMES = ("last", "previous", "best")
+"""The checkpoints in a run's folder."""
+
+
+class Start(NamedTuple):
+    """From where a run goes."""
+
+    path: Path | None
+    """Its checkpoint; None for the beginning."""
+    step: int
+    """How many batches were trained until then."""
+    inside: bool
+    """Whether it is a run of the same folder that goes on."""
+
+
+def recall(arguments: list[str]) -> list[str]:
+    """Complete the arguments of train.py by those with which the run in hydra.run.dir was started.
+
+    That is where ckpt is one of that run's checkpoints, or its name; what is given again wins.
+    Exits with one line where there is no such run.
+    """
+    given = {_key(argument): argument.partition("=")[2].strip("'\"") for argument in arguments}
+    ckpt, folder = given.get("ckpt", ""), given.get("hydra.run.dir")
+    if {"-m", "--multirun"} & set(arguments):
+        return arguments  # a job has a folder of its own
+    if folder is None:
+        if ckpt in NAMES:
+            sys.exit(f"error: ckpt={ckpt} is a run's: give its folder by hydra.run.dir=FOLDER")
+        return arguments
+    if not _is_of(ckpt, Path(folder)):
+        return arguments
+    saved = Path(folder, ".hydra", "overrides.yaml")
+    if not saved.is_file():
+        sys.exit(f"error: {folder}: holds no run that could go on; expected {saved}")
+    old: Any = OmegaConf.to_container(OmegaConf.load(saved))
+    return [*(one for one in map(str, old) if _key(one) not in given), *arguments]
+
+
+def find(ckpt: str | None, folder: Path) -> Start:
+    """Find the checkpoint from which the run in a folder goes on.
+
+    ckpt: a path, or a name in the folder; a run that was stopped before it wrote any starts again.
+    Raises FileNotFoundError, or ValueError where the file cannot be gone on from.
+    """
+    if ckpt is None:
+        return Start(None, 0, False)
+    path = folder / "checkpoints" / f"{ckpt}.ckpt" if ckpt in NAMES else Path(ckpt)
+    if ckpt == "last" and not path.exists():
+        log.info("%s has no checkpoint yet: the run starts from its beginning", folder)
+        return Start(None, 0, True)
+    check_whole(path)
+    try:
+        checkpoint = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+        counters = checkpoint["loops"]["fit_loop"]
+        step = int(counters["epoch_loop.state_dict"]["_batches_that_stepped"])
+    except Exception as error:  # nothing is known of the file
+        raise ValueError(
+            f"{path}: not a checkpoint of train.py ({error}); init={path} takes weights alone"
+        ) from error
+    return Start(path, step, _is_of(ckpt, folder))
+
+
+def _is_of(ckpt: str, folder: Path) -> bool:
+    own = (folder / "checkpoints").resolve()
+    return ckpt in NAMES or bool(ckpt) and Path(ckpt).resolve().parent == own
+
+
+def _key(override: str) -> str:
+    return override.partition("=")[0].lstrip("+~")

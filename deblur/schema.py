@@ -1,0 +1,198 @@
+"""What fits where in a config: plain values and the classes they name, against type hints.
+
+A bool is no int, an int is a number, a list may stand for a tuple, and no number is infinite.
+"""
+
+import difflib
+import inspect
+import math
+import pkgutil
+from collections.abc import Callable, Iterable, Mapping
+from types import NoneType, UnionType
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+
+MISSING = "???"
+OF_HYDRA = {"_target_", "_partial_", "_convert_"}
+NAMED = (inspect.Parameter.KEYWORD_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+Parameters = dict[str, inspect.Parameter]
+NAMES = {float: "a number", None: "null", NoneType: "null", Any: "anything"}
+
+
+def find_fault(key: str, value: Any, hint: Any) -> str:
+    """Say in a line what is wrong with a config's value, the innermost first; "" for nothing.
+
+    key: its name, dotted. value: plain, resolved. hint: the type that it should have. A mapping
+    with a `_target_` stands for the object that it describes; its values are checked against the
+    signature of the class or function that is named.
+    """
+    if isinstance(value, dict) and "_target_" in value:
+        return _fault_of_target(key, value, hint)
+    if value == MISSING:
+        return f"{key} is missing, expected {_name(hint)}"
+    faults = [_fault_of_plain(key, value, option) for option in _options(hint)]
+    if not all(faults):
+        return ""
+    deeper = (fault for fault in faults if not fault.startswith(f"{key} "))
+    return next(deeper, f"{key} is {_show(value)}, expected {_name(hint)}")
+
+
+def suggest(key: str, known: Iterable[str]) -> str:
+    """Say which name is most like the last part of a key that is not known, or which there are."""
+    mark = "/" if "/" in key else "."
+    parent, _, name = key.rpartition(mark)
+    names = [one for one in known if not one.startswith("_")]
+    if close := difflib.get_close_matches(name, names, 1):
+        return f"did you mean {mark.join(filter(None, (parent, close[0])))}?"
+    return f"expected {_either(names)}" if names else "expected none"
+
+
+def find_typo(name: str, known: Iterable[str]) -> str:
+    """Give the known name that another is most likely a slip for; "" where it looks like none."""
+    return next(iter(difflib.get_close_matches(name, known, 1, 0.8)), "")
+
+
+def _fault_of_plain(key: str, value: Any, hint: Any) -> str:
+    """Check a value against one type, no union; lists and mappings are always looked into."""
+    origin, arguments = get_origin(hint) or hint, get_args(hint)
+    unfit = f"{key} is {_show(value)}, expected {_name(hint)}"
+    if not isinstance(value, dict | list):
+        return "" if _is_of(value, hint) else unfit
+    pairs = list(value.items() if isinstance(value, dict) else enumerate(value))
+    kinds = [arguments[-1] if arguments else Any] * len(pairs)
+    if origin is tuple and isinstance(value, list):
+        endless = arguments[-1:] in ((), (...,))
+        kinds = [arguments[0] if arguments else Any] * len(pairs) if endless else list(arguments)
+    elif not (origin is Any or not inspect.isclass(origin) or _is_kind(type(value), origin)):
+        return unfit
+    if len(kinds) != len(pairs):
+        return unfit
+    faults = (find_fault(f"{key}.{name}", one, kind) for (name, one), kind in zip(pairs, kinds))
+    return next(filter(None, faults), "")
+
+
+def _fault_of_target(key: str, node: dict[str, Any], hint: Any) -> str:
+    """Check a node that is to become an object, and that it will be one of the right type."""
+    name, partial = f"{key}._target_ is {node['_target_']}", node.get("_partial_") is True
+    try:
+        target = pkgutil.resolve_name(str(node["_target_"]))
+        parameters, hints = _signature(target)
+    except Exception as error:  # an import runs a module, which can fail in any way
+        return f"{name}, expected a class that can be imported ({type(error).__name__}: {error})"
+    if not any(_gives(hints["return"], option, partial) for option in _options(hint)):
+        return f"{name}{' with _partial_: true' * partial}, expected {_name(hint)}"
+    values = {str(one): value for one, value in node.items() if one not in OF_HYDRA}
+    for one, value in values.items():
+        own = f"{key}.{one}"
+        if not _is_known(one, parameters):
+            return f"{own} is no setting of {target.__name__}, {suggest(own, parameters)}"
+        if fault := find_fault(own, value, hints.get(one, Any)):
+            return fault
+    for parameter in parameters.values():
+        needed = parameter.default is parameter.empty and parameter.kind in NAMED
+        if needed and not partial and parameter.name not in values:
+            kind = _name(hints.get(parameter.name, Any))
+            return f"{key}.{parameter.name} is missing, expected {kind}"
+    return ""
+
+
+def _signature(target: Callable[..., Any]) -> tuple[Parameters, dict[str, Any]]:
+    """Give what a class or function takes, and the types of that; what it gives is under `return`.
+
+    A function that passes settings on takes those of the class that it gives, too.
+    """
+    parameters = dict(inspect.signature(target).parameters)
+    call = target.__init__ if inspect.isclass(target) else target
+    try:
+        hints = get_type_hints(call)
+    except (NameError, TypeError):  # names that are imported for type checkers alone
+        hints = {}
+    hints["return"] = target if inspect.isclass(target) else hints.get("return", Any)
+    made = _options(hints["return"])[0]
+    rest = [name for name, one in parameters.items() if one.kind is one.VAR_KEYWORD]
+    if rest and inspect.isfunction(target) and inspect.isclass(made):
+        del parameters[rest[0]]
+        others, types = _signature(made)
+        return {**others, **parameters}, {**types, **hints}
+    return parameters, hints
+
+
+def _is_known(name: str, parameters: Parameters) -> bool:
+    """Say whether a class takes a setting; where it takes any, what looks like a typo is none."""
+    if name in parameters or name.startswith("_"):
+        return name in parameters and not name.startswith("_")
+    free = any(one.kind is one.VAR_KEYWORD for one in parameters.values())
+    return free and not find_typo(name, parameters)
+
+
+def _gives(given: Any, wanted: Any, partial: bool) -> bool:
+    """Say whether what a class or function gives is of a type, or what it gives later."""
+    if partial:
+        later = get_args(wanted)[-1:] if get_origin(wanted) is Callable else ()
+        return any(_gives(given, option, False) for one in later for option in _options(one))
+    kind = get_origin(wanted) or wanted
+    if kind in (Any, object):
+        return False  # a place for anything is no place for a stranger's class
+    if _is_protocol(kind):
+        names = [name for name, value in vars(kind).items() if inspect.isfunction(value)]
+        named = [name for name in names if not name.startswith("_")]
+        return all(hasattr(given, name) for name in named)
+    return all(_is_kind(get_origin(one) or one, kind) for one in _options(given))
+
+
+def _is_of(value: Any, hint: Any) -> bool:
+    """Say whether a plain value, no list or mapping that was looked into, is of a type."""
+    kind = get_origin(hint) or hint
+    if isinstance(value, float) and not math.isfinite(value):
+        return False
+    if kind is Literal:
+        return any(type(value) is type(one) and value == one for one in get_args(hint))
+    if kind is float:
+        return type(value) in (int, float)
+    if kind is None or value is None:
+        return kind in (None, NoneType, Any)
+    if isinstance(value, bool | str):
+        return kind in (type(value), Any) or not inspect.isclass(kind)
+    if not inspect.isclass(kind) or kind is Any:
+        return True
+    return not _is_protocol(kind) and isinstance(value, kind)
+
+
+def _options(hint: Any) -> tuple[Any, ...]:
+    """Give the types of a union; another type alone."""
+    return get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
+
+
+def _is_protocol(kind: Any) -> bool:
+    return bool(getattr(kind, "_is_protocol", False))
+
+
+def _is_kind(given: Any, wanted: Any) -> bool:
+    classes = inspect.isclass(given) and inspect.isclass(wanted) and not _is_protocol(wanted)
+    return classes and issubclass(given, wanted)
+
+
+def _name(hint: Any) -> str:
+    """Write a type as users of a config know it."""
+    kind, arguments = get_origin(hint) or hint, get_args(hint)
+    if kind in (Union, UnionType):
+        return _either(dict.fromkeys(map(_name, arguments)))
+    if kind is Literal:
+        return _either(map(str, arguments))
+    if kind is tuple and arguments:
+        return f"a list of {len(arguments)}, each {_name(arguments[0])}"
+    if kind is Callable and arguments:
+        return f"a class with _partial_: true that gives {_name(arguments[-1])}"
+    if _is_kind(kind, Mapping):
+        return f"a mapping to {_name(arguments[-1])}" if arguments else "a mapping"
+    if arguments and _is_kind(list, kind):
+        return f"a list of {_name(arguments[0])}"
+    return NAMES.get(kind) or str(getattr(kind, "__name__", hint))
+
+
+def _show(value: Any) -> str:
+    return "null" if value is None else repr(value)
+
+
+def _either(names: Iterable[str]) -> str:
+    *first, last = names
+    return f"{', '.join(first)} or {last}" if first else last

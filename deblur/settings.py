@@ -1,0 +1,134 @@
+"""The values of a run's config, checked before data or weights are read.
+
+Whoever types a config may name any class that can be imported, for he could run it anyway. But a
+config may be a stranger's file: what it names must be a class, or a function whose type hint says
+what it gives, and be of the type that its place wants, and os.system is of none.
+"""
+
+import math
+import pkgutil
+import warnings
+from collections.abc import Callable, Mapping
+from copy import deepcopy
+from typing import Any
+
+import torch
+from hydra.errors import InstantiationException
+from hydra.utils import instantiate
+from omegaconf import DictConfig, OmegaConf
+from torch import nn
+
+from deblur.hardware import pick_device
+from deblur.schema import find_fault
+
+GROUPS = {
+    "blur": "deblur.blur.camera.Camera",
+    "data": "deblur.data.datamodule.DeblurData",
+    "model": "deblur.gan.DeblurGAN",
+    "trainer": "lightning.Trainer",
+}
+"""What each group is to give."""
+ENDLESS = math.inf
+RANGES: Mapping[str, tuple[float, float]] = {
+    "seed": (0, 2**32 - 1),
+    "histograms": (0, ENDLESS),
+    "tlc": (1, ENDLESS),
+    "sheets": (0, ENDLESS),
+    "limit": (1, ENDLESS),
+    "trainer.max_epochs": (1, ENDLESS),
+    "trainer.limit_train_batches": (1e-6, ENDLESS),
+    "trainer.check_val_every_n_epoch": (1, ENDLESS),
+    "trainer.log_every_n_steps": (1, ENDLESS),
+    "trainer.num_sanity_val_steps": (-1, ENDLESS),
+    "trainer.overfit_batches": (0, 0),  # it takes samplers that know no epochs
+    "trainer.accumulate_grad_batches": (1, 1),  # the networks take their own steps,
+    "trainer.gradient_clip_val": (0, 0),  # and model.clip_norm limits them
+}
+"""Of values that no constructor checks."""
+PRECISIONS = ("32-true", "16-mixed", "bf16-mixed", "32", "16", "bf16", 32, 16)
+"""In which images stay float32."""
+LIGHT: Mapping[str, Mapping[str, Any]] = {
+    "deblur.networks.FPN": {"weights": None},
+    "deblur.losses.content.Perceptual": {"weights": "random"},
+}
+"""With which a class reads no files."""
+
+
+def check_groups(cfg: DictConfig, *names: str) -> None:
+    """Check all values of some of a config's groups: types, ranges, and what does not go together.
+
+    Ranges are the constructors' own: everything is built once, by networks that hold no memory
+    and without reading files. Raises ValueError with the key, what it is and what was expected.
+    """
+    for name in names:
+        group = cfg[name]
+        if OmegaConf.is_config(group):
+            group = OmegaConf.to_container(group, resolve=True)
+        check_value(name, group, pkgutil.resolve_name(GROUPS[name]))
+    for key in RANGES:
+        if key.partition(".")[0] in names:
+            check_range(key, OmegaConf.select(cfg, key))
+    if "trainer" in names:
+        _check_hardware(cfg.trainer)
+    copy = deepcopy(cfg)
+    OmegaConf.set_struct(copy, False)
+    for name in names:
+        _lighten(copy[name])
+        _rehearse(name, copy[name])
+
+
+def check_value(key: str, value: Any, hint: Any) -> None:
+    """Check one value alike, against a type hint."""
+    if fault := find_fault(key, value, hint):
+        raise ValueError(fault)
+    check_range(key, value)
+
+
+def check_range(key: str, value: Any) -> None:
+    """Check a number against RANGES, if its key is there."""
+    low, high = RANGES.get(key, (-ENDLESS, ENDLESS))
+    if isinstance(value, int | float) and not low <= value <= high:
+        ends = {low: f"{low}", ENDLESS: f"{low} or more"}
+        raise ValueError(f"{key} is {value}, expected {ends.get(high, f'{low} to {high}')}")
+
+
+def _check_hardware(trainer: DictConfig) -> None:
+    try:
+        pick_device(trainer.accelerator)
+    except ValueError as error:
+        raise ValueError(f"trainer.accelerator: {error}") from error
+    if trainer.get("precision") not in (None, *PRECISIONS):
+        known = ", ".join(PRECISIONS[:3])
+        raise ValueError(f"trainer.precision is {trainer.precision}, expected one of {known}")
+
+
+def _rehearse(name: str, group: Any) -> None:
+    """Build a group for its classes' own checks, and throw it away."""
+    try:
+        with torch.device("meta"), warnings.catch_warnings(action="ignore"):
+            built = instantiate(group, _convert_="all")
+    except InstantiationException as error:
+        # A trainer has no tensors. Whatever else is wrong on that device need not be on another.
+        if name == "trainer" or isinstance(error.__cause__, ValueError):
+            raise
+        return
+    if name == "model":
+        _try_optimizer(built.optimizer, built.lr, built.discriminator_lr)
+
+
+def _try_optimizer(make: Callable[..., Any], *rates: float) -> None:
+    for rate in rates:
+        try:
+            make([nn.Parameter(torch.zeros(1))], lr=rate)
+        except Exception as error:
+            raise ValueError(f"model.optimizer: {error}") from error
+
+
+def _lighten(node: Any) -> None:
+    """Replace the settings by which classes read files."""
+    if OmegaConf.is_dict(node):
+        node.update(LIGHT.get(node.get("_target_"), {}))
+    if OmegaConf.is_config(node):
+        for key in node if OmegaConf.is_dict(node) else range(len(node)):
+            if not OmegaConf.is_interpolation(node, key):
+                _lighten(node[key])

@@ -1,0 +1,216 @@
+"""What a run does when something goes wrong: whole runs, and what they say."""
+
+import csv
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from conftest import QUICKEST, ROOT
+
+from deblur.checkpoints import load_generator
+from deblur.data.photos import Photos
+from deblur.gan import DeblurGAN
+
+NAN = float("nan")
+
+
+def spoil(patch: pytest.MonkeyPatch, *steps: int) -> None:
+    """Make the generator's loss NaN in some steps, counted from 0, and with it all statistics."""
+    total, learn, now = DeblurGAN.total, DeblurGAN._learn, [-1]
+
+    def counted(self: DeblurGAN, *arguments: Any) -> None:
+        now[0] += 1
+        learn(self, *arguments)
+
+    def spoiled(self: DeblurGAN, losses: Any) -> torch.Tensor:
+        value = total(self, losses)
+        if now[0] not in steps or len(losses) < 2:
+            return value
+        self(torch.full((1, 3, 32, 32), NAN))
+        return value * NAN
+
+    patch.setattr(DeblurGAN, "_learn", counted)
+    patch.setattr(DeblurGAN, "total", spoiled)
+
+
+def test_a_step_without_a_finite_loss_is_skipped(
+    tmp_path: Path, start: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spoil(monkeypatch, 1, 4)
+    start("train", *QUICKEST, f"hydra.run.dir={tmp_path}")
+    log = (tmp_path / "train.log").read_text()
+    assert "epoch 0, batch 1: the loss, nan, or its gradient is not finite; this step is" in log
+    assert log.count("is skipped") == 2
+    weights = load_generator(tmp_path / "checkpoints" / "last.ckpt").network.state_dict()
+    assert all(value.isfinite().all() for value in weights.values())
+    assert not (tmp_path / "not_finite.json").exists()
+
+
+def test_too_many_of_them_end_the_run_and_name_the_pictures(
+    tmp_path: Path, start: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spoil(monkeypatch, 3, 4, 5)
+    with pytest.raises(SystemExit, match="error: epoch 1, batch 2: the loss, nan, .* 3. time"):
+        start("train", *QUICKEST, f"hydra.run.dir={tmp_path}")
+    batches = json.loads((tmp_path / "not_finite.json").read_text())
+    assert [(one["epoch"], one["batch"]) for one in batches] == [(1, 0), (1, 1), (1, 2)]
+    assert all(len(one["names"]) == 2 and one["loss"] == "nan" for one in batches)
+    last = torch.load(tmp_path / "checkpoints" / "last.ckpt", weights_only=True)
+    assert last["epoch"] == 1  # that of before
+
+
+def test_a_collapsed_run_ends_early(
+    tmp_path: Path, start: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(DeblurGAN, "scales", lambda self, blur: [0 * self(blur)])
+    patience = "trainer.callbacks.7.patience=2"
+    start("train", *QUICKEST, patience, "trainer.max_epochs=9", f"hydra.run.dir={tmp_path}")
+    log = (tmp_path / "train.log").read_text()
+    assert "its images are constant in 2 batches on end, so the run ends here (epoch 0)" in log
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="Linux alone has a full device")
+def test_a_full_disk_ends_the_run_and_leaves_the_last_good_checkpoint(
+    tmp_path: Path, start: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "checkpoints"
+    learn = DeblurGAN._learn
+
+    def fill(self: DeblurGAN, *arguments: Any) -> None:
+        if self.current_epoch == 1:
+            (folder / "next.ckpt.part").unlink(missing_ok=True)
+            (folder / "next.ckpt.part").symlink_to("/dev/full")
+        learn(self, *arguments)
+
+    monkeypatch.setattr(DeblurGAN, "_learn", fill)
+    with pytest.raises(SystemExit, match="error: .*cannot be written: No space left on device"):
+        start("train", *QUICKEST, f"hydra.run.dir={tmp_path}")
+    assert {path.name for path in folder.iterdir()} == {"best.ckpt", "last.ckpt"}
+    assert torch.load(folder / "last.ckpt", weights_only=True)["epoch"] == 1
+    assert f"hydra.run.dir={tmp_path} ckpt=last" in (tmp_path / "train.log").read_text()
+
+
+def damage(path: Path, how: str) -> None:
+    whole = bytearray(path.read_bytes())
+    if how == "cut off":
+        path.write_bytes(whole[: len(whole) // 2])
+    elif how == "a bit":
+        whole[len(whole) // 2] ^= 4
+        path.write_bytes(whole)
+    else:
+        path.write_bytes(b"")
+
+
+@pytest.mark.parametrize("how", ["cut off", "a bit", "empty"])
+def test_a_damaged_checkpoint_is_refused_and_the_one_before_offered(
+    how: str, trained: Path, tmp_path: Path, start: Callable[..., None]
+) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(trained, run)
+    last, previous = (run / "checkpoints" / f"{name}.ckpt" for name in ("last", "previous"))
+    damage(last, how)
+    with pytest.raises(SystemExit) as stop:
+        start("train", "ckpt=last", f"hydra.run.dir={run}")
+    assert str(stop.value.code).startswith(f"error: {last}: damaged (")
+    assert str(stop.value.code).endswith(f"; {previous} is whole: ckpt={previous}")
+
+
+def test_a_run_goes_on_from_the_checkpoint_before_and_keeps_it(
+    trained: Path, tmp_path: Path, start: Callable[..., None]
+) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(trained, run)
+    last, previous = (run / "checkpoints" / f"{name}.ckpt" for name in ("last", "previous"))
+    damage(last, "empty")
+    start("train", "ckpt=previous", f"hydra.run.dir={run}")
+    assert torch.load(last, weights_only=True)["epoch"] == 2
+    assert torch.load(previous, weights_only=True)["epoch"] == 1
+
+
+@pytest.fixture
+def photos(tmp_path: Path, picture: Callable[..., Path]) -> Path:
+    """Write a folder of photos, of which one is cut off in the middle."""
+    for number in range(12):
+        picture(tmp_path / "photos" / f"{number:02}.png", (64, 64), number)
+    cut = tmp_path / "photos" / "07.png"
+    cut.write_bytes(cut.read_bytes()[:3000])
+    return tmp_path / "photos"
+
+
+def test_an_unreadable_picture_ends_a_run_or_is_left_out(
+    photos: Path, tmp_path: Path, start: Callable[..., None]
+) -> None:
+    (photos / "08.png").write_text("no picture")
+    own = [*QUICKEST, f"data.root={photos}", "data.workers=1"]
+    with pytest.raises(SystemExit, match=r"of 8, 1 cannot be used: \S+08.png: .*unreadable=skip"):
+        start("train", *own, f"hydra.run.dir={tmp_path / 'a'}")
+    (photos / "08.png").unlink()
+    with pytest.raises(SystemExit, match=r"^error: \S+07.png: not a readable picture \(.*skip"):
+        start("train", *own, "data.dataset.size=40", f"hydra.run.dir={tmp_path / 'b'}")
+    skip = [*own, "data.unreadable=skip", "data.workers=0", "data.dataset.size=40"]
+    start("train", *skip, f"hydra.run.dir={tmp_path / 'c'}")
+    assert "07.png: not a readable picture" in (tmp_path / "c" / "train.log").read_text()
+
+
+class Deadly(Photos):
+    """Kills the process that reads its seventh photo."""
+
+    def _read(self, photo: Path) -> Any:
+        pixels = super()._read(photo)
+        if photo.stem == "06":
+            os.kill(os.getpid(), signal.SIGKILL)
+        return pixels
+
+
+@pytest.mark.slow
+def test_a_loading_process_that_dies_gives_its_file(
+    photos: Path, tmp_path: Path, start: Callable[..., None]
+) -> None:
+    (photos / "07.png").unlink()
+    own = [f"data.root={photos}", "data.workers=1", "data.dataset.size=40"]
+    target = "data.dataset._target_=test_trouble.Deadly"
+    died = r"error: a loading process has died \(.*\); it held \S+/06.png"
+    with pytest.raises(SystemExit, match=died):
+        start("train", *QUICKEST, *own, target, f"hydra.run.dir={tmp_path / 'run'}")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number, code", [(signal.SIGINT, 1), (signal.SIGTERM, 143)])
+def test_a_signal_to_all_processes_stops_a_run_with_loading_processes(
+    number: int, code: int, tmp_path: Path
+) -> None:
+    """A terminal sends Ctrl-C, and a scheduler SIGTERM, to the loading processes too."""
+    own = ["trainer.max_epochs=9999", "data.workers=2", f"hydra.run.dir={tmp_path}"]
+    process: Any = subprocess.Popen(
+        [sys.executable, "train.py", *QUICKEST, *own],
+        cwd=ROOT,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
+    try:
+        assert "epoch 1/9999" in next(line for line in process.stdout if line.startswith("epoch"))
+        time.sleep(1)
+        os.killpg(process.pid, number)
+        said, _ = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    assert process.returncode == code, said
+    assert f"hydra.run.dir={tmp_path} ckpt=last" in said and "Traceback" not in said
+    last = tmp_path / "checkpoints" / "last.ckpt"
+    with open(tmp_path / "csv" / "metrics.csv", newline="") as file:
+        steps = [int(row["step"]) for row in csv.DictReader(file) if row["train/charbonnier"]]
+    place = torch.load(last, weights_only=True)["loops"]["fit_loop"]["epoch_loop.batch_progress"]
+    assert place["total"]["completed"] == max(steps) + 1  # nothing was lost
