@@ -19,7 +19,9 @@ from deblur.networks import ResNet
 
 pytestmark = pytest.mark.web
 PROGRAM = """
+import os
 import sys
+import time
 
 def watch(event, arguments):
     if event in ("socket.connect", "socket.getaddrinfo"):
@@ -29,9 +31,20 @@ def watch(event, arguments):
 
 sys.addaudithook(watch)
 from deblur.__main__ import main
+from deblur.darkroom import Darkroom
+watch_layer = Darkroom._watch
+
+def hold(*arguments):
+    watch_layer(*arguments)
+    while os.path.exists(os.environ["HOLD"]):
+        time.sleep(0.05)
+        watch_layer(*arguments)
+
+Darkroom._watch = hold
 sys.exit(main(["web", *sys.argv[1:]]))
 """
-"""The verb, and a line for every other computer that it asks for something."""
+"""The verb, a line for every other computer that it asks for something, and a file that holds its
+work up while it is there."""
 PATIENCE = 240_000
 """Milliseconds; machines can be busy."""
 expect.set_options(timeout=PATIENCE)
@@ -44,26 +57,28 @@ class Server(NamedTuple):
     folder: Path
     """Where its temporary files are."""
     log: Path
+    hold: Path
+    """A file that holds its work up while it is there."""
     process: subprocess.Popen[bytes]
 
 
 def start(folder: Path, *options: str) -> Server:
-    """Start the page with two networks, one of them slow, and wait until it answers."""
-    for name, blocks, width in (("tiny", 1, 4), ("slow", 9, 32)):
+    """Start the page with two networks and wait until it answers."""
+    for name, blocks, width in (("tiny", 1, 4), ("wide", 1, 8)):
         config = {"_target_": "deblur.networks.ResNet", "blocks": blocks, "width": width}
         network = fill(ResNet(blocks=blocks, width=width))
         save_generator(folder / f"{name}.safetensors", network, config, {})
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    models = [f"--model={folder / name}.safetensors" for name in ("tiny", "slow")]
+    models = [f"--model={folder / name}.safetensors" for name in ("tiny", "wide")]
     command = [sys.executable, "-c", PROGRAM, *models, f"--port={port}", *options]
-    temporary, log = folder / "temporary", folder / "log"
+    temporary, log, hold = (folder / name for name in ("temporary", "log", "hold"))
     temporary.mkdir()
     with open(log, "wb") as out:
-        environment = {**os.environ, "TMPDIR": str(temporary), "http_proxy": "http://10.0.0.1:1"}
-        process = subprocess.Popen(command, stdout=out, stderr=out, env=environment)
-    server = Server(f"http://127.0.0.1:{port}/", temporary, log, process)
+        set_ = {"TMPDIR": str(temporary), "HOLD": str(hold), "http_proxy": "http://10.0.0.1:1"}
+        process = subprocess.Popen(command, stdout=out, stderr=out, env={**os.environ, **set_})
+    server = Server(f"http://127.0.0.1:{port}/", temporary, log, hold, process)
     while server.url not in log.read_text():
         with pytest.raises(subprocess.TimeoutExpired):
             process.wait(0.5)
@@ -240,11 +255,15 @@ def test_restoring_nothing_asks_for_a_photo(visit: Callable[..., Page]) -> None:
     expect(restore(page)).to_be_visible()
 
 
-def test_work_can_be_stopped_and_the_queue_is_bounded(visit: Callable[..., Page]) -> None:
+def test_work_can_be_stopped_and_the_queue_is_bounded(
+    visit: Callable[..., Page], server: Server
+) -> None:
     pages = [visit() for _ in range(3)]
+    server.hold.touch()
     for page in pages:
-        page.get_by_label("slow").check()
+        page.get_by_label("wide").check()
         page.locator("#examples button").nth(1).click()
+        expect(page.get_by_role("button", name="Stop")).to_be_visible()
         page.wait_for_timeout(500)
     expect(pages[2].locator(".toast-wrap")).to_contain_text("currently busy. Please try again.")
     for page in pages[:2]:
@@ -252,6 +271,7 @@ def test_work_can_be_stopped_and_the_queue_is_bounded(visit: Callable[..., Page]
     for page in pages:
         expect(restore(page)).to_be_visible()
         expect(page.get_by_role("button", name="Download")).to_be_hidden()
+    server.hold.unlink()
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
