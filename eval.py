@@ -21,7 +21,7 @@ def main(cfg: DictConfig) -> float | None:
 
     from deblur import checkpoints, hardware, provenance, recipe, settings
     from deblur.evaluation import Evaluation, distinguish, rehearse
-    from deblur.inference import streamline
+    from deblur.inference import adapt
     from deblur.metrics import choose
     from deblur.networks.local import localize
     from deblur.report import Report
@@ -33,13 +33,15 @@ def main(cfg: DictConfig) -> float | None:
         settings.check_groups(cfg, "blur", "data")
         protocols = choose(cfg.protocol)
         device = hardware.pick_device(cfg.device)
-        dtype = hardware.pick_dtype(cfg.precision)
         hardware.keep_memory()
         paths = run.split_paths(cfg.ckpt)
         loaded = [checkpoints.load_generator(path, trust=cfg.trust) for path in paths]
         models = dict(zip(distinguish(paths), loaded))
         for model in loaded if cfg.tlc else []:
             localize(model.network, cfg.tlc)
+        methods = {
+            label: adapt(model.network, device, cfg.precision) for label, model in models.items()
+        }
         name, cfg = recipe.recall_data(cfg, [model.data for model in loaded])
         settings.check_groups(cfg, "blur", "data")  # a file may have chosen others
         data = instantiate(cfg.data, _convert_="all")
@@ -54,7 +56,6 @@ def main(cfg: DictConfig) -> float | None:
         rehearse(protocols, poses=poses(0) is not None)
     count = min(len(tests), cfg.limit or len(tests))
     log.info("data=%s (%s), test split, %d images", name, data.root or "built-in photos", count)
-    methods = {label: streamline(model.network, device, dtype) for label, model in models.items()}
     if tests.dataset.paired and cfg.unsharp:
         with run.one_line_errors("unsharp=false leaves this baseline out"):
             data.setup("validate")

@@ -4,13 +4,19 @@ python benchmarks/growth.py docs/figures/growth.png
 
 Each point in a process of its own: its second run is timed, and its largest memory is that of both.
 Prints a table with the slope of each curve, drawn by least squares between logarithms: 1 is
-proportional. Photos are restored by a U-Net of width 16, all else is Li's.
+proportional. Photos are restored by a U-Net of width 16, all else is Li's. Ranks are train.py's
+processes by trainer=ddp, of a thread each, and their memory is that of the largest.
 """
 
 import argparse
+import csv
 import json
+import os
+import resource
+import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -33,6 +39,7 @@ CURVES = (
     Curve("crop", "pixels of a side, a training step of 4", (64, 128, 192, 256)),
     Curve("cores", "threads, a frame of 1280x720", (1, 2)),
     Curve("step", "threads, a training step of 4 at 128 pixels", (1, 2)),
+    Curve("ranks", "gloo ranks, a training step of 4 at 128 pixels", (1, 2)),
 )
 
 
@@ -72,6 +79,8 @@ def _ask(picture: Path, curve: str, value: float) -> tuple[float, float]:
 
 def _run(curve: str, value: float) -> tuple[float, int | None]:
     """Give the seconds of a point's second run, and its bytes."""
+    if curve == "ranks":
+        return _train(int(value))
     import torch
 
     from deblur.hardware import PeakMemory, keep_memory
@@ -89,12 +98,31 @@ def _run(curve: str, value: float) -> tuple[float, int | None]:
     return seconds, memory.peak
 
 
+def _train(ranks: int) -> tuple[float, int]:
+    """Give the median seconds of a batch in train.py, the first left out, and the bytes."""
+    with tempfile.TemporaryDirectory() as folder:
+        settings = [
+            *("experiment=paper", "data=photos", "data.crop=128", "data.batch_size=4"),
+            *("data.workers=0", "trainer.max_epochs=1", "trainer.limit_train_batches=6"),
+            *("trainer.limit_val_batches=0", "trainer.log_every_n_steps=1"),
+            *(("trainer=ddp", f"trainer.devices={ranks}") if ranks > 1 else ("trainer=cpu",)),
+            f"hydra.run.dir={folder}",
+        ]
+        alone = {**os.environ, "OMP_NUM_THREADS": "1"}
+        subprocess.run([sys.executable, "train.py", *settings], check=True, env=alone)
+        with open(Path(folder) / "csv" / "metrics.csv", encoding="utf-8") as file:
+            times = [float(row["time/batch"]) for row in csv.DictReader(file) if row["time/batch"]]
+    return (
+        statistics.median(times[1:]),
+        1024 * resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss,
+    )
+
+
 def _prepare(curve: str, value: float) -> Callable[[], Any]:
     import torch
     from training import Step
 
-    from deblur.hardware import has_bfloat16
-    from deblur.inference import streamline
+    from deblur.inference import adapt
     from deblur.networks import ResNet, UNet
     from deblur.restorer import Restorer
 
@@ -106,11 +134,11 @@ def _prepare(curve: str, value: float) -> Callable[[], Any]:
         return lambda: restorer.restore(photo)
     if curve in ("crop", "step"):
         crop = int(value) if curve == "crop" else 128
-        step, images = Step(crop, plain=False), torch.rand(2, 4, 3, crop, crop) * 2 - 1
+        step, images = Step(crop), torch.rand(2, 4, 3, crop, crop) * 2 - 1
         return lambda: step(*images)
     shape = (int(value), 3, 256, 256) if curve == "batch" else (1, 3, 720, 1280)
     blur = torch.rand(*shape) * 2 - 1
-    swift = streamline(ResNet(), cpu, torch.bfloat16 if has_bfloat16(cpu) else torch.float32)
+    swift = adapt(ResNet(), cpu)
 
     def forward() -> None:
         with torch.inference_mode():
@@ -122,22 +150,23 @@ def _prepare(curve: str, value: float) -> Callable[[], Any]:
 def _draw(path: Path, measured: dict[Curve, list[tuple[float, float]]]) -> None:
     import matplotlib.pyplot as plt
 
-    figure, axes = plt.subplots(2, len(measured), figsize=(16, 6), layout="constrained")
+    figure, axes = plt.subplots(2, len(measured), figsize=(18, 6), layout="constrained")
     for column, (curve, points) in zip(axes.T, measured.items()):
         for axis, figures, unit in zip(column, zip(*points), ("s", "MB")):
             scaled = [each / (1e6 if unit == "MB" else 1) for each in figures]
             axis.plot(curve.values, scaled, "o-")
+            axis.set_ylim(0, 1.1 * max(scaled))
             if len(points) > 2:
                 axis.set_xscale("log")
             if len(points) > 2 and unit == "s":
                 axis.set_yscale("log")
-                axis.yaxis.set_major_formatter("{x:g}")
-            else:
-                axis.set_ylim(0, None)
-            axis.set_xticks(curve.values, [f"{value:g}" for value in curve.values], minor=False)
+                axis.set_ylim(min(scaled) / 1.5, 1.5 * max(scaled))
+                axis.set_yticks(scaled, [f"{each:.2g}" for each in scaled])
+                axis.set_yticks([], minor=True)
+            axis.set_xticks(curve.values, [f"{value:g}" for value in curve.values])
             axis.set_xticks([], minor=True)
-            axis.set(xlabel=curve.unit.replace(", ", ",\n"), ylabel=unit)
-            axis.grid(alpha=0.3, which="both")
+            axis.set(xlabel=curve.unit.replace(", ", ",\n").replace(" at ", "\nat "), ylabel=unit)
+            axis.grid(alpha=0.3)
     figure.savefig(path, dpi=100)
 
 

@@ -7,8 +7,8 @@ Plain is float32 in the default layout, warmed up; ours what `deblur` does on th
 run in turn in this process, ours with the memory that it keeps, plain with it ("kept") and, as
 programs usually do, without. GFLOP are the plain network's; the share is that of the best bfloat16
 product of matrices, 4096 cubed or of the network's own shapes. The last column is ours beside
-float32, of trained networks, on the blurred examples that come along. --engines adds torch.compile
-and what else is installed of onnxruntime and OpenVINO.
+float32, of trained networks, on the blurred examples that come along. --engines adds torch.compile,
+AOTInductor and what else is installed of onnxruntime and OpenVINO.
 """
 
 import argparse
@@ -32,7 +32,8 @@ from torch.utils.flop_counter import FlopCounterMode
 from deblur.checkpoints import load_generator
 from deblur.hardware import has_bfloat16, keep_memory, pick_device, synchronize
 from deblur.images import read
-from deblur.inference import streamline
+from deblur.inference import adapt, has_int8
+from deblur.inference.streamline import Autocast
 from deblur.pair import encode
 
 EXAMPLES = sorted(Path("deblur/assets/examples").glob("*.jpg"))
@@ -63,18 +64,21 @@ def main() -> None:
     with torch.inference_mode():
         for name in options.networks:
             network = _build(name).to(device)
-            swift = streamline(network, device, dtype)
+            ours: dict[str, nn.Module] = {"ours": adapt(network, device)}
+            if has_int8(device):
+                ours["ours, int8"] = adapt(network, device, "int8")
             ways: dict[str, Callable[[Tensor], Any]] = {"plain": network, "plain, kept": network}
-            ways |= {"ours": swift, **(_engines(network, image) if options.engines else {})}
+            ways |= {**ours, **(_engines(network, image) if options.engines else {})}
             seconds = _time(ways, image, options.rounds)
             flop = _count(network, image)
             rate = _matrix_rate(network, image, dtype)
-            close = _compare(network, swift, device) if Path(name).exists() else ""
             for way, taken in seconds.items():
+                trained = way in ours and Path(name).exists()
+                close = _compare(network, ours[way], device) if trained else ""
                 speed = flop / taken / 1e9
                 print(
                     f"| {name} | {way} | {taken:.3f} | {seconds['plain'] / taken:.2f} "
-                    f"| {speed:,.0f} | {speed / rate:.0%} | {close if way == 'ours' else ''} |",
+                    f"| {speed:,.0f} | {speed / rate:.0%} | {close} |",
                     flush=True,
                 )
 
@@ -161,7 +165,7 @@ def _engines(network: nn.Module, image: Tensor) -> dict[str, Callable[[Tensor], 
     """Give other ways to run a network, as far as they work here."""
     found: dict[str, Callable[[Tensor], Any]] = {}
     last = deepcopy(network).to(memory_format=torch.channels_last)
-    compiled = torch.compile(last)
+    compiled = torch.compile(last, mode="max-autotune" if image.is_cuda else None)
 
     def compiled_bfloat16(image: Tensor) -> Tensor:
         with torch.autocast(image.device.type, torch.bfloat16):
@@ -169,10 +173,21 @@ def _engines(network: nn.Module, image: Tensor) -> dict[str, Callable[[Tensor], 
         return restored
 
     found["torch.compile, bfloat16"] = compiled_bfloat16
-    for engine in (_onnxruntime, _openvino):
+    for engine in (_aotinductor, _onnxruntime, _openvino):
         for name, run in engine(network, image):
             found[name] = run
     return found
+
+
+def _aotinductor(
+    network: nn.Module, image: Tensor
+) -> Iterator[tuple[str, Callable[[Tensor], Any]]]:
+    from torch._inductor import aoti_compile_and_package, aoti_load_package
+
+    last = Autocast(deepcopy(network), image.device, torch.bfloat16)
+    program = torch.export.export(last.to(memory_format=torch.channels_last), (image,))
+    path = aoti_compile_and_package(program, package_path=f"{tempfile.mkdtemp()}/network.pt2")
+    yield "AOTInductor, bfloat16", aoti_load_package(path)
 
 
 def _onnxruntime(

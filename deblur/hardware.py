@@ -60,14 +60,6 @@ def pick_precision(device: torch.device) -> str:
     return "32-true"
 
 
-def pick_dtype(precision: str) -> torch.dtype:
-    """Give the type of arithmetic that is named; raises ValueError."""
-    if precision not in ("float32", "bfloat16"):
-        raise ValueError(f"precision must be float32 or bfloat16, got {precision}")
-    dtype: torch.dtype = getattr(torch, precision)
-    return dtype
-
-
 def place(network: nn.Module, device: torch.device) -> nn.Module:
     """Move a network to a device, in the layout that is fast and right there.
 

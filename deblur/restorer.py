@@ -4,7 +4,7 @@ import logging
 import math
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, BinaryIO, Literal, NamedTuple, TypeVar, overload
+from typing import Any, BinaryIO, NamedTuple, TypeVar, overload
 
 import numpy as np
 import torch
@@ -16,13 +16,12 @@ from deblur.checkpoints import load_generator
 from deblur.checkpoints.shipped import find_model
 from deblur.footprint import measure_footprint
 from deblur.guard import find_harm, put_back
-from deblur.hardware import free_memory, has_bfloat16, is_out_of_memory, pick_device
-from deblur.inference import streamline
+from deblur.hardware import free_memory, is_out_of_memory, pick_device
+from deblur.inference import Precision, adapt
 from deblur.photo import Frame, open_photo
 from deblur.tiles import blend, measure_reach, plan_tiles
 
 log = logging.getLogger(__name__)
-Precision = Literal["auto", "float32", "bfloat16"]
 LARGEST, SMALLEST = 1 << 23, 1 << 14
 """Pixels of a tile that is chosen here."""
 MOST = 1 << 28
@@ -48,8 +47,8 @@ class Restorer:
     """Restores pictures with a generator, in tiles where they are large.
 
     generator: takes and gives (N, 3, H, W) in [-1, 1]. device: "auto" is the fastest that is there.
-    precision: of the convolutions, "float32" or "bfloat16"; "auto" is bfloat16 where the device
-    multiplies it faster. The picture itself stays float32.
+    precision: of the convolutions, "float32", "bfloat16" or "int8" (see `adapt`); "auto" is
+    bfloat16 where the device has units for it. The picture itself stays float32.
     tile: the side of a tile in pixels (or another shape of that area); None for as large ones as
     memory allows. Tiles overlap by as much as a cut changes the output, so that no seam can be
     seen. Networks with statistics of the whole picture (instance norm, NAFNet's attention) have
@@ -72,16 +71,12 @@ class Restorer:
         self_ensemble: bool = False,
         guard: bool = True,
     ) -> None:
-        if precision not in ("auto", "float32", "bfloat16"):
-            raise ValueError(f"precision must be auto, float32 or bfloat16, got {precision}")
         if not 0 <= strength <= 1:
             raise ValueError(f"strength must lie in 0 to 1, got {strength}")
         if tile is not None and tile < 16:
             raise ValueError(f"tile must be of 16 pixels or more, got {tile}")
         self.device = pick_device(device)
-        swift = precision == "bfloat16" or (precision == "auto" and has_bfloat16(self.device))
-        dtype = torch.bfloat16 if swift else torch.float32
-        self.network = streamline(generator, self.device, dtype)
+        self.network = adapt(generator, self.device, precision)
         self.stride = int(getattr(generator, "stride", 1))
         self.tile = tile
         self.strength = strength

@@ -26,7 +26,7 @@ EXTRAS = {
     "keras": ("h5py", "reads Keras' weights"),
 }
 """By the name of the extra: the module that it brings, and what for."""
-BOUND = {"float32": 1e-4, "bfloat16": 0.05}
+BOUND = {"float32": 1e-4, "bfloat16": 0.05, "int8": 0.05}
 """How far a restored picture may be from the CPU's in float32, on the average of [-1, 1]."""
 
 
@@ -78,6 +78,7 @@ def _check(device: Any, units: bool) -> bool:
     """Compare a network's output with the CPU's in float32; say so, and whether it is wrong."""
     import torch
 
+    from deblur.inference import has_int8
     from deblur.networks import ResNet
     from deblur.restorer import Restorer
 
@@ -86,7 +87,8 @@ def _check(device: Any, units: bool) -> bool:
     network = ResNet(blocks=2, width=16, dropout=0.0)
     exact = Restorer(network, device="cpu", precision="float32", guard=False).restore(image)
     wrong = False
-    for precision in ("float32", "bfloat16") if units else ("float32",):
+    rest = [("bfloat16", units), ("int8", has_int8(device))]
+    for precision in ("float32", *(name for name, there in rest if there)):
         settings: dict[str, Any] = {"device": device.type, "precision": precision, "guard": False}
         apart = float((Restorer(network, **settings).restore(image) - exact).abs().mean())
         right = apart <= BOUND[precision]
@@ -104,7 +106,7 @@ def _measure(device: Any, units: bool, seconds: float) -> None:
     import torch
 
     from deblur.hardware import keep_memory, synchronize
-    from deblur.inference import streamline
+    from deblur.inference import adapt
     from deblur.networks import ResNet
 
     keep_memory()
@@ -124,7 +126,7 @@ def _measure(device: Any, units: bool, seconds: float) -> None:
         matrix = torch.rand(side, side, device=device, dtype=dtype)
         rate = 2 * side**3 / best(lambda: matrix @ matrix, 0.2) / 1e9
         print(f"speed: {rate:,.0f} GFLOP/s of {str(dtype).removeprefix('torch.')} products")
-    network = streamline(ResNet(), device, torch.bfloat16 if units else torch.float32)
+    network = adapt(ResNet(), device)
     image = torch.rand(1, 3, 360, 640, device=device)
     with torch.inference_mode():
         taken = best(lambda: network(image), 0.6)

@@ -59,7 +59,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--compare", action="store_true", help="write NAME_compare.png beside each picture")
     add("--json", action="store_true", help="print what was done to each file as JSON")
     add("--device", default="auto", help="auto, cpu, cuda, cuda:1 or mps (default %(default)s)")
-    add("--precision", default="auto", help="auto, float32 or bfloat16 (default %(default)s)")
+    add(
+        "--precision",
+        default="auto",
+        help="auto, float32, bfloat16 or, on a CPU, int8: faster, not as exact "
+        "(default %(default)s)",
+    )
     add("--tile", type=int, metavar="PIXELS", help="side of the tiles (default as memory allows)")
     add("--processes", type=int, help="on this machine (default one for each CUDA device)")
 

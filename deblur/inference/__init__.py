@@ -1,5 +1,5 @@
 """Generators made ready to restore."""
 
-from deblur.inference.streamline import streamline
+from deblur.inference.precision import Precision, adapt, has_int8
 
-__all__ = ["streamline"]
+__all__ = ["Precision", "adapt", "has_int8"]

@@ -31,7 +31,7 @@ def streamline(generator: nn.Module, device: torch.device, dtype: torch.dtype) -
                 setattr(module, name, Gated(child, dtype))
     for module in reversed([*network.modules()]):
         if isinstance(module, nn.Sequential):
-            layers = [*module]
+            layers = [layer for layer in module if not isinstance(layer, nn.Dropout)]
             del module[:]
             while layers:
                 module.append(_take(layers, dtype))
@@ -115,8 +115,6 @@ def _take(layers: list[Any], dtype: torch.dtype) -> nn.Module:
         layers[:] = rest[1:]
         return Deconv(shuffling(conv, rest[0].upscale_factor), dtype=dtype)
     norm = rest.pop(0) if rest and _is_folded(rest[0]) else None
-    while rest and isinstance(rest[0], nn.Dropout):
-        rest.pop(0)
     activation = ACTIVATIONS[type(rest.pop(0))] if rest and type(rest[0]) in ACTIVATIONS else "none"
     layers[:] = rest
     if _doubles(first):

@@ -1,3 +1,5 @@
+from itertools import chain, repeat
+
 import pytest
 import torch
 
@@ -19,7 +21,7 @@ def test_it_says_what_there_is(capsys: pytest.CaptureFixture[str]) -> None:
 def test_a_device_that_computes_wrongly_is_told(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    outputs = iter([0.0, 0.5])
+    outputs = chain([0.0], repeat(0.5))
     forward = ResNet.forward
 
     def drifting(self: ResNet, blur: torch.Tensor) -> torch.Tensor:

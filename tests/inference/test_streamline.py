@@ -5,7 +5,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from deblur.inference import gated, streamline
+from deblur.inference import gated
+from deblur.inference.streamline import streamline
 from deblur.networks import FPN, MultiScale, NAFNet, ResNet, UNet
 
 CPU = torch.device("cpu")
