@@ -2,9 +2,9 @@
 
 python benchmarks/training.py [--crop 256] [--batch 16] [--rounds 3]
 
-Plain is float32 in the default layout, ours what train.py chooses on this machine. Both run in
-turn in this process, after a warm-up; the medians and their ratio are printed. The most memory is
-that of a process for each.
+Plain is float32 in the default layout, ours what train.py chooses on this machine, then with each
+option of conf/model/gan.yaml that changes cost. All run in turn in this process, after a warm-up;
+the medians and their ratio are printed. The most memory is that of a process for each.
 """
 
 import argparse
@@ -17,24 +17,29 @@ import torch
 from torch import nn
 
 from deblur.hardware import PeakMemory, has_bfloat16, pick_device, place
-from deblur.losses.adversarial import Minimax
+from deblur.losses.adversarial import Minimax, OnePass
 from deblur.losses.content import Perceptual
 from deblur.networks import DenseDiscriminator, ResNet
+from deblur.networks.recompute import recompute
 
-WAYS = ("plain float32", "ours")
+WAYS = ("plain float32", "ours", "one_pass", "recompute")
 
 
 class Step:
     """One alternation: the discriminator's step, then the generator's."""
 
-    def __init__(self, crop: int, *, plain: bool) -> None:
+    def __init__(self, crop: int, way: str = "ours") -> None:
+        plain = way == WAYS[0]
         self.device = pick_device()
         self.autocast = not plain and has_bfloat16(self.device)
+        self.one_pass = way == "one_pass"
         networks: list[nn.Module] = [ResNet(), DenseDiscriminator(crop=crop), Perceptual()]
         move = nn.Module.to if plain else place
         self.generator, self.discriminator, self.perceptual = (
             move(network, self.device) for network in networks  # type: ignore[operator]
         )
+        if way == "recompute":
+            recompute(self.generator)
         self.optimizers = [torch.optim.Adam(n.parameters(), lr=1e-4) for n in networks[:2]]
         self.objective = Minimax()
 
@@ -43,8 +48,9 @@ class Step:
         start = time.perf_counter()
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.autocast):
             restored = self.generator(blur)
+            fixed, judge = restored.detach(), self.discriminator
             verdict = self.objective.discriminator_loss(
-                self.discriminator, restored.detach(), sharp
+                OnePass(judge, sharp, fixed) if self.one_pass else judge, fixed, sharp
             )
             self._descend(1, verdict.loss)
             self.discriminator.requires_grad_(False)
@@ -73,12 +79,12 @@ def main() -> None:
     images = torch.rand(2, options.batch, 3, options.crop, options.crop, device=device) * 2 - 1
     if options.memory:
         with PeakMemory(device) as memory:
-            step = Step(options.crop, plain=options.memory == WAYS[0])
+            step = Step(options.crop, options.memory)
             step(*images)
             step(*images)
         print(memory.peak)
         return
-    steps = {way: Step(options.crop, plain=way == WAYS[0]) for way in WAYS}
+    steps = {way: Step(options.crop, way) for way in WAYS}
     seconds: dict[str, list[float]] = {name: [] for name in steps}
     for round_ in range(options.rounds + 1):
         for name, step in steps.items():
