@@ -1,6 +1,7 @@
 # CPU-only Linux: make demo TORCH_INDEX=https://download.pytorch.org/whl/cpu
 PYTHON ?= python3
 TORCH_INDEX ?=
+HOURS ?= 2
 BIN := .venv/bin
 READY := .venv/.ready
 STYLED := deblur tests benchmarks scripts examples train.py eval.py
@@ -25,12 +26,17 @@ demo: $(READY)  ## train a small GAN on the built-in photos, measure it, show wh
 	@echo "before/after: $(DEMO)/eval/sheet.png, with all figures: $(DEMO)/eval/report.html"
 	@echo "TensorBoard: $(BIN)/tensorboard --logdir $(DEMO)"
 
-test: $(READY) lint  ## lint, types and tests
-	$(BIN)/python -m pytest -m "not web"
+test: $(READY) lint  ## lint, types and tests, but for those that train for long
+	$(BIN)/python -m pytest -m "not slow and not web"
+
+test-slow: $(READY)  ## the tests that train for long: stopped runs, several devices, sweeps
+	$(BIN)/python -m pytest -m "slow and not web"
 
 test-web: $(READY)  ## test the pages in a headless Chromium
 	scripts/install_chromium.sh
 	$(BIN)/python -m pytest -rs -m web
+
+test-all: test test-slow test-web  ## all of them, as CI does
 
 lint: $(READY)  ## style and types
 	$(BIN)/black --quiet --check --line-length 100 $(STYLED)
@@ -42,18 +48,22 @@ format: $(READY)  ## rewrite the code in the project's style
 	$(BIN)/black --quiet --line-length 100 $(STYLED)
 	$(BIN)/isort --quiet $(STYLED)
 
-bench: $(READY)  ## speed of networks and photos restored, of training, of making blur, of scoring
+bench: $(READY)  ## speed of restoring, training, making blur, scoring; how time and memory grow
 	$(BIN)/python benchmarks/inference.py
 	$(BIN)/python benchmarks/training.py
 	$(BIN)/python benchmarks/loading.py
 	$(BIN)/python benchmarks/scoring.py
 	$(BIN)/python benchmarks/restoring.py
+	$(BIN)/python benchmarks/growth.py docs/figures/growth.png
 
 soak-resume: $(READY)  ## kill a run 20 times, let it go on, compare it with one that nobody killed
 	$(BIN)/python benchmarks/soak_resume.py
+
+soak: $(READY)  ## train for HOURS, and let something go wrong every few minutes
+	$(BIN)/python benchmarks/soak.py --hours $(HOURS)
 
 figures: $(READY)  ## draw the paper's Figures 1 to 3 and a sheet of each kind of blur
 	$(BIN)/python scripts/figures.py docs/figures
 	$(BIN)/python scripts/blur_sheet.py docs/figures
 
-.PHONY: help install demo test test-web lint format bench soak-resume figures
+.PHONY: help install demo test test-slow test-web test-all lint format bench soak-resume soak figures

@@ -8,7 +8,7 @@ from pathlib import Path
 import hydra
 from omegaconf import DictConfig, OmegaConf
 
-from deblur import resume, run, sweep
+from deblur import ranks, resume, run, sweep
 
 log = logging.getLogger("train")
 
@@ -21,7 +21,16 @@ def main(cfg: DictConfig) -> float | None:
     from hydra.utils import instantiate
     from lightning.pytorch.utilities.exceptions import SIGTERMException
 
-    from deblur import callbacks, checkpoints, hardware, logs, recipe, settings, tensorboard
+    from deblur import (
+        callbacks,
+        checkpoints,
+        exchange,
+        hardware,
+        logs,
+        recipe,
+        settings,
+        tensorboard,
+    )
     from deblur.networks.layers import table2
 
     run.reset_loggers()
@@ -35,16 +44,21 @@ def main(cfg: DictConfig) -> float | None:
         data.setup("fit")
         L.seed_everything(cfg.seed, verbose=False)  # for the weights' start
         model = instantiate(cfg.model, _convert_="all")
-        if weights := start.path or cfg.init:
-            checkpoints.fill(model.generator, weights)  # refuses what does not fit, in one line
+        if start.path is not None:
+            resume.check_fit(start.path, model.state_dict())
+        elif cfg.init is not None:
+            checkpoints.fill(model.generator, cfg.init)
         precision = cfg.trainer.precision or hardware.pick_precision(device)
         if hasattr(model.generator, "weights_used"):
             log.info("the backbone starts from: %s", model.generator.weights_used)
         trainer = instantiate(cfg.trainer, precision=precision, _convert_="all")
-    generator = OmegaConf.to_container(cfg.model.generator, resolve=True)
-    trainer.callbacks.append(callbacks.Provenance(generator, recipe.note_data(cfg), cfg.run_dir))
+        ranks.check(trainer.num_devices, trainer.num_nodes, cfg.trainer.get("strategy"))
+        data.check_ranks(trainer.world_size)
     parts = {"generator": model.generator, "discriminator": model.discriminator}
     networks = {name: part for name, part in parts.items() if part is not None}
+    exchange.tell_batch_norm(trainer.world_size, networks.values(), data.batch_size)
+    generator = OmegaConf.to_container(cfg.model.generator, resolve=True)
+    trainer.callbacks.append(callbacks.Provenance(generator, recipe.note_data(cfg), cfg.run_dir))
     table = table2(networks, (3, data.crop, data.crop))
     log.info("Table 2, at %d pixels\n%s", data.crop, table)
     config = OmegaConf.to_yaml(cfg, resolve=True)
@@ -58,13 +72,15 @@ def main(cfg: DictConfig) -> float | None:
         sys.exit(128 + signal.SIGTERM)
     except Exception as error:
         told = str(error) if isinstance(error, FloatingPointError) else data.explain(error)
-        if told:
+        if told := told or ranks.explain(error):
             raise run.Mistake(told) from error
         raise
+    finally:
+        trainer.fit_loop.teardown()  # after an error in a validation its loading processes live on
     score = getattr(trainer.checkpoint_callback, "best_model_score", None)
     return None if score is None else float(score)
 
 
 if __name__ == "__main__":
-    sys.argv[1:] = run.quote_paths(resume.recall(sys.argv[1:]))
+    sys.argv[1:] = run.quote_paths(resume.recall(ranks.prepare(sys.argv[1:])))
     run.launch(main)

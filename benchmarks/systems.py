@@ -11,6 +11,7 @@ a table that was interrupted goes on. What wants VGG19 is trained with VGG16 and
 
 import argparse
 import json
+import shutil
 import statistics
 import subprocess
 import sys
@@ -61,6 +62,7 @@ def row(name: str, options: argparse.Namespace) -> list[str]:
     folder: Path = (options.out / name).resolve()
     weights = folder / "generator.safetensors"
     if not weights.is_file():
+        shutil.rmtree(folder, ignore_errors=True)  # what was not finished
         run(
             "train.py",
             *(f"experiment={name}", *WITH_VGG16.get(name, [])),

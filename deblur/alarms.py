@@ -10,6 +10,7 @@ import torch
 from lightning.pytorch.callbacks import Callback
 from torch import Tensor
 
+from deblur.exchange import gather_names
 from deblur.pair import Pair
 
 log = logging.getLogger(__name__)
@@ -48,8 +49,12 @@ class CollapseAlarm(Callback):
     ) -> None:
         """Judge the batch."""
         fault = _fault(outputs["restored"], batch.sharp)
-        self.bad = self.bad + 1 if fault else 0
-        if self.bad == self.patience:
+        together = trainer.strategy.reduce_boolean_decision(bool(fault))  # of several devices
+        self.bad = self.bad + 1 if together else 0
+        if self.bad != self.patience:
+            return
+        trainer.should_stop = True
+        if trainer.is_global_zero:
             log.error(
                 "the generator has collapsed: its images are %s in %d batches on end, so the run "
                 "ends here (epoch %d). Try a lower model.lr or model.weights.adversarial.",
@@ -57,7 +62,6 @@ class CollapseAlarm(Callback):
                 self.bad,
                 trainer.current_epoch,
             )
-            trainer.should_stop = True
 
 
 def _fault(restored: Tensor, sharp: Tensor) -> str | None:
@@ -73,8 +77,8 @@ def _fault(restored: Tensor, sharp: Tensor) -> str | None:
 class DivergenceAlarm(Callback):
     """Tells of each step that was skipped, as its loss was not finite, and ends the run at last.
 
-    patience: the so manieth skipped step within an epoch raises FloatingPointError. What was in
-    the epoch's skipped batches is then in the run's folder, as not_finite.json.
+    patience: at so many skipped steps within an epoch FloatingPointError is raised, and what was in
+    their batches is written into the run's folder, as not_finite.json.
     """
 
     def __init__(self, *, patience: int = 3) -> None:
@@ -106,18 +110,19 @@ class DivergenceAlarm(Callback):
         """Note and tell a skipped step."""
         if "skipped" not in outputs:
             return
-        place, loss = {"epoch": trainer.current_epoch, "batch": batch_idx}, outputs["skipped"]
-        self.skipped.append({**place, "loss": str(float(loss)), "names": list(batch.name)})
+        epoch, loss = trainer.current_epoch, float(outputs["skipped"])
+        names = gather_names(list(batch.name))
+        self.skipped.append({"epoch": epoch, "batch": batch_idx, "loss": str(loss), "names": names})
         told = (
-            f"epoch {trainer.current_epoch}, batch {batch_idx}: the loss, {float(loss):.4g}, or its"
+            f"epoch {epoch}, batch {batch_idx}: the loss, {loss:.4g}, or its gradient is not finite"
         )
-        told += " gradient is not finite"
         if len(self.skipped) < self.patience:
-            log.warning("%s; this step is skipped", told)
+            if trainer.is_global_zero:
+                log.warning("%s; this step is skipped", told)
             return
-        rank = trainer.global_rank
-        path = Path(trainer.default_root_dir, f"not_finite{rank or ''}.json")
-        path.write_text(json.dumps(self.skipped, indent=1) + "\n", encoding="utf-8")
+        path = Path(trainer.default_root_dir, "not_finite.json")
+        if trainer.is_global_zero:
+            path.write_text(json.dumps(self.skipped, indent=1) + "\n", encoding="utf-8")
         raise FloatingPointError(
             f"{told}, the {len(self.skipped)}. time in this epoch; {path} names the pictures. Try "
             "a lower model.lr, or model.clip_norm=1."

@@ -10,6 +10,7 @@ from typing import Any
 import lightning as L
 import torch
 from lightning.pytorch.callbacks import Callback, ProgressBar, RichProgressBar
+from torch import Tensor, nn
 
 from deblur.checkpoints import read_generator, save_generator
 from deblur.gan import DeblurGAN
@@ -60,9 +61,18 @@ class Provenance(Callback):
 class MemoryFormat(Callback):
     """Lays the networks out as the device computes them best; activations follow the weights."""
 
-    def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Convert the weights."""
-        place(pl_module, pl_module.device)
+    def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
+        """Convert the weights, before several devices agree on where their gradients lie."""
+        place(pl_module, trainer.strategy.root_device)
+        for layer in pl_module.modules():
+            if isinstance(layer, nn.InstanceNorm2d):
+                layer.register_forward_hook(_order_gradient)
+
+
+def _order_gradient(norm: nn.Module, _: Any, output: Tensor) -> None:
+    """Mend an instance norm of one image: torch 2.15's permutes a gradient of channels last."""
+    if len(output) == 1 and output.requires_grad:
+        output.register_hook(torch.Tensor.contiguous)  # type: ignore[no-untyped-call]
 
 
 class TimeEstimate(Callback):

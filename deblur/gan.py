@@ -11,11 +11,14 @@ from lightning.pytorch.core.optimizer import LightningOptimizer
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torchmetrics import MeanMetric
 
+from deblur.exchange import average_statistics
 from deblur.gradients import NotFinite, find_norm, is_finite
-from deblur.losses.adversarial import Objective
+from deblur.losses.adversarial import Objective, OnePass
 from deblur.losses.content import halve
 from deblur.metrics.metric import ProtocolMetric
+from deblur.networks.recompute import recompute as recompute_blocks
 from deblur.pair import Pair, decode
 
 
@@ -36,6 +39,9 @@ class DeblurGAN(L.LightningModule):
     clip_norm: the largest norm of either network's gradient; None for no limit.
     average: keep a running average of the generator's weights, to which each step leaves this share
     of what it was (0.999); validation uses it then, and so does who loads the checkpoint.
+    one_pass: let the discriminator judge sharp and restored images as one batch, which is faster;
+    a batch norm in it normalizes the two kinds together then.
+    recompute: keep less of the generator for the way back, and compute it again (see `recompute`).
     seed: with the epoch, the batch and the rank it gives the step's random numbers (dropout).
     """
 
@@ -59,6 +65,8 @@ class DeblurGAN(L.LightningModule):
         discriminator_steps: int = 1,
         clip_norm: float | None = None,
         average: float | None = None,
+        one_pass: bool = False,
+        recompute: bool = False,
     ) -> None:
         super().__init__()
         if (adversarial is None) != (discriminator is None):
@@ -106,6 +114,9 @@ class DeblurGAN(L.LightningModule):
         self.freeze_epochs = freeze_epochs
         self.discriminator_steps = discriminator_steps
         self.clip_norm = clip_norm
+        self.one_pass = one_pass
+        if recompute:
+            recompute_blocks(generator)
         self.average: AveragedModel | None = None
         if average is not None:
             averaging = get_ema_multi_avg_fn(average)  # type: ignore[no-untyped-call]
@@ -113,6 +124,7 @@ class DeblurGAN(L.LightningModule):
         self.means: dict[str, tuple[Tensor, int]] = {}
         self.scores = ProtocolMetric("wang-rgb")
         self.blur_scores = ProtocolMetric("wang-rgb")
+        self.change = MeanMetric()  # Lightning's own is wrong where devices have unequal shares
 
     def forward(self, blur: Tensor) -> Tensor:
         """Restore (N, 3, H, W) in [-1, 1]."""
@@ -125,7 +137,7 @@ class DeblurGAN(L.LightningModule):
         Where a loss or a gradient is not finite, neither it nor what comes after it in this batch
         changes anything; what is returned then has an entry "skipped", the loss.
         """
-        self._seed_step(batch_idx)
+        self._seed_step(batch_idx, self.global_rank)
         before = [value.clone() for value in self.buffers()]
         scales = self.scales(batch.blur)
         outputs = {"restored": scales[-1].detach()}
@@ -195,12 +207,14 @@ class DeblurGAN(L.LightningModule):
         restored = (self.average or self)(batch.blur)
         self.scores.update(restored, batch.sharp)
         self.blur_scores.update(batch.blur, batch.sharp)
-        levels = (decode(restored).float() - decode(batch.blur).float()).abs().mean()
-        self.log("val/change", levels, batch_size=len(restored), sync_dist=True)  # 8-bit levels
+        levels = (decode(restored).float() - decode(batch.blur).float()).abs()
+        self.change.update(levels.mean((1, 2, 3)))
         return {"restored": restored}
 
     def on_validation_epoch_end(self) -> None:
-        """Log the means over all validation images."""
+        """Log the means over all validation images, of all devices."""
+        self.log("val/change", self.change.compute())  # in 8-bit levels
+        self.change.reset()
         for prefix, metric in (("val/", self.scores), ("val/blur_", self.blur_scores)):
             for name, value in metric.compute().items():
                 self.log(prefix + name, value, prog_bar=name == "psnr")
@@ -245,13 +259,15 @@ class DeblurGAN(L.LightningModule):
             for group in optimizer.param_groups:
                 group["lr"] = lr * factor
 
-    def _seed_step(self, batch_idx: int) -> None:
-        place = (self.seed, self.current_epoch, batch_idx, self.global_rank)
+    def _seed_step(self, batch_idx: int, rank: int) -> None:
+        place = (self.seed, self.current_epoch, batch_idx, rank)
         torch.manual_seed(int(np.random.SeedSequence(place).generate_state(1)[0]))
 
     def _learn(self, batch: Pair, scales: Sequence[Tensor], batch_idx: int) -> None:
         optimizers = self._optimizers()
         if self.game:
+            if self.trainer.world_size > 1:
+                self._seed_step(batch_idx, 0)  # an objective draws for the batch of all devices
             self._judge(*self.game, optimizers[1], scales[-1].detach(), batch.sharp)
         with self.toggled_optimizer(optimizers[0]):
             losses = self.generator_losses(batch, scales, batch_idx)
@@ -261,16 +277,17 @@ class DeblurGAN(L.LightningModule):
                 rare["adversarial_share"] = self._adversarial_share(losses)
             total = self.total(losses)
             self._descend(optimizers[0], total)
+        average_statistics([self.generator, self.discriminator])
         if self.average is not None:
             self.average.update_parameters(self.generator)
         for name, loss in {**losses, **rare}.items():
             if name not in rare:
-                self.log(f"train/{name}", loss.detach())
+                self.log(f"train/{name}", loss.detach(), sync_dist=True)
                 continue
             # Not Lightning's own mean, which would be lost when a run is stopped.
             added, count = self.means.get(name, (torch.zeros(()), 0))
-            self.means[name] = (added.to(loss.device) + loss.detach().float(), count + 1)
-        self.log("train/generator", total.detach(), prog_bar=True)
+            self.means[name] = (added.to(loss.device) + self._everywhere(loss), count + 1)
+        self.log("train/generator", total.detach(), prog_bar=True, sync_dist=True)
         for name, optimizer in zip(("generator", "discriminator"), optimizers):
             self.log(f"lr/{name}", optimizer.param_groups[0]["lr"])
 
@@ -289,12 +306,12 @@ class DeblurGAN(L.LightningModule):
         """Let the discriminator learn."""
         for _ in range(self.discriminator_steps):
             with self.toggled_optimizer(optimizer):
-                verdict = objective.discriminator_loss(discriminator, restored, sharp)
+                judge = OnePass(discriminator, sharp, restored) if self.one_pass else discriminator
+                verdict = objective.discriminator_loss(judge, restored, sharp)
                 self._descend(optimizer, verdict.loss)
-        self.log("train/discriminator", verdict.loss.detach(), prog_bar=True)
-        self.log_dict(
-            {"train/score_sharp": verdict.sharp, "train/score_restored": verdict.restored}
-        )
+        self.log("train/discriminator", verdict.loss.detach(), prog_bar=True, sync_dist=True)
+        scores = {"train/score_sharp": verdict.sharp, "train/score_restored": verdict.restored}
+        self.log_dict(scores, sync_dist=True)
 
     def _descend(self, optimizer: LightningOptimizer, loss: Tensor) -> None:
         """Take a step; raises NotFinite, on all devices alike, where the loss does not allow it."""
@@ -303,8 +320,14 @@ class DeblurGAN(L.LightningModule):
         scaled = getattr(self.trainer.precision_plugin, "scaler", None)  # it looks for itself
         own = [] if scaled else [p for group in optimizer.param_groups for p in group["params"]]
         if not self.trainer.strategy.reduce_boolean_decision(is_finite(loss, own)):
-            raise NotFinite(loss.detach())
+            raise NotFinite(self._everywhere(loss))
         optimizer.step()
+
+    def _everywhere(self, loss: Tensor) -> Tensor:
+        """Give the mean of all devices' losses."""
+        own = loss.detach().float().clone()  # it is changed in place
+        mean: Tensor = self.trainer.strategy.reduce(own, reduce_op="mean")
+        return mean
 
     def _adversarial_share(self, losses: dict[str, Tensor]) -> Tensor:
         """Give |a| / (|a| + |c|), a and c the generator's adversarial and content gradients."""

@@ -1,13 +1,15 @@
-"""What a run logs beside TensorBoard's events, and how its logs go on after a stop."""
+"""What a run logs: TensorBoard's events and a table, and how they go on after a stop."""
 
 import csv
 import os
+import threading
 from argparse import Namespace
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from lightning.pytorch.loggers import Logger
+from lightning.pytorch.loggers import Logger, TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_only
 from tensorboard.backend.event_processing import (  # type: ignore[import-untyped]
     event_file_loader,
@@ -15,6 +17,50 @@ from tensorboard.backend.event_processing import (  # type: ignore[import-untype
 from tensorboard.compat.proto import event_pb2  # type: ignore[import-untyped]
 
 TABLE = "metrics.csv"
+
+
+@contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    """Say of an error of the system which file cannot be written."""
+    try:
+        yield
+    except (OSError, ValueError) as error:
+        cause = error if isinstance(error, OSError) else error.__cause__  # as Lightning raises it
+        if not isinstance(cause, OSError):
+            raise
+        raise OSError(f"{path}: cannot be written: {cause.strerror or cause}") from error
+
+
+class Events(TensorBoardLogger):
+    """Writes TensorBoard's events into a run's folder; its errors name it."""
+
+    def __init__(self, *, folder: str) -> None:
+        super().__init__(save_dir=folder, name="", version="", default_hp_metric=False)
+        threading.excepthook = _tell_of_thread
+
+    @rank_zero_only
+    def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
+        """Write scalars; raises OSError."""
+        with _naming(Path(self.log_dir)):
+            super().log_metrics(metrics, step)
+
+    @rank_zero_only
+    def save(self) -> None:
+        """Wait until all is written; raises OSError."""
+        with _naming(Path(self.log_dir)):
+            super().save()
+
+    @rank_zero_only
+    def finalize(self, status: str) -> None:
+        """Close the file; a run that has failed has told why."""
+        with suppress(OSError) if status == "failed" else _naming(Path(self.log_dir)):
+            super().finalize(status)
+
+
+def _tell_of_thread(args: threading.ExceptHookArgs) -> None:
+    """Print a thread's error, but for TensorBoard's: that is raised where the next event is."""
+    if "tensorboard" not in type(args.thread).__module__:
+        threading.__excepthook__(args)
 
 
 class Table(Logger):
@@ -46,10 +92,8 @@ class Table(Logger):
     @rank_zero_only
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
         """Append a row; raises OSError, which names the file."""
-        try:
+        with _naming(self.path):
             self._append({"step": step, **metrics})
-        except OSError as error:
-            raise OSError(f"{self.path}: cannot be written: {error.strerror}") from error
 
     def _append(self, row: dict[str, Any]) -> None:
         if self.columns is None:
@@ -67,7 +111,8 @@ def rewind(folder: Path, step: int) -> None:
     columns, rows = _read(folder / "csv" / TABLE)
     kept = [row for row in rows if row["step"].isdigit() and int(row["step"]) < step]
     if columns:
-        _write(folder / "csv" / TABLE, columns, kept)
+        with _naming(folder / "csv" / TABLE):
+            _write(folder / "csv" / TABLE, columns, kept)
     for file in folder.glob("events.out.tfevents.*"):
         _rewind_events(file, step)
 

@@ -2,13 +2,14 @@
 
 import logging
 import sys
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-import torch
-from omegaconf import OmegaConf
+from deblur import outcome
 
-from deblur.checkpoints.whole import check_whole
+if TYPE_CHECKING:
+    from torch import Tensor
 
 log = logging.getLogger(__name__)
 
@@ -30,24 +31,30 @@ class Start(NamedTuple):
 def recall(arguments: list[str]) -> list[str]:
     """Complete the arguments of train.py by those with which the run in hydra.run.dir was started.
 
-    That is where ckpt is one of that run's checkpoints, or its name; what is given again wins.
-    Exits with one line where there is no such run.
+    That is where ckpt is one of that run's checkpoints, or its name; what is given again wins. The
+    folder that one is in need not be given. Exits with one line where there is no such run.
     """
     given = {_key(argument): argument.partition("=")[2].strip("'\"") for argument in arguments}
     ckpt, folder = given.get("ckpt", ""), given.get("hydra.run.dir")
     if {"-m", "--multirun"} & set(arguments):
         return arguments  # a job has a folder of its own
     if folder is None:
-        if ckpt in NAMES:
+        if ckpt not in NAMES:
+            return arguments
+        if not Path(outcome.NAME).is_file():
             sys.exit(f"error: ckpt={ckpt} is a run's: give its folder by hydra.run.dir=FOLDER")
-        return arguments
+        folder = "."
+        arguments = [*arguments, "hydra.run.dir=."]
     if not _is_of(ckpt, Path(folder)):
         return arguments
-    saved = Path(folder, ".hydra", "overrides.yaml")
-    if not saved.is_file():
-        sys.exit(f"error: {folder}: holds no run that could go on; expected {saved}")
-    old: Any = OmegaConf.to_container(OmegaConf.load(saved))
-    return [*(one for one in map(str, old) if _key(one) not in given), *arguments]
+    try:
+        before = outcome.read(Path(folder))
+    except ValueError as error:
+        sys.exit(f"error: {error}")
+    if before is None:
+        place = Path(folder, outcome.NAME)
+        sys.exit(f"error: {folder}: holds no run that could go on; expected {place}")
+    return [*(one for one in before.overrides if _key(one) not in given), *arguments]
 
 
 def find(ckpt: str | None, folder: Path) -> Start:
@@ -56,12 +63,21 @@ def find(ckpt: str | None, folder: Path) -> Start:
     ckpt: a path, or a name in the folder; a run that was stopped before it wrote any starts again.
     Raises FileNotFoundError, or ValueError where the file cannot be gone on from.
     """
+    last = folder / "checkpoints" / "last.ckpt"
+    if ckpt is None and last.exists():
+        raise ValueError(
+            f"{folder}: holds a run: ckpt=last goes on with it, another hydra.run.dir begins anew"
+        )
     if ckpt is None:
-        return Start(None, 0, False)
+        return Start(None, 0, True)
     path = folder / "checkpoints" / f"{ckpt}.ckpt" if ckpt in NAMES else Path(ckpt)
-    if ckpt == "last" and not path.exists():
+    if ckpt == "last" and not last.exists():
         log.info("%s has no checkpoint yet: the run starts from its beginning", folder)
         return Start(None, 0, True)
+    import torch
+
+    from deblur.checkpoints.whole import check_whole
+
     check_whole(path)
     try:
         checkpoint = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
@@ -72,6 +88,17 @@ def find(ckpt: str | None, folder: Path) -> Start:
             f"{path}: not a checkpoint of train.py ({error}); init={path} takes weights alone"
         ) from error
     return Start(path, step, _is_of(ckpt, folder))
+
+
+def check_fit(path: Path, weights: "Mapping[str, Tensor]") -> None:
+    """Raise ValueError where a run's networks are not those of its checkpoint."""
+    import torch
+
+    from deblur.checkpoints.contents import describe_difference
+
+    found = torch.load(path, map_location="cpu", weights_only=True, mmap=True)["state_dict"]
+    if difference := describe_difference(found, weights):
+        raise ValueError(f"{path}: does not fit the configured networks: {difference}")
 
 
 def _is_of(ckpt: str, folder: Path) -> bool:

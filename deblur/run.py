@@ -20,8 +20,8 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from deblur.mistakes import explain
+from deblur.ranks import is_first
 from deblur.schema import find_typo
-from deblur.settings import GROUPS, check_value
 
 log = logging.getLogger(__name__)
 
@@ -32,6 +32,8 @@ CHATTER = (
     ".*smaller than the logging interval.*",
     ".*treespec, LeafSpec.*",
     ".*Trying to infer the `batch_size`.*",
+    ".*`srun` command is available.*",  # deblur.ranks checks how a run was started
+    ".*It is recommended to use `self.log.*",  # metrics are summed over devices themselves
     ".*using 'checkpoint' in manual optimization.*",
     ".*resuming from a checkpoint that ended before the epoch ended.*",  # EpochSampler does
 )
@@ -107,6 +109,8 @@ def check_scalars(cfg: DictConfig, schema: type[Any]) -> None:
 
     Raises ValueError with the key, what it was and what was expected.
     """
+    from deblur.settings import GROUPS, check_value
+
     scalars: Any = OmegaConf.masked_copy(cfg, list(schema.__annotations__))
     scalars = OmegaConf.to_container(scalars, resolve=True)
     for key, hint in schema.__annotations__.items():
@@ -132,7 +136,13 @@ def reset_loggers() -> None:
         logger.handlers.clear()
         logger.propagate = True
         logger.setLevel(logging.WARNING)
+    logging.raiseExceptions = False  # a log that a full disk does not take is not told each time
     logging.getLogger("matplotlib").setLevel(logging.WARNING)
+    if not is_first():  # of several processes one tells
+        logging.getLogger().setLevel(logging.WARNING)
+    logging.getLogger("lightning.fabric.strategies.launchers").setLevel(
+        logging.INFO
+    )  # of a killed one
     for message in CHATTER:
         warnings.filterwarnings("ignore", message)
 
@@ -185,7 +195,7 @@ def launch(main: Callable[[], Any]) -> None:
     They are Hydra's, which cannot compose a config, Lightning's of misuse, and the system's, such
     as a full disk. HYDRA_FULL_ERROR=1 in the environment shows where they come from.
     """
-    if os.environ.setdefault("HYDRA_FULL_ERROR", "") == "1":
+    if os.environ.setdefault("HYDRA_FULL_ERROR", "") == "1" and is_first():
         main()
         return
     os.environ["HYDRA_FULL_ERROR"] = "1"  # else Hydra prints errors itself

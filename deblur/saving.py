@@ -80,9 +80,10 @@ class Checkpoints(Checkpoint):
         self.best_model_score: float | None = None
         self.score: float | None = None
         self.folder = Path()
-        self.saved = 0
+        self.saved: int | None = None
         self.since = 0.0
         self.asked = False
+        self.ended = False
         self.together = False
         self.rotates = True
 
@@ -110,17 +111,37 @@ class Checkpoints(Checkpoint):
         self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
         """Write where the run stands in words that Lightning takes up without a loss."""
+        checkpoint["ranks"] = trainer.world_size
         if place := find_place(trainer):
             _settle(checkpoint, place)
 
+    def on_load_checkpoint(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        """Say what is not exact where a run goes on on another number of devices."""
+        before, now = checkpoint.get("ranks", 1), trainer.world_size
+        if before != now:
+            log.info(
+                "the number of devices is now %d, it was %d: the batches are those that would have "
+                "come, but dropout, batch norm and rounding are not as they would have been",
+                *(now, before),
+            )
+
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Start the clock, and listen to Ctrl-C."""
-        place = find_place(trainer)
+        place, source = find_place(trainer), Path(trainer.ckpt_path or self.folder / "none")
         self.saved = place.total if place else 0
-        self.rotates = Path(trainer.ckpt_path or "").name != "previous.ckpt"  # then last is bad
         self.since = time.monotonic()
+        own = source.parent.resolve() == self.folder.resolve()
+        self.rotates = not own or source.name == "last.ckpt"  # else last may be bad
+        if not own:
+            self.saved = -1  # it starts from another run: this one could not go on without it
+            self._save(trainer)
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGINT, self._on_ctrl_c)
+            if trainer.world_size > 1:
+                # Lightning's handler talks to other devices, which may be in the middle of a step.
+                signal.signal(signal.SIGTERM, self._on_sigterm)
 
     def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Save after the epoch before, when all of it is logged."""
@@ -133,10 +154,12 @@ class Checkpoints(Checkpoint):
         minutes = (time.monotonic() - self.since) / 60
         due = self.score is not None or (self.minutes is not None and minutes >= self.minutes)
         agree = trainer.strategy.reduce_boolean_decision
-        if agree(self.asked or due, all=False):
+        if agree(self.asked or self.ended or due, all=False):
             self.together = agree(self.asked, all=False)
             if self.together:
                 raise KeyboardInterrupt
+            if agree(self.ended, all=False):
+                raise SIGTERMException
             self._save(trainer)
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
@@ -170,10 +193,14 @@ class Checkpoints(Checkpoint):
         # A signal may come in the middle of another line, where logging cannot write.
         os.write(2, b"\nstopping after this step; Ctrl-C once more stops at once, unsaved\n")
 
+    def _on_sigterm(self, *_: Any) -> None:
+        self.ended = True
+
     def _save(self, trainer: L.Trainer) -> None:
         """Write the files, the best one first: who goes on from the older last finds it again."""
         place = find_place(trainer)
-        if place is None or place.total == self.saved:
+        # What has not begun to train may not be restored as a whole.
+        if place is None or self.saved is None or place.total == self.saved:
             return
         self.saved = place.total  # or not, which is told; there is no second try
         best = -math.inf if self.best_model_score is None else self.best_model_score

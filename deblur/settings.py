@@ -1,6 +1,6 @@
 """The values of a run's config, checked before data or weights are read.
 
-Whoever types a config may name any class that can be imported, for he could run it anyway. But a
+Whoever types a config may name any class that can be imported: they could run it anyway. But a
 config may be a stranger's file: what it names must be a class, or a function whose type hint says
 what it gives, and be of the type that its place wants, and os.system is of none.
 """
@@ -19,6 +19,7 @@ from omegaconf import DictConfig, OmegaConf
 from torch import nn
 
 from deblur.hardware import pick_device
+from deblur.pair import Pair
 from deblur.schema import find_fault
 
 GROUPS = {
@@ -74,7 +75,7 @@ def check_groups(cfg: DictConfig, *names: str) -> None:
     OmegaConf.set_struct(copy, False)
     for name in names:
         _lighten(copy[name])
-        _rehearse(name, copy[name])
+        _rehearse(name, copy)
 
 
 def check_value(key: str, value: Any, hint: Any) -> None:
@@ -102,11 +103,11 @@ def _check_hardware(trainer: DictConfig) -> None:
         raise ValueError(f"trainer.precision is {trainer.precision}, expected one of {known}")
 
 
-def _rehearse(name: str, group: Any) -> None:
-    """Build a group for its classes' own checks, and throw it away."""
+def _rehearse(name: str, cfg: DictConfig) -> None:
+    """Build a group for its classes' own checks, let a model compute its losses, and forget it."""
     try:
         with torch.device("meta"), warnings.catch_warnings(action="ignore"):
-            built = instantiate(group, _convert_="all")
+            built = instantiate(cfg[name], _convert_="all")
     except InstantiationException as error:
         # A trainer has no tensors. Whatever else is wrong on that device need not be on another.
         if name == "trainer" or isinstance(error.__cause__, ValueError):
@@ -114,6 +115,7 @@ def _rehearse(name: str, group: Any) -> None:
         return
     if name == "model":
         _try_optimizer(built.optimizer, built.lr, built.discriminator_lr)
+        _try_step(built, cfg.data.crop)
 
 
 def _try_optimizer(make: Callable[..., Any], *rates: float) -> None:
@@ -122,6 +124,21 @@ def _try_optimizer(make: Callable[..., Any], *rates: float) -> None:
             make([nn.Parameter(torch.zeros(1))], lr=rate)
         except Exception as error:
             raise ValueError(f"model.optimizer: {error}") from error
+
+
+def _try_step(model: Any, crop: int) -> None:
+    """Compute the losses of crops that have a shape alone: do the parts go together?"""
+    images = torch.zeros(2, 3, crop, crop, device="meta")
+    try:
+        scales = model.scales(images)
+        model.generator_losses(Pair(images, images, ""), scales)
+        if model.game:
+            objective, discriminator = model.game
+            objective.discriminator_loss(discriminator, scales[-1].detach(), images)
+    except ValueError as error:
+        raise ValueError(f"model: {error}") from error
+    except Exception:
+        pass  # on this device not all can be computed
 
 
 def _lighten(node: Any) -> None:

@@ -1,14 +1,13 @@
 """The jobs of a sweep: each is told, none ends the others, and none is done twice."""
 
-import ctypes
 import logging
 import math
 import os
 import signal
-import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from functools import partial, wraps
 from pathlib import Path
 from typing import Any
@@ -19,18 +18,15 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from deblur import outcome
+from deblur.apart import finish, is_begun, start
 from deblur.outcome import Outcome
 from deblur.ranks import is_first
-from deblur.run import Mistake, literal
+from deblur.run import Mistake
 
 log = logging.getLogger(__name__)
 
 Train = Callable[[DictConfig], float | None]
 """Trains by a config, and gives the run's score."""
-CONSOLE = "console.txt"
-LIBC: Any = ctypes.CDLL(None) if sys.platform == "linux" else None
-PARENT_DEATH = 1
-"""Of Linux' prctl."""
 
 
 def recorded(train: Any) -> Train:
@@ -51,69 +47,18 @@ def recorded(train: Any) -> Train:
     return run
 
 
-def start(
-    script: Path,
-    folder: Path,
-    overrides: Iterable[str],
-    options: Sequence[str] = (),
-    *,
-    quiet: bool = False,
-) -> "subprocess.Popen[bytes]":
-    """Start a run in a folder, in a process of its own, or let it go on there.
-
-    quiet: what it prints goes to console.txt in the folder. On Linux it is stopped, as by SIGTERM,
-    when the process that starts it ends in any way.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    go_on = ["ckpt=last"] if _is_begun(folder) else []
-    place = f"hydra.run.dir={literal(str(folder))}"
-    with open(folder / CONSOLE if quiet else os.devnull, "ab") as file:
-        console = file if quiet else None
-        return subprocess.Popen(
-            [sys.executable, str(script), *options, *overrides, *go_on, place],
-            stdout=console,
-            stderr=console,
-            env={**os.environ, "HYDRA_FULL_ERROR": ""},  # which deblur.run has set
-            preexec_fn=_end_with_parent if sys.platform == "linux" else None,
-        )
-
-
-def finish(process: "subprocess.Popen[bytes]", folder: Path) -> Outcome:
-    """Wait for such a run, and say how it ended; what was killed has failed."""
-    waiting = True
-    while waiting:
-        try:
-            process.wait()
-            waiting = False
-        except KeyboardInterrupt:
-            pass  # the run has got the signal, too, and is saved
-    found = outcome.read(folder)
-    if found is None or found.status == "running":
-        told = f"its process has ended with status {process.returncode}{_last_words(folder)}"
-        found = Outcome("failed", found.overrides if found else [], error=told)
-        found.write(folder)
-    return found
-
-
-def _last_words(folder: Path) -> str:
-    path = folder / CONSOLE
-    lines = path.read_text(encoding="utf-8", errors="replace").split("\n") if path.is_file() else []
-    words = [line for line in lines if line.strip()][-1:]
-    return "".join(f": {line}" for line in words)
-
-
 def _attempt(work: Train, cfg: DictConfig) -> float | None:
     """Do a job unless it is done; for an error give NaN."""
     folder, handler = Path(cfg.run_dir), signal.getsignal(signal.SIGINT)
+    before = outcome.read(folder)
+    if before and before.overrides != _overrides():
+        sys.exit(f"error: {folder} holds a run of other settings: give another hydra.sweep.dir")
+    if before and before.status == "finished":
+        log.info("finished before: %s, %s", folder, _show(before.score))
+        return before.score
+    if is_begun(folder):
+        cfg.ckpt = "last"
     try:
-        before = outcome.read(folder)
-        if before and before.overrides != _overrides():
-            raise Mistake(f"{folder} holds a run of other settings: give another hydra.sweep.dir")
-        if before and before.status == "finished":
-            log.info("finished before, with a score of %s: %s", before.score, folder)
-            return before.score
-        if _is_begun(folder):
-            cfg.ckpt = "last"
         return work(cfg)
     except Exception as error:
         log.error("this job has failed: %s", error, exc_info=not isinstance(error, Mistake))
@@ -132,15 +77,40 @@ def _note(train: Train, cfg: DictConfig) -> float | None:
     if not is_first():
         return train(cfg)
     folder, overrides = Path(cfg.run_dir), _overrides()
-    Outcome("running", overrides).write(folder)
-    try:
-        score = train(cfg)
-    except BaseException as error:
-        told = _tell(error)
-        Outcome("failed" if told else "stopped", overrides, error=told).write(folder)
-        raise
-    Outcome("finished", overrides, score).write(folder)
+    with _claimed(folder):
+        Outcome("running", overrides).write(folder)
+        try:
+            score = train(cfg)
+        except BaseException as error:
+            told = _tell(error)
+            with suppress(OSError):  # of a full disk, which the run has told
+                Outcome("failed" if told else "stopped", overrides, error=told).write(folder)
+            raise
+        Outcome("finished", overrides, score).write(folder)
     return score
+
+
+@contextmanager
+def _claimed(folder: Path) -> Iterator[None]:
+    """Keep other processes out of a run's folder; raises Mistake where one is in it."""
+    if os.name != "posix":
+        yield
+        return
+    import fcntl
+
+    folder.mkdir(parents=True, exist_ok=True)
+    handle = os.open(folder / ".lock", os.O_WRONLY | os.O_CREAT)
+    try:
+        fcntl.lockf(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)  # which no loading process takes over
+    except (BlockingIOError, PermissionError) as error:
+        os.close(handle)
+        raise Mistake(f"{folder}: another process trains in it; wait for its end") from error
+    except OSError as error:
+        log.debug("%s cannot be locked: %s", folder, error)  # a file system that knows no locks
+    try:
+        yield
+    finally:
+        os.close(handle)
 
 
 def _train_apart(script: Path, cfg: DictConfig) -> float | None:
@@ -163,10 +133,6 @@ def _overrides() -> list[str]:
     return [one for one in given if one.partition("=")[0] != "ckpt"]
 
 
-def _is_begun(folder: Path) -> bool:
-    return (folder / "checkpoints" / "last.ckpt").is_file()
-
-
 def _tell(error: BaseException) -> str:
     """Say what went wrong, in one line; "" where somebody has stopped the run."""
     if isinstance(error, KeyboardInterrupt):
@@ -177,15 +143,11 @@ def _tell(error: BaseException) -> str:
     return line if isinstance(error, Mistake) else f"{type(error).__name__}: {line}"
 
 
-def _end_with_parent() -> None:
-    LIBC.prctl(PARENT_DEATH, signal.SIGTERM)
-
-
 class Summary(Callback):
     """Hydra's callback that refuses the folder of another sweep, and tells how all jobs ended."""
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
-        """Exit with one line where the folder is that of other jobs, whose places it would take."""
+        """Exit with one line where the folder has other jobs, whose places would be taken."""
         folder = Path(config.hydra.sweep.dir)
         if (folder / "multirun.yaml").is_file():
             before = list(OmegaConf.load(folder / "multirun.yaml").hydra.overrides.task)
@@ -214,13 +176,9 @@ def _find_jobs(folder: Path) -> dict[str, Outcome]:
     """Read how a sweep's jobs ended, by their folders, the best first."""
     places = [path.parent for path in sorted(folder.rglob(outcome.NAME))]
     found = {str(place.relative_to(folder)): outcome.read(place) for place in places}
-    jobs = {name: job for name, job in found.items() if job}
-    worst = -math.inf
-    return dict(
-        sorted(
-            jobs.items(), key=lambda item: -(item[1].score if item[1].score is not None else worst)
-        )
-    )
+    jobs = [(name, job) for name, job in found.items() if job]
+    scores = {name: -math.inf if job.score is None else job.score for name, job in jobs}
+    return dict(sorted(jobs, key=lambda item: -scores[item[0]]))
 
 
 def _show(score: float | None) -> str:

@@ -23,7 +23,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import IntervalSweep, Override, RangeSweep
 from hydra.errors import HydraException
 
-from deblur import outcome, sweep
+from deblur import apart, outcome
 
 try:
     import optuna
@@ -108,11 +108,11 @@ class Search:
         trial.set_user_attr("folder", name)
         chosen = [f"{one.get_key_element()}={choose(trial, one)}" for one in self.ranges]
         folder = self.folder / name
-        process = sweep.start(TRAIN, folder, [*self.fixed, *chosen], quiet=True)
+        process = apart.start(TRAIN, folder, [*self.fixed, *chosen], quiet=True)
         try:
             self._watch(trial, process, folder)
         finally:
-            end = sweep.finish(process, folder)
+            end = apart.finish(process, folder)
         if end.status == "stopped":
             self.study.stop()
         if end.score is None:

@@ -13,6 +13,14 @@ from deblur.pair import Pair
 SHARP = torch.rand(2, 3, 16, 16, generator=torch.Generator().manual_seed(0)) * 2 - 1
 
 
+def trainer_at(epoch: int) -> Any:
+    """Give as much of a trainer as an alarm looks at."""
+    strategy = SimpleNamespace(reduce_boolean_decision=bool)
+    return SimpleNamespace(
+        should_stop=False, current_epoch=epoch, is_global_zero=True, strategy=strategy
+    )
+
+
 @pytest.mark.parametrize(
     "restored, fault",
     [
@@ -27,7 +35,7 @@ SHARP = torch.rand(2, 3, 16, 16, generator=torch.Generator().manual_seed(0)) * 2
 def test_a_collapsed_generator_ends_the_run_with_one_line(
     restored: torch.Tensor, fault: str | None, caplog: pytest.LogCaptureFixture
 ) -> None:
-    trainer = cast(Any, SimpleNamespace(should_stop=False, current_epoch=3))
+    trainer = trainer_at(epoch=3)
     alarm = CollapseAlarm(patience=3)
     batch = Pair(SHARP, SHARP, "")
     with caplog.at_level(logging.ERROR):
@@ -40,7 +48,7 @@ def test_a_collapsed_generator_ends_the_run_with_one_line(
 
 
 def test_one_bad_batch_is_forgiven() -> None:
-    trainer = cast(Any, SimpleNamespace(should_stop=False, current_epoch=0))
+    trainer = trainer_at(epoch=0)
     alarm = CollapseAlarm(patience=2)
     for index in range(6):
         restored = 0 * SHARP if index % 2 else SHARP
@@ -57,7 +65,7 @@ def test_patience_must_be_positive() -> None:
 
 @pytest.mark.parametrize("alarm", [CollapseAlarm(patience=2), DivergenceAlarm(patience=2)])
 def test_a_run_that_goes_on_has_not_forgotten(alarm: Any, tmp_path: Path) -> None:
-    trainer = cast(Any, SimpleNamespace(should_stop=False, current_epoch=0, global_rank=0))
+    trainer = trainer_at(epoch=0)
     trainer.default_root_dir = tmp_path
     outputs = {"restored": 0 * SHARP, "skipped": torch.tensor(torch.inf)}
     batch = Pair(SHARP, SHARP, cast(Any, ["a", "b"]))
@@ -75,7 +83,7 @@ def test_a_run_that_goes_on_has_not_forgotten(alarm: Any, tmp_path: Path) -> Non
 
 
 def test_skipped_steps_are_counted_in_an_epoch() -> None:
-    trainer = cast(Any, SimpleNamespace(current_epoch=0))
+    trainer = trainer_at(epoch=0)
     alarm = DivergenceAlarm(patience=2)
     batch = Pair(SHARP, SHARP, cast(Any, ["a", "b"]))
     for index in range(4):

@@ -278,6 +278,29 @@ def test_every_objective_trains_both(objective: Any) -> None:
     assert all(torch.isfinite(value).all() for value in weights(module))
 
 
+def test_one_pass_of_the_discriminator_changes_what_batch_norm_sees_alone() -> None:
+    def trained(norm: bool, one_pass: bool) -> Tensor:
+        torch.manual_seed(0)
+        changes = {} if norm else {"discriminator": DoubleDiscriminator(width=2)}
+        module = gan(**changes, adversarial=LeastSquares(), one_pass=one_pass)
+        fit(module, count=3)
+        return torch.cat([value.flatten() for value in weights(module)])
+
+    assert torch.allclose(trained(False, False), trained(False, True), atol=1e-5)
+    assert not torch.allclose(trained(True, False), trained(True, True), atol=1e-5)
+
+
+def test_what_is_computed_again_trains_alike() -> None:
+    def trained(recompute: bool) -> dict[str, Tensor]:
+        torch.manual_seed(0)
+        module = gan(generator=ResNet(blocks=2, width=4, dropout=0.5), recompute=recompute)
+        fit(module, count=3, log_every_n_steps=1)  # whose adversarial share asks twice
+        return module.state_dict()
+
+    usual, again = trained(False), trained(True)
+    assert all(torch.equal(usual[key], again[key]) for key in usual)
+
+
 def test_a_relativistic_history_is_in_the_checkpoint() -> None:
     module = gan(adversarial=RelativisticLS(maps=2), discriminator=DoubleDiscriminator(width=2))
     fit(module, count=2)
@@ -373,3 +396,19 @@ def test_a_backbone_is_frozen_in_the_first_epochs() -> None:
         assert moved(network.backbone, before[0]) == expected and moved(network.head, before[1])
     with pytest.raises(ValueError, match="ResNet has no backbone"):
         gan(freeze_epochs=1)
+
+
+@pytest.mark.parametrize(
+    "bad, told",
+    [
+        ({"discriminator_lr": 0.0}, "discriminator_lr must be positive, got 0.0"),
+        ({"clip_norm": -1.0}, "clip_norm must be positive, got -1.0"),
+        ({"discriminator_steps": 0}, "discriminator_steps must be positive, got 0"),
+        ({"every": {"charbonnier": 0}}, "every.charbonnier must be positive, got 0"),
+        ({"decay_epochs": -1}, "decay_epochs must not be negative, got -1"),
+        ({"lr": float("nan")}, "lr must be positive, got nan"),
+    ],
+)
+def test_numbers_of_the_wrong_sign_are_refused_by_name(bad: dict[str, Any], told: str) -> None:
+    with pytest.raises(ValueError, match=told):
+        gan(**bad)

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from conftest import ROOT
 
 import deblur
 
@@ -20,7 +21,7 @@ MAY_KNOW = {
     "registration": {"images"},
     "blur": {"pair"},
     "networks": {"pair"},
-    "losses": {"pair"},
+    "losses": {"exchange", "pair"},
     "metrics": {"pair", "registration"},
     "data": {"pair", "blur", "images", "video", "registration"},
     "lars": set(),
@@ -30,7 +31,7 @@ MAY_KNOW = {
     "evaluation": {"pair", "metrics", "images", "hardware", "results"},
     "matching": {"data", "images"},
     "gradients": set(),
-    "gan": {"gradients", "losses", "metrics", "pair"},
+    "gan": {"exchange", "gradients", "losses", "metrics", "networks", "pair"},
     "checkpoints": {"networks"},
     "provenance": {"checkpoints", "data"},
     "sheets": set(),
@@ -43,25 +44,27 @@ MAY_KNOW = {
     },
     "saving": {"checkpoints"},
     "callbacks": {"gan", "checkpoints", "hardware", "pair", "saving"},
-    "alarms": {"pair"},
+    "alarms": {"exchange", "pair"},
     "logs": set(),
-    "resume": {"checkpoints"},
+    "resume": {"checkpoints", "outcome"},
     "tensorboard": {"pair", "sheets"},
     "schema": set(),
     "mistakes": {"schema"},
-    "settings": {"hardware", "schema"},
-    "run": {"mistakes", "schema", "settings"},
+    "settings": {"hardware", "pair", "schema"},
+    "run": {"mistakes", "ranks", "schema", "settings"},
     "recipe": {"run"},
     "outcome": set(),
+    "exchange": set(),
     "ranks": set(),
-    "sweep": {"outcome", "ranks", "run"},
+    "apart": {"outcome", "ranks", "run"},
+    "sweep": {"apart", "outcome", "ranks", "run"},
     "video": {"images"},
     "encoding": {"video"},
     "film": {"encoding", "video"},
     "tiles": set(),
     "guard": set(),
     "footprint": set(),
-    "inference": {"hardware", "networks"},
+    "inference": {"hardware", "images", "networks", "pair"},
     "restorer": {"checkpoints", "footprint", "guard", "hardware", "inference", "photo", "tiles"},
     "batch": {"film", "photo"},
     "darkroom": {"checkpoints", "formats", "photo", "restorer"},
@@ -112,13 +115,19 @@ def test_the_public_names_are_there() -> None:
         deblur.nothing
 
 
-def test_importing_the_package_is_cheap() -> None:
-    heavy = {"lightning", "hydra", "torchvision", "torchmetrics", "kornia"}
-    program = (
-        "import sys, deblur; from deblur import load_generator;"
-        f"print(*sorted({heavy} & {{*sys.modules}}))"
-    )
-    loaded = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, check=True
-    )
+HEAVY = {"lightning", "torchvision", "torchmetrics", "kornia"}
+
+
+@pytest.mark.parametrize(
+    ("statement", "heavy"),
+    [
+        ("import deblur; from deblur import load_generator", HEAVY | {"hydra"}),
+        ("import train", HEAVY | {"torch"}),  # for its --help
+        ("import eval", HEAVY | {"torch"}),
+    ],
+)
+def test_what_is_slow_to_import_waits_until_it_is_used(statement: str, heavy: set[str]) -> None:
+    program = f"import sys; {statement}; print(*sorted({heavy} & {{*sys.modules}}))"
+    command = [sys.executable, "-c", program]
+    loaded = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT)
     assert loaded.stdout.split() == []

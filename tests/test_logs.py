@@ -5,7 +5,7 @@ import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torch.utils.tensorboard import SummaryWriter
 
-from deblur.logs import Table, rewind
+from deblur.logs import Events, Table, rewind
 
 
 def rows(folder: Path) -> list[dict[str, str]]:
@@ -30,6 +30,31 @@ def test_a_table_on_a_full_disk_is_named(tmp_path: Path) -> None:
     (tmp_path / "csv").write_text("no folder")
     with pytest.raises(OSError, match=r"metrics.csv: cannot be written: "):
         Table(folder=str(tmp_path / "csv")).log_metrics({"a": 1.0}, step=0)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="Linux alone has a full device")
+def test_events_on_a_full_disk_are_named_and_end_with_the_run(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    events = Events(folder=str(tmp_path))
+    events.log_metrics({"a": 1.0}, step=0)
+    events.save()
+    [path] = tmp_path.glob("events*")
+    path.unlink()
+    path.symlink_to("/dev/full")
+    for _ in range(2):
+        with pytest.raises(OSError, match=f"^{tmp_path}: cannot be written: No space left on dev"):
+            events.log_metrics({"a": 2.0}, step=1)
+            events.save()
+    events.finalize("failed")
+    assert not capsys.readouterr().err
+    with pytest.raises(OSError, match=f"^{tmp_path}: cannot be written: No space left on device"):
+        events.finalize("success")
+
+
+def test_what_cannot_be_logged_is_still_told(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="you tried to log .* which is currently not supported"):
+        Events(folder=str(tmp_path)).log_metrics({"a": [1]}, step=0)  # type: ignore[dict-item]
 
 
 @pytest.mark.parametrize("step, kept", [(0, []), (2, [0, 1]), (9, [0, 1, 2, 3])])

@@ -1,8 +1,8 @@
 """A run that was stopped and goes on is the run that was not stopped, bit for bit."""
 
 import csv
-import json
 import os
+import shutil
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -10,11 +10,13 @@ from typing import Any
 
 import pytest
 import torch
-from conftest import QUICKEST
+from conftest import QUICKEST, TINY
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from deblur import callbacks
 from deblur.checkpoints import load_generator
 from deblur.gan import DeblurGAN
+from deblur.outcome import Outcome
 from deblur.resume import find, recall
 from deblur.saving import Checkpoints
 
@@ -27,8 +29,10 @@ RUN = [
 ]
 MORE = {
     "wasserstein_gp": ["model/adversarial=wasserstein_gp", "model.discriminator_steps=5"],
-    "relativistic": ["model/adversarial=relativistic_ls", "model/optimizer=lars"],
-    "bf16": ["trainer.precision=bf16-mixed"],
+    "relativistic_ls in bf16": [
+        *("model/adversarial=relativistic_ls", "model/optimizer=lars"),
+        "trainer.precision=bf16-mixed",
+    ],
     "1 worker": ["data.workers=1"],
     "2 workers": ["data.workers=2"],
 }
@@ -86,6 +90,14 @@ def kill() -> None:
 
 def send(number: int) -> Callable[[], None]:
     return lambda: os.kill(os.getpid(), number)
+
+
+def twice(act: Callable[[], None]) -> Callable[[], None]:
+    def again() -> None:
+        act()
+        act()
+
+    return again
 
 
 @pytest.fixture
@@ -153,7 +165,8 @@ def events(folder: Path) -> dict[str, list[tuple[int, float]]]:
     found = EventAccumulator(str(folder), size_guidance={"scalars": 0})
     found.Reload()
     tags = [tag for tag in found.Tags()["scalars"] if not tag.startswith("time/")]
-    return {tag: [(s.step, s.value) for s in found.Scalars(tag)] for tag in tags}
+    # Files of the same second and process are not read in their order.
+    return {tag: sorted((s.step, s.value) for s in found.Scalars(tag)) for tag in tags}
 
 
 def assert_same(folder: Path, other: Path) -> None:
@@ -174,11 +187,8 @@ def assert_same(folder: Path, other: Path) -> None:
 @pytest.fixture
 def begun(tmp_path: Path) -> Path:
     """Give a folder in which a run was begun."""
-    (tmp_path / "run" / ".hydra").mkdir(parents=True)
     saved = ["experiment=quick", "model.lr=0.1", "~model.every.perceptual", "init='a, ${b}.ckpt'"]
-    (tmp_path / "run" / ".hydra" / "overrides.yaml").write_text(
-        "".join(f"- {json.dumps(one)}\n" for one in [*saved, "ckpt=last"])
-    )
+    Outcome("running", saved).write(tmp_path / "run")
     return tmp_path / "run"
 
 
@@ -191,6 +201,14 @@ def test_a_runs_command_line_is_remembered(begun: Path, ckpt: str, quote: str) -
     assert recall(given) == [*kept, *given]
 
 
+def test_in_a_runs_folder_it_need_not_be_given(
+    begun: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(begun)
+    kept = ["experiment=quick", "model.lr=0.1", "~model.every.perceptual", "init='a, ${b}.ckpt'"]
+    assert recall(["ckpt=last"]) == [*kept, "ckpt=last", "hydra.run.dir=."]
+
+
 def test_other_command_lines_are_left_alone(begun: Path) -> None:
     for given in (
         ["experiment=quick", f"hydra.run.dir={begun}"],
@@ -201,21 +219,51 @@ def test_other_command_lines_are_left_alone(begun: Path) -> None:
         assert recall(given) == given
 
 
-def test_there_must_be_a_run_that_can_go_on(begun: Path, trained: Path) -> None:
+def test_there_must_be_a_run_that_can_go_on(begun: Path, trained: Path, tmp_path: Path) -> None:
     with pytest.raises(SystemExit, match="error: ckpt=last is a run's: give its folder by hydra."):
         recall(["ckpt=last"])
-    with pytest.raises(SystemExit, match="none: holds no run that could go on; expected none/.hy"):
+    with pytest.raises(SystemExit, match="none: holds no run that could go on; expected none/out"):
         recall(["ckpt=last", "hydra.run.dir=none"])
-    assert find(None, begun) == (None, 0, False)
+    (tmp_path / "outcome.json").write_text("?")
+    with pytest.raises(SystemExit, match="error: .*outcome.json: does not tell how a run ended"):
+        recall(["ckpt=last", f"hydra.run.dir={tmp_path}"])
+    assert find(None, begun) == (None, 0, True)
     assert find("last", begun) == (None, 0, True)
     with pytest.raises(FileNotFoundError, match="best.ckpt: no such file"):
         find("best", begun)
     path = trained / "checkpoints" / "last.ckpt"
     assert find("last", trained) == find(str(path), trained) == (path, 4, True)
     assert find(str(path), begun) == (path, 4, False)
+    with pytest.raises(ValueError, match="trained: holds a run: ckpt=last goes on with it, anot"):
+        find(None, trained)
     torch.save({"state_dict": {}}, begun / "other.ckpt")
     with pytest.raises(ValueError, match="other.ckpt: not a checkpoint of train.py .'loops'.; ini"):
         find(str(begun / "other.ckpt"), begun)
+
+
+@pytest.mark.parametrize("change", ["model.discriminator.width=8", "model.average=0.9"])
+def test_a_run_cannot_go_on_with_other_networks(
+    change: str, trained: Path, tmp_path: Path, train: Callable[..., None]
+) -> None:
+    last = trained / "checkpoints" / "last.ckpt"
+    with pytest.raises(SystemExit, match=f"^error: {last}: does not fit the configured networks: "):
+        train(tmp_path, *TINY, change, f"ckpt={last}")
+
+
+def test_what_fails_before_it_trains_leaves_the_files_alone(
+    trained: Path, tmp_path: Path, train: Callable[..., None]
+) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(trained, run)
+    files = sorted((run / "checkpoints").iterdir())
+    before = [(file, file.read_bytes()) for file in files]
+
+    def early(patch: pytest.MonkeyPatch) -> None:
+        patch.setattr(callbacks, "rehearse", lambda *_: fail())
+
+    train(run, "ckpt=last", "trainer.max_epochs=3", stop=early)
+    after = sorted((run / "checkpoints").iterdir())
+    assert [(file, file.read_bytes()) for file in after] == before
 
 
 def test_a_finished_run_may_be_made_longer(tmp_path: Path, train: Callable[..., None]) -> None:
@@ -243,6 +291,7 @@ STOPS = {
     "by an error between steps": at("on_train_batch_start", 5, fail),
     "by Ctrl-C": in_step(2, send(signal.SIGINT)),
     "by Ctrl-C in an epoch's last step": in_step(3, send(signal.SIGINT)),
+    "by Ctrl-C twice within a step": in_step(5, twice(send(signal.SIGINT))),
     "by SIGTERM": in_step(5, send(signal.SIGTERM)),
     "by SIGTERM in an epoch's last step": in_step(3, send(signal.SIGTERM)),
 }

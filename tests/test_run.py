@@ -1,10 +1,13 @@
+import os
+import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 
-from deblur.run import EvalScalars, check_scalars, quote_paths, split_paths
+from deblur.run import EvalScalars, Mistake, check_scalars, launch, quote_paths, split_paths
 
 NASTY = [
     "epoch=3-step=10.ckpt",
@@ -52,19 +55,68 @@ def test_a_list_of_files_is_split_unless_it_names_one(
     assert split_paths("[a,b]") == ["[a,b]"]
 
 
-def test_a_scalar_of_the_wrong_type_is_named() -> None:
-    scalars = {"seed": 0, "run_dir": "x", "ckpt": "x", "device": "auto", "unsharp": True}
-    scalars |= {"protocol": ["y"], "published": False, "check": True, "trust": None, "tlc": None}
-    cfg = OmegaConf.create(
-        {**scalars, "sheets": 4, "limit": None, "precision": "float32", "data": {}}
-    )
-    check_scalars(cfg, EvalScalars)
-    for key, value in (("seed", "abc"), ("limit", 1.5), ("unsharp", "maybe")):
-        with pytest.raises(ValueError, match=str(value)):
-            check_scalars(OmegaConf.merge(cfg, {key: value}), EvalScalars)  # type: ignore[arg-type]
+SCALARS = {
+    **{"seed": 0, "run_dir": "x", "ckpt": "x", "device": "auto", "precision": "auto"},
+    **{"protocol": ["y"], "published": False, "check": True, "trust": None, "tlc": None},
+    **{"unsharp": True, "sheets": 4, "limit": None, "data": {}, "of_mine": 3},
+}
 
 
-def test_a_missing_checkpoint_is_named(tmp_path: Path) -> None:
-    cfg = OmegaConf.create({name: None for name in EvalScalars.__annotations__} | {"ckpt": "???"})
-    with pytest.raises(ValueError):
-        check_scalars(cfg, EvalScalars)
+@pytest.mark.parametrize(
+    "key, value, told",
+    [
+        ("seed", "abc", "seed is 'abc', expected int"),
+        ("seed", -1, "seed is -1, expected 0 to 4294967295"),
+        ("seed", 2**32, "seed is 4294967296, expected 0 to"),
+        ("limit", 1.5, "limit is 1.5, expected int or null"),
+        ("limit", 0, "limit is 0, expected 1 or more"),
+        ("unsharp", "no", "unsharp is 'no', expected bool"),
+        ("sheets", None, "sheets is null, expected int"),
+        ("ckpt", "???", "ckpt is missing, expected str, a list of str or null"),
+        ("ckpt", ["a", 5], "ckpt.1 is 5, expected str"),
+        ("protcol", "y", "protcol is no setting, did you mean protocol?"),
+    ],
+)
+def test_a_scalar_of_the_wrong_type_is_named(key: str, value: Any, told: str) -> None:
+    check_scalars(OmegaConf.create(SCALARS), EvalScalars)
+    with pytest.raises(ValueError, match=re.escape(told)):
+        check_scalars(OmegaConf.create({**SCALARS, key: value}), EvalScalars)
+
+
+def run_job(error: Exception) -> None:
+    """Fail as Hydra's function of this name does."""
+    raise error
+
+
+class MisconfigurationException(Exception):
+    """Called as Lightning's."""
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError(28, "No space left on device"),
+        MisconfigurationException("of the\n  trainer"),
+        Mistake("of a sweep's job"),
+    ],
+)
+def test_what_a_user_can_mend_is_one_line(error: Exception) -> None:
+    with pytest.raises(SystemExit) as stop:
+        launch(lambda: run_job(error))
+    assert stop.value.code == f"error: {' '.join(str(error).split())}"
+
+
+def test_what_cannot_be_composed_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.argv", ["train.py", "model=null"])
+    with pytest.raises(SystemExit) as stop:
+        launch(lambda: exec("raise ValueError('Got NoneType')"))
+    assert stop.value.code == "error: Got NoneType (model=null)"
+
+
+def test_mistakes_of_ours_are_shown_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ZeroDivisionError):
+        launch(lambda: run_job(ZeroDivisionError()))
+    assert os.environ.get("HYDRA_FULL_ERROR") != "1"
+    monkeypatch.setenv("HYDRA_FULL_ERROR", "1")
+    with pytest.raises(OSError):
+        launch(lambda: run_job(OSError()))

@@ -82,11 +82,15 @@ def test_without_validation_the_newest_generator_is_the_best(
     assert (tmp_path / "generator.safetensors").is_file()
 
 
-def test_in_another_folder_there_is_no_best_yet(
+def test_a_run_from_another_ones_checkpoint_is_saved_at_once_and_has_no_best_yet(
     trained: Path, tmp_path: Path, start: Callable[..., None]
 ) -> None:
     last = trained / "checkpoints" / "last.ckpt"
     more = ["trainer.max_epochs=3", "model.lr=1e-30", f"ckpt={last}", f"hydra.run.dir={tmp_path}"]
     start("train", *TINY, *more)
-    names = {path.name for path in (tmp_path / "checkpoints").iterdir()}
-    assert names == {"best.ckpt", "last.ckpt"}
+    previous, best = (
+        torch.load(tmp_path / "checkpoints" / name, weights_only=True)
+        for name in ("previous.ckpt", "best.ckpt")
+    )
+    assert previous["epoch"] == 2 and previous["callbacks"]["Checkpoints"] == {"best": None}
+    assert best["epoch"] == 3

@@ -56,3 +56,15 @@ def test_the_comparison_of_blurs_runs_and_goes_on(run: Run, tmp_path: Path) -> N
     said = run(*command)
     assert "| trained on | trajectory | shake | objects | camera | gopro GOPR" in said
     assert run(*command).endswith(said[said.index("| trained on") :])
+
+
+@pytest.mark.parametrize("name, place", [("memory", 0), ("files", 1)])
+def test_what_grows_by_more_than_three_percent_is_found(name: str, place: int) -> None:
+    processes = runpy.run_path(str(ROOT / "benchmarks" / "processes.py"))
+    flat = [processes["Sample"](float(t), 1, 2 * 10**9 * (t > 7), 60) for t in range(100)]
+    assert [good for _, _, good in processes["judge"]("in all", flat)] == [True, True]
+    grown = [
+        one._replace(**{name: getattr(one, name) * (1 + t / 2000)}) for t, one in enumerate(flat)
+    ]
+    told, found, good = processes["judge"]("in all", grown)[place]
+    assert told == f"{name} in all" and "(4.0%)" in found and not good

@@ -2,7 +2,9 @@
 
 import csv
 import json
+import multiprocessing
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -23,8 +25,8 @@ from deblur.gan import DeblurGAN
 NAN = float("nan")
 
 
-def spoil(patch: pytest.MonkeyPatch, *steps: int) -> None:
-    """Make the generator's loss NaN in some steps, counted from 0, and with it all statistics."""
+def spoil(patch: pytest.MonkeyPatch, *steps: int, by: float = NAN) -> None:
+    """Spoil the generator's loss in some steps, counted from 0, and with NaN all statistics."""
     total, learn, now = DeblurGAN.total, DeblurGAN._learn, [-1]
 
     def counted(self: DeblurGAN, *arguments: Any) -> None:
@@ -36,19 +38,20 @@ def spoil(patch: pytest.MonkeyPatch, *steps: int) -> None:
         if now[0] not in steps or len(losses) < 2:
             return value
         self(torch.full((1, 3, 32, 32), NAN))
-        return value * NAN
+        return value * by
 
     patch.setattr(DeblurGAN, "_learn", counted)
     patch.setattr(DeblurGAN, "total", spoiled)
 
 
+@pytest.mark.parametrize("by", [NAN, float("inf")])
 def test_a_step_without_a_finite_loss_is_skipped(
-    tmp_path: Path, start: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+    by: float, tmp_path: Path, start: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    spoil(monkeypatch, 1, 4)
+    spoil(monkeypatch, 1, 4, by=by)
     start("train", *QUICKEST, f"hydra.run.dir={tmp_path}")
     log = (tmp_path / "train.log").read_text()
-    assert "epoch 0, batch 1: the loss, nan, or its gradient is not finite; this step is" in log
+    assert f"epoch 0, batch 1: the loss, {by}, or its gradient is not finite; this step is" in log
     assert log.count("is skipped") == 2
     weights = load_generator(tmp_path / "checkpoints" / "last.ckpt").network.state_dict()
     assert all(value.isfinite().all() for value in weights.values())
@@ -87,8 +90,9 @@ def test_a_full_disk_ends_the_run_and_leaves_the_last_good_checkpoint(
 
     def fill(self: DeblurGAN, *arguments: Any) -> None:
         if self.current_epoch == 1:
-            (folder / "next.ckpt.part").unlink(missing_ok=True)
-            (folder / "next.ckpt.part").symlink_to("/dev/full")
+            for part in (folder / "next.ckpt.part", tmp_path / "outcome.json.part"):
+                part.unlink(missing_ok=True)
+                part.symlink_to("/dev/full")
         learn(self, *arguments)
 
     monkeypatch.setattr(DeblurGAN, "_learn", fill)
@@ -97,6 +101,19 @@ def test_a_full_disk_ends_the_run_and_leaves_the_last_good_checkpoint(
     assert {path.name for path in folder.iterdir()} == {"best.ckpt", "last.ckpt"}
     assert torch.load(folder / "last.ckpt", weights_only=True)["epoch"] == 1
     assert f"hydra.run.dir={tmp_path} ckpt=last" in (tmp_path / "train.log").read_text()
+
+
+def test_an_error_in_a_validation_leaves_no_loading_process(
+    tmp_path: Path, start: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: Any) -> None:
+        assert multiprocessing.active_children()
+        raise RuntimeError("on purpose")
+
+    monkeypatch.setattr(DeblurGAN, "validation_step", fail)
+    with pytest.raises(RuntimeError, match="on purpose"):
+        start("train", *QUICKEST, "data.workers=1", f"hydra.run.dir={tmp_path}")
+    assert not multiprocessing.active_children()
 
 
 def damage(path: Path, how: str) -> None:
@@ -124,14 +141,16 @@ def test_a_damaged_checkpoint_is_refused_and_the_one_before_offered(
     assert str(stop.value.code).endswith(f"; {previous} is whole: ckpt={previous}")
 
 
+@pytest.mark.parametrize("name", ["previous", "best"])
 def test_a_run_goes_on_from_the_checkpoint_before_and_keeps_it(
-    trained: Path, tmp_path: Path, start: Callable[..., None]
+    name: str, trained: Path, tmp_path: Path, start: Callable[..., None]
 ) -> None:
     run = tmp_path / "run"
     shutil.copytree(trained, run)
     last, previous = (run / "checkpoints" / f"{name}.ckpt" for name in ("last", "previous"))
+    shutil.copy(previous, run / "checkpoints" / "best.ckpt")
     damage(last, "empty")
-    start("train", "ckpt=previous", f"hydra.run.dir={run}")
+    start("train", f"ckpt={name}", f"hydra.run.dir={run}")
     assert torch.load(last, weights_only=True)["epoch"] == 2
     assert torch.load(previous, weights_only=True)["epoch"] == 1
 
@@ -149,16 +168,29 @@ def photos(tmp_path: Path, picture: Callable[..., Path]) -> Path:
 def test_an_unreadable_picture_ends_a_run_or_is_left_out(
     photos: Path, tmp_path: Path, start: Callable[..., None]
 ) -> None:
-    (photos / "08.png").write_text("no picture")
-    own = [*QUICKEST, f"data.root={photos}", "data.workers=1"]
-    with pytest.raises(SystemExit, match=r"of 8, 1 cannot be used: \S+08.png: .*unreadable=skip"):
-        start("train", *own, f"hydra.run.dir={tmp_path / 'a'}")
-    (photos / "08.png").unlink()
+    own = [*QUICKEST, f"data.root={photos}", "data.workers=1", "data.dataset.size=40"]
     with pytest.raises(SystemExit, match=r"^error: \S+07.png: not a readable picture \(.*skip"):
-        start("train", *own, "data.dataset.size=40", f"hydra.run.dir={tmp_path / 'b'}")
-    skip = [*own, "data.unreadable=skip", "data.workers=0", "data.dataset.size=40"]
-    start("train", *skip, f"hydra.run.dir={tmp_path / 'c'}")
-    assert "07.png: not a readable picture" in (tmp_path / "c" / "train.log").read_text()
+        start("train", *own, f"hydra.run.dir={tmp_path / 'a'}")
+    skip = [*own, "data.unreadable=skip", "data.workers=0"]
+    start("train", *skip, f"hydra.run.dir={tmp_path / 'b'}")
+    assert "07.png: not a readable picture" in (tmp_path / "b" / "train.log").read_text()
+
+
+def test_one_among_thousands_is_told_before_training(
+    tmp_path: Path, picture: Callable[..., Path], start: Callable[..., None]
+) -> None:
+    one, photos = picture(tmp_path / "one.png", (64, 64)), tmp_path / "photos"
+    photos.mkdir()
+    for number in range(3000):
+        os.link(one, photos / f"{number}.png")
+    (photos / "2345.png").unlink()
+    (photos / "2345.png").write_text("no picture")
+    own = [*QUICKEST, f"data.root={photos}", f"hydra.run.dir={tmp_path / 'run'}"]
+    told = r"of 2400, 1 cannot be used: \S+/2345.png: not a readable picture"
+    with pytest.raises(SystemExit, match=rf"{told} .*unreadable=skip"):
+        start("train", *own)
+    start("train", *own, "data.unreadable=skip", "trainer.max_epochs=1")
+    assert re.search(f"{told} .*; left out", (tmp_path / "run" / "train.log").read_text())
 
 
 class Deadly(Photos):

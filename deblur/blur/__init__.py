@@ -37,9 +37,9 @@ class Motion(Protocol):
 
 def check_range(name: str, value: Range, most: float, least: float = 0) -> tuple[float, float]:
     """Give the ends of a range; raise ValueError if they are not `least` to `most`, in order."""
-    low, *rest = (value, value) if isinstance(value, (int, float)) else value
-    if len(rest) != 1 or not least <= low <= rest[0] <= most:
+    ends = [value, value] if isinstance(value, (int, float)) else list(value)
+    if len(ends) != 2 or not least <= ends[0] <= ends[1] <= most:
         raise ValueError(
             f"{name} must be a number or [low, high], from {least:g} to {most:g}, got {value}"
         )
-    return low, rest[0]
+    return ends[0], ends[1]

@@ -21,6 +21,7 @@ class DeblurData(L.LightningDataModule):
     """Loads pairs for training, validation and testing.
 
     dataset: gives the data set of a split, called with root, split, crop and seed.
+    batch_size: the pairs of a step; several devices share them, in equal parts.
     crop: the side of a training crop, in pixels. workers: processes that load; None for none on
     a CPU, where they would take the cores that train, and four beside an accelerator.
     blur_on: where the blur of training photos is made, "loader" or "device" (a batch at a time);
@@ -84,9 +85,8 @@ class DeblurData(L.LightningDataModule):
 
     def train_dataloader(self) -> DataLoader[Pair]:
         """Give shuffled batches; a last, smaller one is dropped (batch norm wants full ones)."""
-        loader = self._loader("train", self.batch_size, shuffle=True)
-        self._check_batch(loader.sampler)
-        return loader
+        ranks = 1 if self.trainer is None else self.trainer.world_size
+        return self._loader("train", self.batch_size // ranks, shuffle=True)
 
     def val_dataloader(self) -> DataLoader[Pair]:
         """Give the validation pairs, in order."""
@@ -103,6 +103,17 @@ class DeblurData(L.LightningDataModule):
         dataset: Any = self.splits["train"]
         photos: Photos = dataset.photos if isinstance(dataset, Mixed) else dataset
         return late.develop(batch, photos.blur)
+
+    def check_ranks(self, ranks: int) -> None:
+        """Raise ValueError where so many devices cannot share a batch, or the validation."""
+        if self.batch_size % ranks:
+            raise ValueError(
+                f"data.batch_size={self.batch_size} is that of all devices together, expected a "
+                f"multiple of their number, {ranks}"
+            )
+        pairs: Any = self.splits["val"]
+        if len(pairs) < ranks:
+            raise ValueError(f"{len(pairs)} validation pairs are too few for {ranks} devices")
 
     def explain(self, error: BaseException) -> str:
         """Say in one line which file ended a run; "" where it was none."""

@@ -99,7 +99,7 @@ class PairedFolder(Dataset[Pair]):
         whole = split == "val" and self.unreadable == "skip"
         look = self._look_whole if whole else self._look
         sizes = sift(self.pairs, look, self.unreadable)
-        self.pairs = [*sizes]
+        self.pairs = [pair for pair in self.pairs if pair in sizes]
         if resize is not None:
             sizes = {pair: (resize[0], resize[1]) for pair in self.pairs}
         if fit == "crop" and split != "test":

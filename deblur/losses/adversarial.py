@@ -7,6 +7,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from deblur.exchange import find_place, gather
+
 Discriminator = Callable[[Tensor], list[Tensor]]
 """Takes (N, 3, H, W) in [-1, 1], gives a list of logit maps."""
 
@@ -33,6 +35,27 @@ class Objective(Protocol):
         self, discriminator: Discriminator, restored: Tensor, sharp: Tensor
     ) -> Verdict:
         """Give the discriminator's loss; restored carries no gradient."""
+
+
+class OnePass:
+    """A discriminator that has judged some batches of images together.
+
+    discriminator: as for `Objective`. batches: (N, 3, H, W) each; of others it is asked when they
+    come.
+    """
+
+    def __init__(self, discriminator: Discriminator, *batches: Tensor) -> None:
+        self.discriminator, self.batches = discriminator, batches
+        maps = discriminator(torch.cat(batches))
+        parts = [torch.split(each, [len(batch) for batch in batches]) for each in maps]
+        self.judged = [[*of_one] for of_one in zip(*parts)]
+
+    def __call__(self, images: Tensor) -> list[Tensor]:
+        """Give the logit maps of images, one of the batches or others."""
+        for batch, maps in zip(self.batches, self.judged):
+            if images is batch:
+                return maps
+        return self.discriminator(images)
 
 
 class Minimax:
@@ -110,8 +133,10 @@ class WassersteinGP:
 
     def penalty(self, discriminator: Discriminator, restored: Tensor, sharp: Tensor) -> Tensor:
         """Give the mean of (|gradient| - 1)^2, a scalar."""
-        count = len(sharp) if self.mixing == "sample" else 1
-        share = torch.rand(count, 1, 1, 1, device=sharp.device)
+        rank, ranks = find_place()
+        count = ranks * len(sharp) if self.mixing == "sample" else 1
+        share = torch.rand(count, 1, 1, 1, device=sharp.device)  # for all devices' images
+        share = share[rank::ranks] if self.mixing == "sample" else share
         between = (share * sharp + (1 - share) * restored).float().detach().requires_grad_()
         with torch.autocast(sharp.device.type, enabled=False):
             maps = discriminator(between)
@@ -146,7 +171,8 @@ class RelativisticLS(nn.Module):
 
     A sharp image's logits shall be one above the average restored image's, and a restored one's
     one below the average sharp image's; the generator wants the reverse. The averages are over the
-    discriminator's last `history` verdicts, as in the authors' code (50), or over the batch (0).
+    discriminator's last `history` verdicts, as in the authors' code (50), or over the batch (0; of
+    several devices each takes its own part of it).
 
     maps: how many maps the discriminator gives; each has a history of its own, which is part of
     the state_dict.
@@ -181,7 +207,7 @@ class RelativisticLS(nn.Module):
         if self.history:
             for kind, maps in enumerate((real, fake)):
                 for index, each in enumerate(maps):
-                    means = each.detach().reshape(len(each), -1).mean(1)
+                    means = gather(each.detach().reshape(len(each), -1).mean(1))
                     kept = torch.cat([self.recent[kind, index], means])
                     self.recent[kind, index] = kept[-self.history :]
         loss = self._loss(real, fake, self._averages(real, fake)[::-1])

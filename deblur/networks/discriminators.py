@@ -60,7 +60,10 @@ class DenseDiscriminator(nn.Module):
     def forward(self, image: Tensor) -> list[Tensor]:
         """Judge (N, 3, crop, crop) in [-1, 1]."""
         if image.shape[-2:] != (self.crop, self.crop):
-            raise ValueError(f"built for {self.crop}x{self.crop} images, got {tuple(image.shape)}")
+            raise ValueError(
+                f"crop is {self.crop}: built for {self.crop}x{self.crop} images, got "
+                f"{tuple(image.shape)}"
+            )
         return [self.layers(image)]
 
 

@@ -116,3 +116,15 @@ GOLDEN = (147.0716, 136.6301)
 def test_unknown_ingredients_and_shares_are_refused(shares: dict[str, float]) -> None:
     with pytest.raises(ValueError, match="from 0 to 1 for each of linear, optics"):
         camera(shares=shares)
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        *({"quality": 0}, {"quality": [60, 101]}, {"red": 0}, {"blue": [1, 1000]}, {"read": 2}),
+        *({"shot": -1}, {"optics": [1, 0.5]}, {"highlights": [1]}, {"optics": float("nan")}),
+    ],
+)
+def test_a_range_out_of_bounds_is_refused_by_name(bad: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=rf"{next(iter(bad))} must be a number or \[low, high\]"):
+        camera(**bad)

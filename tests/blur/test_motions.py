@@ -160,3 +160,34 @@ def test_a_seed_always_gives_the_same_blur(kind: str) -> None:
 def test_bad_settings_are_refused(build: Any, named: str) -> None:
     with pytest.raises(ValueError, match=named):
         build()
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        *({"length": 1e9}, {"length": -1}, {"length": [2, 1]}, {"length": [1, 2, 3]}),
+        *({"length": []}, {"length": float("nan")}, {"anxiety": 2}, {"anxiety": [0, 2]}),
+    ],
+)
+@pytest.mark.parametrize("kind", [TrajectoryBlur, ShakeBlur, ObjectBlur])
+def test_a_path_out_of_bounds_is_refused_by_name(kind: Any, bad: dict[str, Any]) -> None:
+    others: dict[Any, dict[str, Any]] = {
+        **{TrajectoryBlur: {}, ShakeBlur: {"roll": 0}},
+        ObjectBlur: {"background": SHAKE, "radius": 0.1},
+    }
+    with pytest.raises(ValueError, match=rf"{next(iter(bad))} must be a number or \[low, high\]"):
+        kind(**{"length": 5, "anxiety": 0, **others[kind], **bad})
+
+
+@pytest.mark.parametrize(
+    "bad", [{"roll": 400}, {"focal": 0}, {"frame": [0, 5]}, {"frame": [5]}, {"frame": [10**6, 1]}]
+)
+def test_a_camera_out_of_bounds_is_refused_by_name(bad: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=next(iter(bad))):
+        ShakeBlur(**{"length": 5, "anxiety": 0, "roll": 0, **bad})
+
+
+@pytest.mark.parametrize("shares", [{}, {"a": -1}, {"a": 0}, {"b": 1}, {"a": float("nan")}])
+def test_shares_that_choose_nothing_are_refused(shares: dict[str, float]) -> None:
+    with pytest.raises(ValueError, match="shares is"):
+        AnyOf(motions={"a": SHAKE} if shares else {}, shares=shares)

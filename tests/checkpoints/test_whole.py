@@ -19,6 +19,18 @@ def test_a_file_is_replaced_when_it_is_whole(tmp_path: Path) -> None:
     assert [path] == list(path.parent.iterdir())
 
 
+def test_a_file_is_on_the_disk_before_it_takes_a_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done: list[str] = []
+    for name in ("fsync", "replace"):
+        known = getattr(os, name)
+        monkeypatch.setattr(os, name, lambda *a, n=name, k=known: (done.append(n), k(*a)))
+    with replacing(tmp_path / "a.ckpt") as file:
+        file.write(b"one")
+    assert done == ["fsync", "replace", "fsync"]  # of the file, and of its folder
+
+
 class Full:
     """A disk that has no room left after some bytes."""
 

@@ -1,10 +1,17 @@
 from math import exp, log
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor, nn
 
-from deblur.losses.adversarial import LeastSquares, Minimax, RelativisticLS, WassersteinGP
+from deblur.losses.adversarial import (
+    LeastSquares,
+    Minimax,
+    OnePass,
+    RelativisticLS,
+    WassersteinGP,
+)
 
 
 def probability(logit: float) -> float:
@@ -173,3 +180,22 @@ def test_bad_arguments_are_refused() -> None:
         WassersteinGP(norm="map")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="history must be 0 to 1,000,000"):
         RelativisticLS(history=-1)
+
+
+@pytest.mark.parametrize(
+    "objective", [Minimax(), WassersteinGP(), LeastSquares(), RelativisticLS(history=0, maps=2)]
+)
+def test_one_pass_gives_the_same_verdict(objective: Any) -> None:
+    asked = []
+
+    def counted(images: Tensor) -> list[Tensor]:
+        asked.append(len(images))
+        return judge(images)
+
+    torch.manual_seed(0)
+    expected = objective.discriminator_loss(judge, FAKE, REAL)
+    torch.manual_seed(0)
+    verdict = objective.discriminator_loss(OnePass(counted, REAL, FAKE), FAKE, REAL)
+    assert [float(each) for each in verdict] == pytest.approx([float(each) for each in expected])
+    penalty = [2] if isinstance(objective, WassersteinGP) else []
+    assert asked == [4, *penalty]
