@@ -3,7 +3,7 @@ import torch
 from torch import nn
 
 from deblur.footprint import measure_footprint
-from deblur.networks import FPN, MultiScale, NAFNet, ResNet, UNet
+from deblur.networks import FPN, MultiScale, NAFNet, ResNet, ResUNet, UNet
 
 CPU = torch.device("cpu")
 
@@ -14,7 +14,9 @@ def test_it_is_what_is_alive_at_a_time() -> None:
     assert measure_footprint(network, CPU) == pytest.approx(4 * (8 + 4), rel=0.01)
 
 
-@pytest.mark.parametrize("network", [ResNet(), UNet(), NAFNet(width=16), MultiScale(), FPN()])
+@pytest.mark.parametrize(
+    "network", [ResNet(), UNet(), ResUNet(), NAFNet(width=16), MultiScale(), FPN()]
+)
 def test_every_generator_has_one(network: nn.Module) -> None:
     before = torch.get_rng_state()
     assert 100 < measure_footprint(network.eval(), CPU) < 3000

@@ -9,7 +9,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from deblur import checkpoints
-from deblur.networks import FPN, MultiScale, NAFNet, ResNet, UNet
+from deblur.networks import FPN, MultiScale, NAFNet, ResNet, ResUNet, UNet
 from deblur.pair import decode, encode
 from deblur.restorer import Restorer
 
@@ -101,6 +101,7 @@ def test_anything_else_is_refused(image: Any, error: type[Exception], said: str)
     [
         ResNet(blocks=1, width=4),
         UNet(width=4, levels=2),
+        ResUNet(width=4, encoder=[1, 1], middle=1, decoder=[1, 1]),
         MultiScale(blocks=1, width=4),
         NAFNet(width=4, encoder=[1, 1], decoder=[1, 1]),
         FPN(),
@@ -112,21 +113,29 @@ def test_every_network_restores_every_size(network: nn.Module, size: tuple[int, 
     assert restored.shape == image.shape and restored.isfinite().all()
 
 
-def lively(network: nn.Module) -> nn.Module:
-    """Give weights that keep features alive and move the picture by a good deal."""
+def lively(network: nn.Module, last: float = 0.1) -> nn.Module:
+    """Give weights that keep features alive and move the picture by a good deal.
+
+    last: what the last convolution's are multiplied by.
+    """
     torch.manual_seed(1)
     convs = [m for m in network.modules() if isinstance(m, nn.Conv2d | nn.ConvTranspose2d)]
     for conv in convs:
         nn.init.kaiming_normal_(conv.weight, nonlinearity="relu")
-    convs[-1].weight.data *= 0.1
+    convs[-1].weight.data *= last
     return network.eval()
 
 
 @pytest.mark.parametrize(
-    "network", [ResNet(blocks=3, width=8, dropout=0.0), UNet(width=8, levels=2)]
+    "network, last",
+    [
+        (ResNet(blocks=3, width=8, dropout=0.0), 0.1),
+        (UNet(width=8, levels=2), 0.1),
+        (ResUNet(width=8, encoder=(1,), middle=1, decoder=(1,)), 0.02),  # its sums grow
+    ],
 )
-def test_tiles_leave_no_seam(network: nn.Module) -> None:
-    lively(network)
+def test_tiles_leave_no_seam(network: nn.Module, last: float) -> None:
+    lively(network, last)
     image = torch.nn.functional.interpolate(torch.rand(1, 3, 60, 75), (240, 300), mode="bicubic")
     image = (image[0] * 1.6 - 0.8).clamp(-1, 1)
     whole = restorer(network).restore(image)

@@ -49,6 +49,19 @@ def test_the_sheets_of_blur_are_drawn(run: Run, tmp_path: Path) -> None:
     assert {path.name for path in tmp_path.iterdir()} == {"blur.webp", "sensor.webp"}
 
 
+def test_pairs_are_made_once_and_trained_on(
+    run: Run, tmp_path: Path, start: Callable[..., None]
+) -> None:
+    out = tmp_path / "made"
+    made = ["--train", "6", "--val", "2", "data.crop=48", "blur=camera", "data.workers=0"]
+    assert f"data.root={out}" in run("scripts/make_pairs.py", str(out), *made)
+    small = ["model.generator.width=4", "model.generator.levels=1", "data.crop=32"]
+    own = ["experiment=unet", "trainer=cpu", "trainer.max_epochs=1", "data.batch_size=2", *small]
+    start("train", *own, "data=folder", f"data.root={out}", f"hydra.run.dir={tmp_path / 'run'}")
+    with pytest.raises(SystemExit, match="error: .*holds train pairs already"):
+        run("scripts/make_pairs.py", str(out), *made)
+
+
 def test_the_comparison_of_blurs_runs_and_goes_on(run: Run, tmp_path: Path) -> None:
     write("gopro", tmp_path / "gopro")
     command = ["benchmarks/blurs.py", str(tmp_path), "--gopro", str(tmp_path / "gopro")]

@@ -7,10 +7,10 @@ pair, the blurred picture first. The index knows size and time of every file tha
 import json
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -42,12 +42,15 @@ class Prepared:
             raise ValueError(f"{root}: an index of format {index.get('format')}, expected {FORMAT}")
         try:
             source = self._take(root, index)
+            files = index["files"]
         except (KeyError, TypeError) as error:
             raise ValueError(f"{root / INDEX}: damaged ({error!r})") from error
         self.pairs = list(self._arrays)
+        if not files:
+            return  # `keep` wrote it
         if not source.exists():
             log.info("%s: made from %s, which is not here any more", root, source)
-        elif index["files"] != _stamps(source, _pairs(source, index)):
+        elif files != _stamps(source, _pairs(source, index)):
             raise ValueError(
                 f"{root}: the files in {source} have changed since: "
                 f"deblur prepare {source} {root} --layout {self.layout}"
@@ -105,29 +108,46 @@ def prepare(
         for array in out.glob("*.npy"):
             array.unlink()
         _write(unfinished, plan)
-    rows = []
+    rows: list[dict[str, Any]] = []
     pool = ThreadPoolExecutor(workers)
     try:
         jobs = [pool.submit(_unpack, pair, out / f"{i:06}.npy") for i, pair in enumerate(pairs)]
         for pair, job in zip(pairs, jobs):
             path, width, height = job.result()
             files = [_relative(file, source) for file in (*pair.blur, pair.sharp)]
-            rows.append(
-                {
-                    "name": pair.name,
-                    "scene": pair.scene,
-                    "split": pair.split,
-                    "files": files,
-                    "array": path.name,
-                    "width": width,
-                    "height": height,
-                }
-            )
+            own = {"name": pair.name, "scene": pair.scene, "split": pair.split, "files": files}
+            rows.append({**own, "array": path.name, "width": width, "height": height})
             yield len(rows), len(pairs)
     finally:
         pool.shutdown(cancel_futures=True)  # at Ctrl-C only what is begun is finished
     _write(index, {**plan, "pairs": rows})
     unfinished.unlink()
+
+
+def keep(
+    out: Path, split: Literal["train", "val", "test"], pairs: Iterable[tuple[str, Pixels]]
+) -> Iterator[int]:
+    """Write pairs that come from no files as arrays, too; give how many are done, as they are.
+
+    pairs: names, each once, and (2, H, W, 3) in 8 bits. What the folder has of other splits stays;
+    raises FileExistsError where it has that split.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    old = _read_index(out / INDEX) if (out / INDEX).is_file() else {}
+    rows = old.get("pairs", [])
+    if old.get("files") or any(row["split"] == split for row in rows):
+        raise FileExistsError(f"{out}: holds {split} pairs already")
+    (out / split).mkdir(exist_ok=True)
+    for count, (name, both) in enumerate(pairs, 1):
+        path = out / split / f"{name}.npy"
+        np.save(path, both)
+        files = [f"{split}/{side}/{name}.png" for side in ("blur", "sharp")]
+        own = {"name": name, "scene": "", "split": split, "files": files}
+        place = {"array": f"{split}/{name}.npy", "width": both.shape[2], "height": both.shape[1]}
+        rows.append({**own, **place})
+        yield count
+    plan = {"format": FORMAT, "layout": "blur_sharp", "blur": None, "splits": []}
+    _write(out / INDEX, {**plan, "source": str(out.resolve()), "files": {}, "pairs": rows})
 
 
 def _unpack(pair: Found, path: Path) -> tuple[Path, int, int]:

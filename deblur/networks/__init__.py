@@ -9,6 +9,7 @@ from deblur.networks.fpn import FPN
 from deblur.networks.multiscale import MultiScale
 from deblur.networks.nafnet import NAFNet
 from deblur.networks.resnet import ResNet
+from deblur.networks.resunet import ResUNet
 from deblur.networks.unet import UNet
 
 __all__ = [
@@ -19,5 +20,6 @@ __all__ = [
     "NAFNet",
     "PatchDiscriminator",
     "ResNet",
+    "ResUNet",
     "UNet",
 ]

@@ -28,6 +28,7 @@ GENERATORS: dict[str, Callable[[], nn.Module]] = {
         width=4, levels=2, norm="instance", upsample="nearest"
     ),
     "MultiScale": lambda: networks.MultiScale(**NARROW),
+    "ResUNet": lambda: networks.ResUNet(width=4, encoder=(1, 1), middle=1, decoder=(1, 1)),
     "NAFNet": lambda: networks.NAFNet(**SHALLOW, padding="zeros"),
     "NAFNet with tlc": lambda: networks.NAFNet(
         width=4, encoder=[1], decoder=[1], tlc="auto", window=41

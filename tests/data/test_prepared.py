@@ -10,7 +10,7 @@ import torch
 from imitations import picture, write
 
 from deblur.data.folder import PairedFolder
-from deblur.data.prepared import prepare
+from deblur.data.prepared import keep, prepare
 
 
 @pytest.fixture
@@ -158,3 +158,17 @@ def test_an_array_of_another_kind_is_named(source: Path, tmp_path: Path) -> None
     np.save(path, np.array([Path]), allow_pickle=True)
     with pytest.raises(ValueError, match="000000.npy: not an array that can be read"):
         folder(tmp_path / "arrays", "test").frames(0)
+
+
+def test_pairs_that_come_from_no_files_are_kept_too(tmp_path: Path) -> None:
+    pairs = {
+        name: np.full((2, 20, 24, 3), 60 * place, np.uint8) for place, name in enumerate("abc")
+    }
+    assert [*keep(tmp_path, "train", pairs.items())] == [1, 2, 3]
+    assert [*keep(tmp_path, "val", [("d", pairs["c"])])] == [1]
+    assert len(folder(tmp_path, "val")) == 1
+    found = folder(tmp_path)
+    assert [(pair.name, pair.split) for pair in found.pairs] == [(name, "train") for name in "abc"]
+    assert np.array_equal(found.frames(1), pairs["b"])
+    with pytest.raises(FileExistsError, match="holds train pairs already"):
+        next(keep(tmp_path, "train", pairs.items()))

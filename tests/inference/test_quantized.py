@@ -8,7 +8,7 @@ from deblur.inference.convolutions import Conv
 from deblur.inference.precision import has_int8
 from deblur.inference.quantized import Quantized, QuantizedResidual, Row, Scale, quantize
 from deblur.inference.streamline import streamline
-from deblur.networks import FPN, MultiScale, NAFNet, ResNet, UNet
+from deblur.networks import FPN, MultiScale, NAFNet, ResNet, ResUNet, UNet
 
 CPU = torch.device("cpu")
 pytestmark = pytest.mark.skipif(not has_int8(CPU), reason="no units for 8-bit integers")
@@ -17,6 +17,10 @@ NETWORKS = {
     "keras": (ResNet(blocks=1, width=32, skip="average", padding="same", init="glorot"), 2),
     "kupyn": (ResNet(blocks=1, width=32, norm="instance", upsample="transposed"), 0),
     "unet": (UNet(width=32, levels=2, zero_last=False), 10),
+    "resunet": (
+        ResUNet(width=32, encoder=(0, 1), middle=2, decoder=(1, 0), zero_last=False),
+        8,
+    ),
     "deepdeblur": (MultiScale(blocks=1, width=32, zero_last=False), 9),
     "nafnet": (NAFNet(width=32, encoder=(1,), decoder=(1,), zero_last=False), 0),
     "mobilenet": (FPN(zero_last=False), 0),

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from deblur.inference import gated
 from deblur.inference.streamline import streamline
-from deblur.networks import FPN, MultiScale, NAFNet, ResNet, UNet
+from deblur.networks import FPN, MultiScale, NAFNet, ResNet, ResUNet, UNet
 
 CPU = torch.device("cpu")
 NETWORKS = {
@@ -17,6 +17,9 @@ NETWORKS = {
     "unet": UNet(width=8, levels=2, zero_last=False),
     "unet with norms": UNet(width=8, levels=2, norm="batch", upsample="nearest", zero_last=False),
     "unet with own norms": UNet(width=8, levels=2, norm="instance", zero_last=False),
+    "resunet": ResUNet(
+        width=8, encoder=(1, 1), middle=1, decoder=(1, 1), shuffle=2, zero_last=False
+    ),
     "deepdeblur": MultiScale(blocks=1, width=8, zero_last=False),
     "deepdeblur, transposed": MultiScale(blocks=1, width=8, upsample="transposed", skip=False),
     "nafnet": NAFNet(width=8, encoder=(1, 1), decoder=(1, 1), zero_last=False),

@@ -4,13 +4,14 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from deblur.networks import FPN, MultiScale, NAFNet, ResNet, UNet
+from deblur.networks import FPN, MultiScale, NAFNet, ResNet, ResUNet, UNet
 from deblur.networks.recompute import recompute
 
 NETWORKS = {
     "li": (ResNet(blocks=2, width=8), 2),
     "unet": (UNet(width=8, levels=2, norm="batch", zero_last=False), 5),
     "deepdeblur": (MultiScale(blocks=2, width=8, zero_last=False), 6),
+    "resunet": (ResUNet(width=8, encoder=(1,), middle=2, decoder=(1,), zero_last=False), 4),
     "nafnet": (NAFNet(width=8, encoder=(1, 1), decoder=(1, 1), zero_last=False), 5),
     "mobilenet": (FPN(zero_last=False, statistics="running"), 19),
 }

@@ -1,0 +1,97 @@
+"""A U-Net of residual blocks at low resolution: made for restoring photos on a CPU."""
+
+from collections.abc import Sequence
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from deblur.networks.padding import pad_to_stride
+from deblur.networks.resnet import Residual
+from deblur.networks.sizes import DEEPEST, LONGEST, WIDEST, check_range
+
+
+class ResUNet(nn.Module):
+    """Restores a blurred image: plain convolutions, most of them at an eighth of the resolution.
+
+    Takes and gives (N, 3, H, W) in [-1, 1], of any size; a new image is clamp(x + f, -1, 1). Its
+    parts are known ones: squares of pixels become channels first (PixelUnshuffle), blocks are
+    EDSR's (Lim et al., CVPRW 2017: no norm), most of them lie where features are smallest, and
+    skips are added (both as in NAFNet). There are only 3x3 convolutions of many channels and ReLUs
+    for the greater part: processors do their arithmetic fastest there. Nothing looks at the whole
+    image, so tiles and whole images give the same.
+
+    width: channels at 1/shuffle of the resolution, doubled at each level below.
+    encoder, decoder: blocks of each level, from the finest down and from the lowest up. middle:
+    blocks below them. shuffle: the side of the squares of pixels.
+    zero_last: start the last convolution at zero: the network is then the identity. The second
+    convolution of each block starts at zero always.
+
+    With the defaults it has 7,582,428 parameters. Raises ValueError for sizes out of range.
+    """
+
+    def __init__(
+        self,
+        *,
+        width: int = 48,
+        encoder: Sequence[int] = (1, 2),
+        middle: int = 10,
+        decoder: Sequence[int] = (2, 1),
+        shuffle: int = 2,
+        zero_last: bool = True,
+    ) -> None:
+        super().__init__()
+        check_range("width", width, 1, WIDEST)
+        check_range("shuffle", shuffle, 1, 16)
+        check_range("the number of levels of encoder", len(encoder), 1, DEEPEST)
+        for name, blocks in (("encoder", encoder), ("middle", [middle]), ("decoder", decoder)):
+            for count in blocks:
+                check_range(f"each number of blocks of {name}", count, 0, LONGEST)
+        if len(encoder) != len(decoder):
+            raise ValueError(
+                f"encoder and decoder must have as many levels, got {len(encoder)} and "
+                f"{len(decoder)}"
+            )
+        self.shuffle = shuffle
+        self.stride = shuffle * 2 ** len(encoder)
+        channels = [width * 2**level for level in range(len(encoder) + 1)]
+        self.first = nn.Conv2d(3 * shuffle**2, width, 3, padding=1)
+        self.encoders = nn.ModuleList(_blocks(c, n) for c, n in zip(channels, encoder))
+        self.downs = nn.ModuleList(nn.Conv2d(c, 2 * c, 2, stride=2) for c in channels[:-1])
+        self.middle = _blocks(channels[-1], middle)
+        self.ups = nn.ModuleList(
+            nn.Sequential(nn.Conv2d(c, 2 * c, 1), nn.PixelShuffle(2)) for c in channels[:0:-1]
+        )
+        self.decoders = nn.ModuleList(_blocks(c, n) for c, n in zip(channels[-2::-1], decoder))
+        self.last = nn.Conv2d(width, 3 * shuffle**2, 3, padding=1)
+        if zero_last:
+            nn.init.zeros_(self.last.weight)
+            assert self.last.bias is not None
+            nn.init.zeros_(self.last.bias)
+
+    def forward(self, blur: Tensor) -> Tensor:
+        """Restore (N, 3, H, W) in [-1, 1]."""
+        height, width = blur.shape[-2:]
+        padded = pad_to_stride(blur, self.stride, least=self.stride)
+        features = self.first(F.pixel_unshuffle(padded, self.shuffle))
+        skips: list[Tensor] = []
+        for encoder, down in zip(self.encoders, self.downs):
+            skips.append(encoder(features))
+            features = down(skips[-1])
+        features = self.middle(features)
+        for up, decoder in zip(self.ups, self.decoders):
+            features = decoder(up(features) + skips.pop())
+        change = F.pixel_shuffle(self.last(features), self.shuffle)[..., :height, :width]
+        return (blur + change.to(blur.dtype)).clamp(-1, 1)
+
+
+def _blocks(channels: int, count: int) -> nn.Sequential:
+    """Build residual blocks that start as the identity."""
+    blocks = nn.Sequential()
+    for _ in range(count):
+        first, last = (nn.Conv2d(channels, channels, 3, padding=1) for _ in range(2))
+        nn.init.kaiming_normal_(first.weight, nonlinearity="relu")
+        for still in (first.bias, last.weight, last.bias):
+            assert still is not None
+            nn.init.zeros_(still)
+        blocks.append(Residual(first, nn.ReLU(inplace=True), last))
+    return blocks
