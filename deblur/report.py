@@ -21,10 +21,12 @@ from deblur.published import TABLE4
 from deblur.results import BLURRY, Result, summarize_method
 from deblur.sheets import error_map, sheet
 from deblur.statistics import Summary
-from deblur.tables import describe, differs, side_by_side, table3, table4
+from deblur.tables import by_part, describe, differs, side_by_side, table3, table4
 
 EXTREMES = 5
 """So many of the best, and of the worst pictures are on the page."""
+PARTS = 12
+"""Rows of a table, at the most, that has one for each part of the data."""
 WIDEST = 960
 
 
@@ -118,6 +120,30 @@ class Report:
                 gains[method] = {"mean": mean, "better": better, "of": len(gained)}
         return gains
 
+    def parts(self, protocol: str) -> dict[str, dict[str, list[tuple[float, ...]]]]:
+        """Give PSNR and SSIM, and the blurry input's, by part of the data and method.
+
+        A part is what stands before the slash of pictures' names; there are none where there is
+        but one, or more than a table holds.
+        """
+        own = {(r.method, r.name): r.scores for r in self.results if r.protocol == protocol}
+        names = [name for method, name in own if method == BLURRY]
+        parts = dict.fromkeys(name.rpartition("/")[0] for name in names)
+        if not 1 < len(parts) <= PARTS or not {"psnr", "ssim"} <= {*own[BLURRY, names[0]]}:
+            return {}
+
+        def figures(method: str, name: str) -> tuple[float, ...]:
+            return tuple(own[of, name][key] for of in (method, BLURRY) for key in ("psnr", "ssim"))
+
+        return {
+            part: {
+                method: [figures(method, n) for n in names if n.rpartition("/")[0] == part]
+                for method in self.methods()
+                if method != BLURRY
+            }
+            for part in parts
+        }
+
     def text(self) -> str:
         """Give Table 3 of each protocol, and what was gained over the blurry input."""
         if not self.protocols:
@@ -134,6 +160,8 @@ class Report:
                     f"{method}: {gain['mean']:+.2f} dB over the blurry input on average, better on "
                     f"{gain['better']} of {gain['of']} images ({gain['better'] / gain['of']:.0%})"
                 )
+            if own := self.parts(protocol):
+                lines += ["", by_part(own)]
             parts.append("\n".join(lines).rstrip())
         if len(parts) > 1:
             parts.append(f"the same pictures\n\n{side_by_side(self.summary)}")

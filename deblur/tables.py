@@ -2,6 +2,8 @@
 
 from collections.abc import Container, Mapping, Sequence
 
+import numpy as np
+
 from deblur.metrics.protocol import FIGURES, PROTOCOLS
 from deblur.published import TABLE4, Published
 from deblur.statistics import Summary
@@ -29,6 +31,23 @@ def table3(results: Results) -> str:
             interval = f"{cells['low']} to {cells['high']}" if "low" in summary else ""
             highest, lowest, mean, median, scenes = (cells[kind] for kind in KINDS)
             rows.append([method, title, highest, lowest, mean, interval, median, scenes])
+    return markdown(head, rows, left=2)
+
+
+def by_part(parts: Mapping[str, Mapping[str, Sequence[tuple[float, ...]]]]) -> str:
+    """Lay out what is gained over the blurry input in each part of the data.
+
+    parts: by part and method, of each picture its PSNR (dB) and SSIM, and the blurry input's.
+    """
+    head = ["", "", "pictures", "blurry PSNR", "PSNR", "gain", "least gain", "SSIM gain", "SSIM up"]
+    rows = []
+    for part, methods in parts.items():
+        for method, pictures in methods.items():
+            psnr, ssim, before, similar = (np.array(column) for column in zip(*pictures))
+            gains = [f"{(psnr - before).mean():+.2f}", f"{(psnr - before).min():+.2f}"]
+            up = f"{(ssim > similar).mean():.0%}"
+            means = [f"{len(psnr)}", f"{before.mean():.2f}", f"{psnr.mean():.2f}"]
+            rows.append([part, method, *means, *gains, f"{(ssim - similar).mean():+.4f}", up])
     return markdown(head, rows, left=2)
 
 

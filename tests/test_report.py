@@ -76,6 +76,20 @@ def test_table_3_has_the_highest_lowest_and_mean(report: Report) -> None:
     assert (BLURRY, "seconds") not in figures
 
 
+def test_each_part_of_the_data_has_a_row(report: Report) -> None:
+    """A part is what names begin with."""
+    rows = [cells(line) for line in report.text().splitlines() if line.startswith("| scene")]
+    even, odd = sum(GAINS[::2]) / 4, sum(GAINS[1::2]) / 3
+    assert [row[:6] for row in rows[:2]] == [
+        ["scene0", "restored", "4", "20.00", f"{20 + even:.2f}", f"{even:+.2f}"],
+        ["scene1", "restored", "3", "20.00", f"{20 + odd:.2f}", f"{odd:+.2f}"],
+    ]
+    assert [row[6:] for row in rows[:2]] == [
+        ["-2.00", f"{even / 100:+.4f}", "50%"],
+        ["+0.50", f"{odd / 100:+.4f}", "100%"],
+    ]
+
+
 def test_gains_are_counted_by_image(report: Report) -> None:
     assert "restored: +0.61 dB over the blurry input" in report.text()
     assert "better on 5 of 7 images (71%)" in report.text()

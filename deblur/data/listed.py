@@ -1,0 +1,80 @@
+"""Photos blurred as a frozen list says: the same pictures for every model, for ever."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch.utils.data import Dataset
+
+from deblur.blur.camera import Camera
+from deblur.data.bounds import check_name
+from deblur.data.crops import Place, Split
+from deblur.data.lists import read_rows
+from deblur.data.photos import BUILT_IN
+from deblur.images import read
+from deblur.pair import Pair, encode
+
+LISTS = Path(__file__).parent.parent / "assets" / "lists"
+
+
+class Listed(Dataset[Pair]):
+    """Blurs whole photos by a table with the columns split (val or test), photo, blur and seed.
+
+    root: the photos' folder; None for those that come along. listed: the table, one of
+    `deblur/assets/lists` or a file's path. cameras: what its column blur names. blurs: use these
+    rows alone; None for all. A picture is its photo but for the rims that the blur needs, and has
+    the name blur/photo-seed; in validation it is its central square of side `crop`.
+    """
+
+    paired = True
+
+    def __init__(
+        self,
+        *,
+        root: str | None,
+        split: Split,
+        crop: int,
+        seed: int,
+        listed: str,
+        cameras: Mapping[str, Camera],
+        blurs: Sequence[str] | None = None,
+    ) -> None:
+        if split == "train":
+            raise ValueError("a frozen list of blurred photos is to measure by, not to train on")
+        table = LISTS / listed if (LISTS / listed).is_file() else Path(listed)
+        folder = BUILT_IN if root is None else Path(root)
+        chosen = [*cameras] if blurs is None else blurs
+        rows = read_rows(table, ("split", "photo", "blur", "seed"))
+        if unknown := {*chosen, *(row["blur"] for row in rows)} - {*cameras}:
+            raise ValueError(f"{table}: no camera {min(unknown)}, expected {', '.join(cameras)}")
+        self.rows = [row for row in rows if row["split"] == split and row["blur"] in chosen]
+        for photo in {row["photo"] for row in self.rows}:
+            check_name(folder / photo, folder, table)
+            if not (folder / photo).is_file():
+                raise FileNotFoundError(f"{folder / photo}: not there, but {table} names it")
+        if not self.rows:
+            raise ValueError(f"{table}: no {split} pictures blurred by {', '.join(chosen)}")
+        self.folder, self.cameras = folder, cameras
+        self.crop = crop if split == "val" else None
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, key: Place) -> Pair:
+        row = self.rows[key[1]]
+        camera = self.cameras[row["blur"]]
+        pixels = torch.from_numpy(read(self.folder / row["photo"])).permute(2, 0, 1)
+        if self.crop is not None:
+            side = self.crop + 2 * camera.margin
+            top, left = ((length - side) // 2 for length in pixels.shape[1:])
+            pixels = pixels[:, top : top + side, left : left + side]
+        rng = np.random.default_rng(int(row["seed"]))
+        blurred, sharp = camera(pixels[None].contiguous(), [rng])
+        name = f"{row['blur']}/{Path(row['photo']).stem}-{row['seed']}"
+        return Pair(encode(blurred[0]), encode(sharp[0]), name)
+
+    @property
+    def scenes(self) -> list[str]:
+        """The photo of each picture, in order."""
+        return [Path(row["photo"]).stem for row in self.rows]

@@ -1,0 +1,80 @@
+import csv
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from conftest import ROOT
+from hydra import compose, initialize_config_dir
+from hydra.utils import instantiate
+
+from deblur.data.listed import LISTS, Listed
+from deblur.data.photos import BUILT_IN
+
+
+def make(split: str = "test", **settings: Any) -> Listed:
+    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
+        cfg = compose("config", ["data=synthetic"])
+    partial = instantiate(cfg.data.dataset, _convert_="all", **settings)
+    listed: Listed = partial(root=cfg.data.root, split=split, crop=64, seed=0)
+    return listed
+
+
+@pytest.fixture
+def few(tmp_path: Path) -> Path:
+    path = tmp_path / "few.csv"
+    path.write_text(
+        "split,photo,blur,seed\ntest,polar_bear.webp,trajectory,3\ntest,polar_bear.webp,shake,3\n"
+        "test,polar_bear.webp,still,1\nval,dog.webp,objects,0\n"
+    )
+    return path
+
+
+def test_a_picture_is_a_function_of_its_row_alone(few: Path) -> None:
+    pairs = make(listed=str(few), blurs=["shake"])
+    assert len(pairs) == 1 and pairs.scenes == ["polar_bear"]
+    pair = pairs[0, 0]
+    assert pair.name == "shake/polar_bear-3"
+    assert pair.blur.shape == pair.sharp.shape and min(pair.blur.shape[1:]) > 700
+    assert 0.02 < (pair.blur - pair.sharp).abs().mean()
+    again = make(listed=str(few))[5, 1]
+    assert torch.equal(again.blur, pair.blur)
+
+
+def test_what_stands_still_is_sharp(few: Path) -> None:
+    still = make(listed=str(few), blurs=["still"])[0, 0]
+    assert torch.equal(still.blur, still.sharp)
+
+
+def test_validation_has_central_squares(few: Path) -> None:
+    pairs = make("val", listed=str(few))
+    assert pairs.scenes == ["dog"] and pairs[0, 0].blur.shape == (3, 64, 64)
+
+
+def test_it_trains_nothing(few: Path) -> None:
+    with pytest.raises(ValueError, match="to measure by, not to train on"):
+        make("train", listed=str(few))
+
+
+@pytest.mark.parametrize(
+    "row, message",
+    [
+        ("test,polar_bear.webp,fog,0", "no camera fog, expected trajectory, shake, objects, still"),
+        ("test,../polar_bear.webp,shake,0", "lies outside of"),
+        ("test,unicorn.webp,shake,0", "unicorn.webp: not there, but .*few.csv names it"),
+        ("val,dog.webp,still,0", "no test pictures blurred by trajectory, shake, objects"),
+    ],
+)
+def test_a_wrong_list_is_refused(row: str, message: str, few: Path) -> None:
+    few.write_text(f"split,photo,blur,seed\n{row}\n")
+    with pytest.raises((ValueError, FileNotFoundError), match=message):
+        make(listed=str(few))
+
+
+def test_the_lists_name_no_photo_that_is_trained_on() -> None:
+    with open(BUILT_IN / "ATTRIBUTION.csv", newline="", encoding="utf-8") as file:
+        splits = {row["file"]: row["split"] for row in csv.DictReader(file)}
+    with open(LISTS / "synthetic.csv", newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert all(splits[row["photo"]] == row["split"] for row in rows)
+    assert len({(row["split"], row["blur"], row["seed"]) for row in rows}) == len(rows)
