@@ -20,6 +20,7 @@ def main(cfg: DictConfig) -> float | None:
     from hydra.utils import instantiate
 
     from deblur import checkpoints, hardware, provenance, recipe, settings
+    from deblur.checkpoints.shipped import find_model
     from deblur.evaluation import Evaluation, distinguish, rehearse
     from deblur.inference import adapt
     from deblur.metrics import choose
@@ -34,9 +35,10 @@ def main(cfg: DictConfig) -> float | None:
         protocols = choose(cfg.protocol)
         device = hardware.pick_device(cfg.device)
         hardware.keep_memory()
-        paths = run.split_paths(cfg.ckpt)
+        given = run.split_paths(cfg.ckpt)
+        paths = [str(find_model(name)) for name in given]
         loaded = [checkpoints.load_generator(path, trust=cfg.trust) for path in paths]
-        models = dict(zip(distinguish(paths), loaded))
+        models = dict(zip(distinguish(given), loaded))
         for model in loaded if cfg.tlc else []:
             localize(model.network, cfg.tlc)
         methods = {

@@ -31,6 +31,7 @@ def main(cfg: DictConfig) -> float | None:
         settings,
         tensorboard,
     )
+    from deblur.checkpoints.shipped import find_model
     from deblur.networks.layers import table2
 
     run.reset_loggers()
@@ -47,7 +48,7 @@ def main(cfg: DictConfig) -> float | None:
         if start.path is not None:
             resume.check_fit(start.path, model.state_dict())
         elif cfg.init is not None:
-            checkpoints.fill(model.generator, cfg.init)
+            checkpoints.fill(model.generator, find_model(cfg.init))
         precision = cfg.trainer.precision or hardware.pick_precision(device)
         if hasattr(model.generator, "weights_used"):
             log.info("the backbone starts from: %s", model.generator.weights_used)

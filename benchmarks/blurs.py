@@ -27,7 +27,7 @@ from torch.utils.data import DataLoader
 
 from deblur.data.crops import EpochSampler
 from deblur.data.folder import PairedFolder
-from deblur.data.mixed import LIST
+from deblur.data.lists import find_list
 from deblur.hardware import has_bfloat16, pick_device, place
 from deblur.lars import LARS
 from deblur.losses.content import Charbonnier
@@ -129,7 +129,7 @@ def score(network: nn.Module, pairs: Iterable[Pair]) -> float:
 def test_sets(gopro: str | None, reds: str | None) -> dict[str, list[Pair]]:
     """Load what the networks are tried on, by column; real frames a clip a column."""
     columns = {}
-    with open(LIST, newline="", encoding="utf-8") as file:
+    with open(find_list("mixed.csv"), newline="", encoding="utf-8") as file:
         names = {f"{row['scene']}-{row['frame']}" for row in csv.DictReader(file)}
     for column, blur in SHAKY.items():
         data = make_data(blur)

@@ -57,7 +57,11 @@ def smallest(experiment: str) -> list[str]:
     """Give the overrides that choose an experiment and make its networks tiny."""
     cfg = compose("train", [f"experiment={experiment}"])
     keys = [key for key in NARROW if OmegaConf.select(cfg.model, key) is not None]
-    return [f"experiment={experiment}", *(f"model.{key}={NARROW[key]}" for key in keys)]
+    return [
+        f"experiment={experiment}",
+        "init=null",
+        *(f"model.{key}={NARROW[key]}" for key in keys),
+    ]
 
 
 def fill(network: nn.Module) -> nn.Module:

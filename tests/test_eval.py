@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import fill
+import torch
+from conftest import TINY, fill
 from imitations import kohler
 from PIL import Image
 
@@ -49,6 +50,25 @@ def test_a_checkpoint_needs_nothing_else(
     assert checkpoint["path"] == str(ckpt) and len(checkpoint["sha256"]) == 64
     assert found["data"]["check"] is None and found["data"]["pairs"] == 3
     assert found["times"][1]["size"] == "32x32" and found["times"][1]["median"] > 0
+
+
+def test_a_shipped_model_is_measured_and_trained_on_by_its_name(
+    generator: Path, tmp_path: Path, start: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("deblur.checkpoints.shipped.WEIGHTS", tmp_path)
+    shutil.copy(generator, tmp_path / "tiny.safetensors")
+    start("eval", "ckpt=tiny", "unsharp=false", f"hydra.run.dir={tmp_path / 'out'}")
+    measured = metrics(tmp_path / "out")["checkpoints"][0]["path"]
+    assert measured == str(tmp_path / "tiny.safetensors")
+    still = ["model.lr=1e-9", "trainer.max_epochs=1"]
+    start("train", *TINY, *still, "init=tiny", f"hydra.run.dir={tmp_path / 'run'}")
+    begun = load_generator(generator).network.state_dict()
+    gone_on = load_generator(tmp_path / "run" / "generator.safetensors").network.state_dict()
+    for name in begun:
+        if "running" not in name and "num_batches" not in name:
+            assert torch.allclose(begun[name], gone_on[name], atol=1e-6), name
+    with pytest.raises(SystemExit, match="no model huge .shipped: tiny"):
+        start("eval", "ckpt=huge", f"hydra.run.dir={tmp_path / 'none'}")
 
 
 def test_paths_may_have_any_name(

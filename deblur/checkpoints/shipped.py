@@ -22,6 +22,6 @@ def find_model(name_or_path: str | Path) -> Path:
         names = ", ".join(list_shipped()) or "none yet"
         raise FileNotFoundError(
             f"no model {name_or_path} (shipped: {names}); train one by `python train.py "
-            "experiment=quick` and name its file: --model runs/.../generator.safetensors"
+            "experiment=quick` and name its file, runs/.../generator.safetensors"
         )
     return shipped

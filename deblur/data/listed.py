@@ -10,12 +10,10 @@ from torch.utils.data import Dataset
 from deblur.blur.camera import Camera
 from deblur.data.bounds import check_name
 from deblur.data.crops import Place, Split
-from deblur.data.lists import read_rows
+from deblur.data.lists import find_list, read_rows
 from deblur.data.photos import BUILT_IN
 from deblur.images import read
 from deblur.pair import Pair, encode
-
-LISTS = Path(__file__).parent.parent / "assets" / "lists"
 
 
 class Listed(Dataset[Pair]):
@@ -42,7 +40,7 @@ class Listed(Dataset[Pair]):
     ) -> None:
         if split == "train":
             raise ValueError("a frozen list of blurred photos is to measure by, not to train on")
-        table = LISTS / listed if (LISTS / listed).is_file() else Path(listed)
+        table = find_list(listed)
         folder = BUILT_IN if root is None else Path(root)
         chosen = [*cameras] if blurs is None else blurs
         rows = read_rows(table, ("split", "photo", "blur", "seed"))

@@ -4,6 +4,8 @@ import csv
 from collections.abc import Collection
 from pathlib import Path
 
+LISTS = Path(__file__).parent.parent / "assets" / "lists"
+
 
 def read_rows(table: Path, columns: Collection[str]) -> list[dict[str, str]]:
     """Read a table's rows; raise ValueError where it has no such columns, or a row lacks a value.
@@ -23,6 +25,12 @@ def read_rows(table: Path, columns: Collection[str]) -> list[dict[str, str]]:
         if lacking := [column for column in columns if not row[column]]:
             raise ValueError(f"{table}: line {number} has no {lacking[0]}")
     return rows
+
+
+def find_list(name_or_path: str) -> Path:
+    """Give the path of a list that comes along, or of one's own."""
+    own = LISTS / name_or_path
+    return own if own.is_file() else Path(name_or_path)
 
 
 def read_lines(path: Path) -> list[str]:

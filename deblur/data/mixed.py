@@ -1,33 +1,32 @@
 """Photos and pairs from disk in one training set."""
 
-from collections.abc import Callable, Mapping
-from pathlib import Path
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 from torch.utils.data import Dataset
 
 from deblur.data.crops import Place, Split
 from deblur.data.folder import PairedFolder
-from deblur.data.lists import read_rows
+from deblur.data.lists import find_list, read_rows
 from deblur.data.photos import Photos, Window
 from deblur.data.readable import Choice
 from deblur.pair import Pair
-
-LIST = Path(__file__).parent.parent / "assets" / "lists" / "mixed.csv"
 
 
 class Mixed(Dataset[Pair]):
     """Draws training samples from sharp photos, blurred on the fly, and from real pairs.
 
     What a training sample is drawn from is a function of (seed, epoch, index). Validation goes
-    through the photos' crops and then through all of the pairs. Testing has photos alone.
+    through the photos' crops and then through all of the pairs. Testing has the frames of the
+    scenes that were left out, or without such photos alone.
 
     photos: gives a data set of photos, called with root, split, crop, seed, size and held_out, see
     there; size is also the number of training samples in an epoch. pairs: by name, give data sets
     of pairs, called with root, split, crop, seed and the names of the pairs to use. roots: their
     folders. shares: how often photos, and each of the pairs' sets, are drawn; they need not sum to
     1, and 0 leaves a part out. listed: a table with columns set, scene, frame and split (train or
-    val): the pairs to use, all of which have to be there; None for the one that comes along.
+    val): the pairs to use, all of which have to be there; its path, or a name of
+    `deblur/assets/lists`. without: scenes of it that are neither trained nor validated on.
     unreadable: see `deblur.data.readable`.
     """
 
@@ -46,7 +45,8 @@ class Mixed(Dataset[Pair]):
         shares: Mapping[str, float],
         size: int,
         held_out: dict[str, int],
-        listed: str | None = None,
+        listed: str = "mixed.csv",
+        without: Sequence[str] = (),
         unreadable: Choice = "stop",
     ) -> None:
         right = set(shares) == {"photos", *pairs} and min(shares.values()) >= 0
@@ -55,12 +55,18 @@ class Mixed(Dataset[Pair]):
                 f"shares is {dict(shares)}, expected a number for each of photos, "
                 f"{', '.join(pairs)}: none negative, that of photos positive"
             )
-        table = read_rows(Path(listed or LIST), ("set", "scene", "frame", "split"))
-        rows = [row for row in table if row["split"] == split]
+        rows = read_rows(find_list(listed), ("set", "scene", "frame", "split"))
+        if unknown := {*without} - {row["scene"] for row in rows}:
+            raise ValueError(f"without is {[*without]}, but {listed} has no {min(unknown)}")
+        if split == "test":
+            rows = [row for row in rows if row["scene"] in without]
+        else:
+            rows = [r for r in rows if r["split"] == split and r["scene"] not in without]
         self.split = split
         self.seed = seed
         chosen = {"split": split, "seed": seed, "unreadable": unreadable}
         self.photos = photos(root=root, crop=crop, size=size, held_out=held_out, **chosen)
+        self.crops = 0 if split == "test" and rows else len(self.photos)
         self.parts: dict[str, PairedFolder] = {}
         for part, make in pairs.items():
             names = [f"{row['scene']}-{row['frame']}" for row in rows if row["set"] == part]
@@ -73,7 +79,7 @@ class Mixed(Dataset[Pair]):
 
     def __len__(self) -> int:
         pairs = 0 if self.split == "train" else sum(map(len, self.parts.values()))
-        return len(self.photos) + pairs
+        return self.crops + pairs
 
     def __getitem__(self, key: Place) -> Pair:
         sample = self.window(key)
@@ -82,7 +88,8 @@ class Mixed(Dataset[Pair]):
     @property
     def scenes(self) -> list[str]:
         """The photo or scene that each sample of validation and testing is of, in order."""
-        return [*self.photos.scenes, *(scene for p in self.parts.values() for scene in p.scenes)]
+        crops = self.photos.scenes[: self.crops]
+        return [*crops, *(scene for part in self.parts.values() for scene in part.scenes)]
 
     def window(self, key: Place) -> Window | Pair:
         """Give a sample; a photo's is still to be blurred."""
@@ -95,8 +102,8 @@ class Mixed(Dataset[Pair]):
             if which:
                 part = parts[which - 1]
                 return part.sample(int(rng.integers(len(part))), rng)
-        elif index >= len(self.photos):
-            index -= len(self.photos)
+        elif index >= self.crops:
+            index -= self.crops
             for part in parts:
                 if index < len(part):
                     return part[epoch, index]

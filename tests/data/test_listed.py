@@ -8,7 +8,8 @@ from conftest import ROOT
 from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 
-from deblur.data.listed import LISTS, Listed
+from deblur.data.listed import Listed
+from deblur.data.lists import LISTS
 from deblur.data.photos import BUILT_IN
 
 

@@ -9,7 +9,8 @@ from deblur.blur.camera import Camera
 from deblur.blur.trajectory import TrajectoryBlur
 from deblur.data.folder import PairedFolder
 from deblur.data.late import collate, develop
-from deblur.data.mixed import LIST, Mixed
+from deblur.data.lists import LISTS
+from deblur.data.mixed import Mixed
 from deblur.data.photos import Photos
 
 ROWS = """set,scene,frame,split
@@ -69,6 +70,22 @@ def test_validation_has_the_listed_pairs_and_testing_none(folder: Path) -> None:
     assert len(mixed(folder, split="test")) == 3
 
 
+def test_scenes_that_are_left_out_are_tested_on(folder: Path) -> None:
+    def names(split: str) -> set[str]:
+        data = mixed(folder, split=split, without=["GOPR0372_07_00"])
+        pairs = [data[0, index] for index in range(len(data))]
+        return {pair.name for pair in pairs if pair.name.startswith("GOPR")}
+
+    assert names("train") == set()
+    assert names("val") == {"GOPR0374_11_00-000049"}
+    assert names("test") == {"GOPR0372_07_00-000047", "GOPR0372_07_00-000048"}
+    test = mixed(folder, split="test", without=["GOPR0372_07_00"])
+    assert len(test) == 2 and test.scenes == ["GOPR0372_07_00"] * 2
+    assert test[0, 0].blur.shape[1] > 32  # whole frames
+    with pytest.raises(ValueError, match="has no GOPR9999"):
+        mixed(folder, without=["GOPR9999"])
+
+
 def test_samples_depend_on_seed_epoch_and_index(folder: Path) -> None:
     for index in range(10):
         item = mixed(folder)[2, index]
@@ -94,7 +111,7 @@ def test_shares_must_fit_the_parts(folder: Path, shares: dict[str, float]) -> No
 
 
 def test_the_committed_list_names_official_frames() -> None:
-    lines = LIST.read_text().splitlines()
+    lines = (LISTS / "mixed.csv").read_text().splitlines()
     assert lines[0] == "set,scene,frame,split"
     assert len(lines) == len(set(lines)) == 82
     assert {line.split(",")[0] for line in lines[1:]} == {"gopro", "reds"}
