@@ -1,10 +1,16 @@
-"""How a run has ended, in a file of its folder."""
+"""How a run has ended, in a file of its folder, and whose the folder is until then."""
 
 import json
+import logging
 import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
+
+log = logging.getLogger(__name__)
 
 NAME = "outcome.json"
 
@@ -38,3 +44,39 @@ def read(folder: Path) -> Outcome | None:
         return Outcome(**json.loads(path.read_text(encoding="utf-8")))
     except (ValueError, TypeError) as error:
         raise ValueError(f"{path}: does not tell how a run ended ({error})") from error
+
+
+@contextmanager
+def claim(folder: Path, wait: int = 0) -> Iterator[None]:
+    """Keep other processes out of a run's folder.
+
+    wait: for so many seconds, for one that saves itself. Raises BlockingIOError where one is in it.
+    """
+    if os.name != "posix":
+        yield
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    handle = os.open(folder / ".lock", os.O_WRONLY | os.O_CREAT)
+    try:
+        while not _lock(handle, folder):
+            if wait <= 0:
+                raise BlockingIOError(f"{folder}: another process trains in it; wait for its end")
+            log.info("%s: another process trains in it; waiting %d s for its end", folder, wait)
+            time.sleep(5)
+            wait -= 5
+        yield
+    finally:
+        os.close(handle)
+
+
+def _lock(handle: int, folder: Path) -> bool:
+    """Lock a file, which no process takes over that loads data; say whether it was free."""
+    import fcntl
+
+    try:
+        fcntl.lockf(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except (BlockingIOError, PermissionError):
+        return False
+    except OSError as error:
+        log.debug("%s cannot be locked: %s", folder, error)  # a file system that knows no locks
+    return True

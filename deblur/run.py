@@ -3,6 +3,7 @@
 import logging
 import os
 import re
+import signal
 import sys
 import traceback
 import warnings
@@ -201,6 +202,8 @@ def launch(main: Callable[[], Any]) -> None:
     os.environ["HYDRA_FULL_ERROR"] = "1"  # else Hydra prints errors itself
     try:
         main()
+    except KeyboardInterrupt:
+        sys.exit(128 + signal.SIGINT)  # as a shell says it
     except Exception as error:
         frames = traceback.extract_tb(error.__traceback__)
         begun = any(frame.name == "run_job" for frame in frames)

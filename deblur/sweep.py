@@ -6,9 +6,9 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
-from functools import partial, wraps
+from collections.abc import Callable
+from contextlib import suppress
+from functools import wraps
 from pathlib import Path
 from typing import Any
 
@@ -17,59 +17,79 @@ from hydra.experimental.callback import Callback
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
-from deblur import outcome
-from deblur.apart import finish, is_begun, start
+from deblur import apart, outcome
 from deblur.outcome import Outcome
-from deblur.ranks import is_first
+from deblur.ranks import FOLLOW, is_first
 from deblur.run import Mistake
 
 log = logging.getLogger(__name__)
 
 Train = Callable[[DictConfig], float | None]
 """Trains by a config, and gives the run's score."""
+PATIENCE = 60
+"""Seconds in which the job of a sweep that was killed may save itself."""
 
 
 def recorded(train: Any) -> Train:
     """Let a script's training write its Outcome, and be a job of a sweep.
 
-    There what fails is told and gives NaN, and the sweep goes on; what was finished before is left
-    out, and what was begun goes on. A job on several devices has processes of its own.
+    There it has a process of its own, so that whatever ends it, such as a lack of memory, ends no
+    other, and several devices work. What fails is told and gives NaN, and the sweep goes on; what
+    was finished before is left out, and what was begun goes on.
     """
     script = Path(train.__code__.co_filename).absolute()
 
     @wraps(train)
     def run(cfg: DictConfig) -> float | None:
-        if HydraConfig.get().mode != RunMode.MULTIRUN:
-            return _note(train, cfg)
-        apart = cfg.trainer.get("strategy") is not None
-        return _attempt(partial(_train_apart, script) if apart else partial(_note, train), cfg)
+        if HydraConfig.get().mode == RunMode.MULTIRUN:
+            return _do_job(script, Path(cfg.run_dir))
+        if FOLLOW in os.environ and hasattr(signal, "SIGUSR2"):
+            signal.signal(signal.SIGUSR2, signal.SIG_IGN)  # Slurm's, to submitit, which stops this
+        return _note(train, cfg)
 
     return run
 
 
-def _attempt(work: Train, cfg: DictConfig) -> float | None:
-    """Do a job unless it is done; for an error give NaN."""
-    folder, handler = Path(cfg.run_dir), signal.getsignal(signal.SIGINT)
+def _do_job(script: Path, folder: Path) -> float | None:
+    """Do a job unless it is done; one that fails gives NaN."""
+    overrides = _overrides()
     before = outcome.read(folder)
-    if before and before.overrides != _overrides():
+    if before and before.overrides != overrides:
         sys.exit(f"error: {folder} holds a run of other settings: give another hydra.sweep.dir")
     if before and before.status == "finished":
         log.info("finished before: %s, %s", folder, _show(before.score))
         return before.score
-    if is_begun(folder):
-        cfg.ckpt = "last"
+    _listen()
+    process = apart.start(script, folder, HydraConfig.get().overrides.task, _options())
     try:
-        return work(cfg)
-    except Exception as error:
-        log.error("this job has failed: %s", error, exc_info=not isinstance(error, Mistake))
+        found = apart.finish(process, folder)
+        if found.status == "stopped":
+            raise KeyboardInterrupt
+    except (KeyboardInterrupt, SystemExit) as error:
+        log.info("to go on: the same command, with hydra.sweep.dir=%s", folder.parent)
+        sys.exit(error.code if isinstance(error, SystemExit) else 128 + signal.SIGINT)
+    if found.status == "failed":
+        log.error("this job has failed: %s", found.error)
         return math.nan
-    except BaseException:
-        again = folder.parent
-        log.info("to go on with the sweep: the same command, with hydra.sweep.dir=%s", again)
-        raise
-    finally:
-        if threading.current_thread() is threading.main_thread():
-            signal.signal(signal.SIGINT, handler)  # a training sets its own
+    return found.score
+
+
+def _listen() -> None:
+    """Let SIGTERM end the sweep in order, where nobody else listens to it."""
+    main = threading.current_thread() is threading.main_thread()
+    if main and signal.getsignal(signal.SIGTERM) == signal.SIG_DFL:
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+
+
+def _options() -> list[str]:
+    """List what Hydra was told apart from settings: where the config is, and which job this is."""
+    hydra = HydraConfig.get()
+    flags = {"main": "--config-path", "command-line": "--config-dir"}
+    sources = [one for one in hydra.runtime.config_sources if one.provider in flags]
+    places = [f"{flags[one.provider]}={one.path}" for one in sources]
+    more = [one for one in hydra.overrides.hydra if one.startswith("hydra.searchpath=")]
+    number = f"hydra.job.num={hydra.job.num}"  # a setting may refer to it
+    return [f"--config-name={hydra.job.config_name}", *places, *more, number]
 
 
 def _note(train: Train, cfg: DictConfig) -> float | None:
@@ -77,7 +97,7 @@ def _note(train: Train, cfg: DictConfig) -> float | None:
     if not is_first():
         return train(cfg)
     folder, overrides = Path(cfg.run_dir), _overrides()
-    with _claimed(folder):
+    with outcome.claim(folder, wait=PATIENCE if FOLLOW in os.environ else 0):
         Outcome("running", overrides).write(folder)
         try:
             score = train(cfg)
@@ -86,45 +106,11 @@ def _note(train: Train, cfg: DictConfig) -> float | None:
             with suppress(OSError):  # of a full disk, which the run has told
                 Outcome("failed" if told else "stopped", overrides, error=told).write(folder)
             raise
-        Outcome("finished", overrides, score).write(folder)
+        if score is not None and not math.isfinite(score):
+            Outcome("failed", overrides, error=f"its score is {score}").write(folder)
+        else:
+            Outcome("finished", overrides, score).write(folder)
     return score
-
-
-@contextmanager
-def _claimed(folder: Path) -> Iterator[None]:
-    """Keep other processes out of a run's folder; raises Mistake where one is in it."""
-    if os.name != "posix":
-        yield
-        return
-    import fcntl
-
-    folder.mkdir(parents=True, exist_ok=True)
-    handle = os.open(folder / ".lock", os.O_WRONLY | os.O_CREAT)
-    try:
-        fcntl.lockf(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)  # which no loading process takes over
-    except (BlockingIOError, PermissionError) as error:
-        os.close(handle)
-        raise Mistake(f"{folder}: another process trains in it; wait for its end") from error
-    except OSError as error:
-        log.debug("%s cannot be locked: %s", folder, error)  # a file system that knows no locks
-    try:
-        yield
-    finally:
-        os.close(handle)
-
-
-def _train_apart(script: Path, cfg: DictConfig) -> float | None:
-    """Train in a process of its own: several devices want a command line that they can repeat."""
-    hydra, folder = HydraConfig.get(), Path(cfg.run_dir)
-    sources = [one.path for one in hydra.runtime.config_sources if one.provider == "command-line"]
-    options = [f"--config-dir={path}" for path in sources]
-    process = start(script, folder, hydra.overrides.task, options)
-    found = finish(process, folder)
-    if found.status == "stopped":
-        sys.exit(process.returncode)
-    if found.status == "failed":
-        raise Mistake(found.error)
-    return found.score
 
 
 def _overrides() -> list[str]:
@@ -148,6 +134,7 @@ class Summary(Callback):
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Exit with one line where the folder has other jobs, whose places would be taken."""
+        os.environ[apart.SWEEP] = str(os.getpid())
         folder = Path(config.hydra.sweep.dir)
         if (folder / "multirun.yaml").is_file():
             before = list(OmegaConf.load(folder / "multirun.yaml").hydra.overrides.task)
@@ -165,7 +152,7 @@ class Summary(Callback):
         shared = set.intersection(*(set(job.overrides) for job in jobs.values())) if jobs else set()
         for name, job in jobs.items():
             own = " ".join(one for one in job.overrides if one not in shared)
-            log.info("%s  %s: %s %s", name, own, job.status, job.error or _show(job.score))
+            log.info("%s  %s: %s, %s", name, own, job.status, job.error or _show(job.score))
         log.info("side by side:  deblur compare %s", folder)
         without = sum(job.score is None for job in jobs.values())
         if without:

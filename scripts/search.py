@@ -10,6 +10,7 @@ goes on with a search that was stopped: trials that have ended are kept, those t
 on. What a run prints is in its folder, as console.txt.
 
 deblur compare RUNS shows the trials; so does optuna-dashboard RUNS/study.log, while they run, too.
+Hydra's own plugin for Optuna is not used: it wants Optuna 2, and ends no trial early.
 """
 
 import argparse
