@@ -145,7 +145,11 @@ class Soak:
             self.bad += 1
             self.run.kill()
         said = "; then ".join(self.told).replace(f"{self.disk}/", "")
-        step = find(ckpt, self.run.folder).step
+        try:
+            step = find(ckpt, self.run.folder).step
+        except ValueError:  # it was killed before it replaced the one that was cut in half
+            ckpt = str(self.checkpoints / "previous.ckpt")
+            step = find(ckpt, self.run.folder).step
         again = self.start(step, f"ckpt={ckpt}")
         told = f"| {self.seconds / 60:.1f} | {fault.__name__.replace('_', ' ')} | {said} | {right} "
         print(f"{told}| {max(0, before - step)} | {again:.0f} |", flush=True)

@@ -123,13 +123,15 @@ class Report:
     def parts(self, protocol: str) -> dict[str, dict[str, list[tuple[float, ...]]]]:
         """Give PSNR and SSIM, and the blurry input's, by part of the data and method.
 
-        A part is what stands before the slash of pictures' names; there are none where there is
-        but one, or more than a table holds.
+        A part is what stands before the slash of pictures' names, else a scene; there are none
+        where there is but one, or more than a table holds.
         """
-        own = {(r.method, r.name): r.scores for r in self.results if r.protocol == protocol}
-        names = [name for method, name in own if method == BLURRY]
-        parts = dict.fromkeys(name.rpartition("/")[0] for name in names)
-        if not 1 < len(parts) <= PARTS or not {"psnr", "ssim"} <= {*own[BLURRY, names[0]]}:
+        results = [result for result in self.results if result.protocol == protocol]
+        own = {(r.method, r.name): r.scores for r in results}
+        part_of = {r.name: r.name.rpartition("/")[0] or r.scene for r in results}
+        parts = dict.fromkeys(part_of.values())
+        scored = {"psnr", "ssim"} <= {*results[0].scores}
+        if not 1 < len(parts) <= PARTS or not scored:
             return {}
 
         def figures(method: str, name: str) -> tuple[float, ...]:
@@ -137,7 +139,7 @@ class Report:
 
         return {
             part: {
-                method: [figures(method, n) for n in names if n.rpartition("/")[0] == part]
+                method: [figures(method, name) for name in part_of if part_of[name] == part]
                 for method in self.methods()
                 if method != BLURRY
             }
