@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from deblur.checkpoints import load_generator
 from deblur.checkpoints.shipped import find_model
+from deblur.examples import show_examples
 from deblur.footprint import measure_footprint
 from deblur.guard import find_harm, put_back
 from deblur.hardware import free_memory, is_out_of_memory, pick_device
@@ -265,7 +266,8 @@ class Restorer:
     def _overlap(self, area: int) -> int:
         """Give what tiles must share: what their cuts may change from both sides, if it fits."""
         if self._reach is None:
-            reach = measure_reach(self._run, self.stride, TOLERANCE, self.device)
+            strips = show_examples(256, 1024)
+            reach = measure_reach(self._run, self.stride, TOLERANCE, self.device, strips)
             self._reach = GLOBAL if reach is None else reach
             if reach is None:
                 log.info("tiles have statistics of their own: the network has those of the whole")

@@ -67,7 +67,7 @@ def test_a_shipped_model_is_measured_and_trained_on_by_its_name(
     for name in begun:
         if "running" not in name and "num_batches" not in name:
             assert torch.allclose(begun[name], gone_on[name], atol=1e-6), name
-    with pytest.raises(SystemExit, match="no model huge .shipped: tiny"):
+    with pytest.raises(SystemExit, match="huge: no such file, nor a model that is shipped .tiny"):
         start("eval", "ckpt=huge", f"hydra.run.dir={tmp_path / 'none'}")
 
 

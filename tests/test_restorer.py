@@ -223,9 +223,12 @@ def test_a_model_is_loaded_by_its_file(tmp_path: Path) -> None:
     loaded = Restorer.load(path, device="cpu", precision="float32", guard=False)
     with torch.inference_mode():
         torch.testing.assert_close(loaded.restore(image), network(image[None])[0])
-    with pytest.raises(FileNotFoundError, match="none.ckpt: no such model file"):
+    with pytest.raises(FileNotFoundError, match="none.ckpt: no such file"):
         Restorer.load(tmp_path / "none.ckpt")
-    with pytest.raises(FileNotFoundError, match="no model sharpest .shipped: .*train one by"):
+    with pytest.raises(
+        FileNotFoundError,
+        match="sharpest: no such file, nor a model that is shipped .*train one by",
+    ):
         Restorer.load("sharpest")
 
 

@@ -59,6 +59,11 @@ hydra:
 Sweep = Callable[..., "subprocess.Popen[str]"]
 
 
+def listen() -> None:
+    """Let Ctrl-C reach a process though those in the background of a script ignore it."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 @pytest.fixture
 def sweep(tmp_path: Path) -> Sweep:
     """Give a function that starts a sweep of jobs that take no time, in tmp_path/jobs."""
@@ -76,6 +81,7 @@ def sweep(tmp_path: Path) -> Sweep:
             stderr=subprocess.STDOUT,
             text=True,
             start_new_session=True,
+            preexec_fn=listen,
         )
 
     return start
@@ -198,6 +204,8 @@ def test_trainings_are_swept_and_compared(
 def test_jobs_run_side_by_side(launcher: str, tmp_path: Path) -> None:
     pytest.importorskip(f"hydra_plugins.hydra_{launcher.partition('_')[0]}_launcher")
     ran = train(tmp_path, *JOBS, f"hydra/launcher={launcher}")
+    if "has not produced any output" in ran.stdout:  # submitit starts jobs before their folders
+        ran = train(tmp_path, *JOBS, f"hydra/launcher={launcher}")
     assert ran.returncode == 0, ran.stdout
     assert [status for status, *_ in ends(tmp_path).values()] == ["finished"] * 2
     assert "quick-0  seed=0: finished" in ran.stdout

@@ -66,6 +66,18 @@ def test_reach_is_half_a_filters_width() -> None:
     assert measure_reach(lambda image: image, 1, 1e-4, cpu) == 0
 
 
+def test_reach_is_what_pictures_show_where_that_is_farther() -> None:
+    bright = torch.rand(1, 3, 64, 256, generator=torch.Generator().manual_seed(0))
+    assert bright.amin() >= 0
+
+    def restore(image: Tensor) -> Tensor:
+        return box(image) if image.amin() >= 0 else image
+
+    cpu = torch.device("cpu")
+    assert measure_reach(restore, 1, 1e-4, cpu) == 0
+    assert measure_reach(restore, 1, 1e-4, cpu, [bright]) == 4
+
+
 def test_what_looks_at_the_whole_picture_has_no_reach() -> None:
     cpu = torch.device("cpu")
     assert measure_reach(lambda x: x - x.mean((-2, -1), keepdim=True), 8, 1e-4, cpu) is None

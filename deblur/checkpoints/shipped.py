@@ -17,11 +17,11 @@ def find_model(name_or_path: str | Path) -> Path:
     if path.suffix or path.exists():
         if path.is_file():
             return path
-        raise FileNotFoundError(f"{path}: no such model file")
+        raise FileNotFoundError(f"{path}: no such file; expected a .ckpt or .safetensors")
     if not shipped.is_file():
         names = ", ".join(list_shipped()) or "none yet"
         raise FileNotFoundError(
-            f"no model {name_or_path} (shipped: {names}); train one by `python train.py "
-            "experiment=quick` and name its file, runs/.../generator.safetensors"
+            f"{name_or_path}: no such file, nor a model that is shipped ({names}); train one by "
+            "`python train.py experiment=quick` and name its file, runs/.../generator.safetensors"
         )
     return shipped

@@ -1,21 +1,18 @@
 """In which arithmetic a device restores."""
 
 import logging
-from pathlib import Path
 from typing import Literal, get_args
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
+from deblur.examples import show_examples
 from deblur.hardware import has_bfloat16
-from deblur.images import read
 from deblur.inference.quantized import Row, quantize
 from deblur.inference.streamline import streamline
-from deblur.pair import encode
 
 log = logging.getLogger(__name__)
 Precision = Literal["auto", "float32", "bfloat16", "int8"]
-EXAMPLES = Path(__file__).parent.parent / "assets" / "examples"
 SIDE = 256
 """Of what is seen of each example."""
 
@@ -40,7 +37,7 @@ def adapt(generator: nn.Module, device: torch.device, precision: Precision = "au
             f"precision=int8 is for processors with AVX-512 VNNI, not for this {device.type}"
         )
     with torch.inference_mode():
-        quantize(network, _show_examples())
+        quantize(network, show_examples(SIDE, SIDE))
     if not any(isinstance(module, Row) for module in network.modules()):
         log.warning("int8: this network has no rows of convolutions for it, and stays as it was")
     return network
@@ -49,14 +46,3 @@ def adapt(generator: nn.Module, device: torch.device, precision: Precision = "au
 def has_int8(device: torch.device) -> bool:
     """Say whether a device multiplies 8-bit integers in units made for it, and we know how."""
     return device.type == "cpu" and torch.cpu._is_vnni_supported() and torch._C._has_mkldnn
-
-
-def _show_examples() -> list[Tensor]:
-    """Give the middles of the examples, (1, 3, 256, 256) in [-1, 1]."""
-    images = []
-    for path in sorted(EXAMPLES.glob("*.jpg")):
-        pixels = torch.as_tensor(read(path))
-        top, left = ((size - SIDE) // 2 for size in pixels.shape[:2])
-        middle = pixels[top : top + SIDE, left : left + SIDE]
-        images.append(encode(middle.permute(2, 0, 1)[None]))
-    return images

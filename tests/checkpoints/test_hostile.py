@@ -184,7 +184,7 @@ def test_nothing_is_fetched(monkeypatch: pytest.MonkeyPatch) -> None:
     for address in ("https://example.org/a.ckpt", "s3://bucket/a.ckpt", "hf://user/model/a.ckpt"):
         with pytest.raises(FileNotFoundError, match="no such file"):
             load_generator(address)
-        with pytest.raises(FileNotFoundError, match="no such model file"):
+        with pytest.raises(FileNotFoundError, match="no such file"):
             Restorer.load(address)
 
 
