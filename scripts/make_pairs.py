@@ -1,7 +1,6 @@
 """Blur photos once, for trainings that would wait for it: a crop is then cut out of what is there.
 
-python scripts/make_pairs.py datasets/made --train 10000 --val 24 \
-    data=photos data.root=datasets/photos blur=camera data.crop=384
+python scripts/make_pairs.py datasets/made data.root=datasets/photos blur=camera data.crop=384
 python train.py experiment=unet data=folder data.root=datasets/made data.crop=128
 
 Settings are train.py's. On two cores the full camera takes a third of a training's time.
@@ -30,8 +29,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("out", type=Path, help="the folder to write to")
-    parser.add_argument("--train", type=int, default=10000, help="pairs (default %(default)s)")
-    parser.add_argument("--val", type=int, default=24, help="pairs (default %(default)s)")
+    parser.add_argument("--train", type=int, default=8000, help="pairs (default %(default)s)")
+    parser.add_argument("--val", type=int, default=48, help="pairs (default %(default)s)")
     parser.add_argument("settings", nargs="*", help="of data and blur, as for train.py")
     options = parser.parse_intermixed_args()
     counts = {"train": options.train, "val": options.val}

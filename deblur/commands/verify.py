@@ -54,7 +54,7 @@ def _verify(file: Path, trust: str | None) -> dict[str, Any]:
     checked = model.about.get("digest")
     facts["digest"] = f"right, {checked[:16]}..." if checked else "none in the file"
     if model.data:
-        facts["trained on"] = ", ".join(f"{key}={value}" for key, value in model.data.items())
+        facts["data"] = ", ".join(f"{key}={value}" for key, value in model.data.items())
     for name in sorted(model.about):
         facts.setdefault(name, " ".join(model.about[name].split()))
     change = (restored - blur).abs().mean() / 2

@@ -89,7 +89,7 @@ def test_verify_says_what_files_are(
     said = capsys.readouterr().out
     assert "source: DeblurGAN (KupynOrest/DeblurGAN)" in said and "digest: none in the file" in said
     assert "network: ResNet(blocks=1, width=4)" in said and "digest: right, " in said
-    assert "license: CC BY 4.0" in said and "trained on: data=photos" in said
+    assert "license: CC BY 4.0" in said and "data: data=photos" in said
     parameters = sum(value.numel() for value in network.parameters())
     assert f"parameters: {parameters}" in said and "tried: changes noise by" in said
 
