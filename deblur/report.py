@@ -113,6 +113,7 @@ class Report:
                 if whose == method != BLURRY
                 and psnr is not None
                 and (before := own[BLURRY, name]) is not None
+                and before != math.inf  # a sharp picture
             ]
             if gained:
                 better = sum(gain > 0 for gain in gained)

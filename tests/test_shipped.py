@@ -1,0 +1,78 @@
+"""The models that come along, as their cards tell them."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from conftest import ROOT
+from hydra import compose, initialize_config_dir
+from hydra.utils import instantiate
+from PIL import Image
+
+import deblur
+from deblur.__main__ import main
+from deblur.checkpoints import load_generator
+from deblur.checkpoints.shipped import WEIGHTS, find_model, list_shipped
+from deblur.data.listed import Listed
+from deblur.metrics import Comparison
+
+ASSETS = ROOT / "deblur" / "assets"
+
+
+def listed(*blurs: str) -> Listed:
+    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
+        cfg = compose("config", ["data=synthetic"])
+    make = instantiate(cfg.data.dataset, _convert_="all", blurs=[*blurs])
+    data: Listed = make(root=None, split="val", crop=256, seed=0)
+    return data
+
+
+@pytest.mark.parametrize("name", list_shipped())
+def test_each_is_whole_and_told(name: str) -> None:
+    model = load_generator(find_model(name))
+    assert {"about", "crops", "digest", "license"} <= model.about.keys()
+    assert model.data["data"] == "synthetic"
+    card = (WEIGHTS / f"{name}.md").read_text(encoding="utf-8")
+    for part in ("Trained on", "Figures", "Where it fails"):
+        assert f"## {part}" in card
+    assert model.about["crops"] in card
+
+
+@pytest.mark.parametrize("name", list_shipped())
+@pytest.mark.parametrize("blur", ["trajectory", "shake", "objects"])
+def test_each_restores_photos_that_it_was_not_trained_on(name: str, blur: str) -> None:
+    """Squares of the four photos of validation."""
+    restorer = deblur.Restorer.load(name, device="cpu", guard=False)
+    pairs = listed(blur)
+    for index in range(len(pairs)):
+        pair = pairs[0, index]
+        restored = restorer.restore(pair.blur)[None]
+        before, after = (
+            Comparison(image, pair.sharp[None]) for image in (pair.blur[None], restored)
+        )
+        assert after.psnr > before.psnr, pair.name
+
+
+def test_a_photo_is_restored_without_a_word_more(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([str(ASSETS / "examples" / "tower.jpg"), "-o", str(tmp_path / "tower.png")]) == 0
+    assert capsys.readouterr().out == "1 restored\n"
+    with Image.open(tmp_path / "tower.png") as restored:
+        assert restored.size == (724, 980)
+
+
+def test_tiles_of_a_shipped_model_leave_no_seam() -> None:
+    data = listed("trajectory")
+    blur = torch.cat([data[0, index].blur for index in range(4)], 2)
+    blur = torch.cat([blur, blur.flip(2)], 1)  # 512x1024
+    settings: dict[str, Any] = {"device": "cpu", "precision": "float32", "guard": False}
+    whole = deblur.Restorer.load("small", **settings).restore(blur)
+    tiled = deblur.Restorer.load("small", tile=600, **settings).restore(blur)
+    assert 0 < ((whole - tiled).abs() / 2).max() < 1 / 255
+
+
+def test_the_package_stays_small() -> None:
+    files = [path for path in (ROOT / "deblur").rglob("*") if "__pycache__" not in path.parts]
+    assert sum(path.stat().st_size for path in files if path.is_file()) < 60e6
