@@ -266,7 +266,7 @@ class Restorer:
     def _overlap(self, area: int) -> int:
         """Give what tiles must share: what their cuts may change from both sides, if it fits."""
         if self._reach is None:
-            strips = show_examples(256, 1024)
+            strips = show_examples(128, 1024)
             reach = measure_reach(self._run, self.stride, TOLERANCE, self.device, strips)
             self._reach = GLOBAL if reach is None else reach
             if reach is None:
