@@ -9,6 +9,8 @@ import pytest
 from conftest import ROOT
 from imitations import write
 
+from deblur.images import read
+
 Run = Callable[..., str]
 
 
@@ -81,3 +83,19 @@ def test_what_grows_by_more_than_three_percent_is_found(name: str, place: int) -
     ]
     told, found, good = processes["judge"]("in all", grown)[place]
     assert told == f"{name} in all" and "(4.0%)" in found and not good
+
+
+def test_pages_of_text_lie_behind_the_photos(run: Run, tmp_path: Path) -> None:
+    for folder in ("one", "two"):
+        run("scripts/render_text.py", str(tmp_path / folder), "--pages", "2")
+    pages = sorted(tmp_path.glob("*/*.webp"))
+    assert [page.name for page in pages] == ["zz-text-00.webp", "zz-text-01.webp"] * 2
+    assert pages[0].read_bytes() == pages[2].read_bytes() != pages[1].read_bytes()
+
+
+def test_the_pairs_of_a_test_are_written_as_files(run: Run, tmp_path: Path) -> None:
+    held_out = "data.dataset.held_out={crop: 48, val: 1, test: 3}"
+    said = run("scripts/write_pairs.py", str(tmp_path), "--crop", "32", "--every", "2", held_out)
+    assert "2 pairs" in said
+    assert {read(path).shape for path in tmp_path.rglob("*.png")} == {(32, 32, 3)}
+    assert {len([*tmp_path.glob(f"test/{side}/*.png")]) for side in ("blur", "sharp")} == {2}

@@ -3,11 +3,13 @@
 from pathlib import Path
 
 WEIGHTS = Path(__file__).parent.parent / "assets" / "weights"
+DEFAULT = "small"
 
 
 def list_shipped() -> list[str]:
-    """Name the models that come along."""
-    return sorted(path.stem for path in WEIGHTS.glob("*.safetensors"))
+    """Name the models that come along, the default one first."""
+    names = (path.stem for path in WEIGHTS.glob("*.safetensors"))
+    return sorted(names, key=lambda name: (name != DEFAULT, name))
 
 
 def find_model(name_or_path: str | Path) -> Path:

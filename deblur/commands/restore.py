@@ -27,7 +27,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from deblur.batch import Job, Outcome, find_jobs, find_rank, summarize
-from deblur.checkpoints.shipped import find_model
+from deblur.checkpoints.shipped import DEFAULT, find_model
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -41,7 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add(
         "--model",
-        default="small",
+        default=DEFAULT,
         metavar="NAME_OR_PATH",
         help="a shipped name, or a .ckpt or .safetensors file (default %(default)s)",
     )

@@ -1,0 +1,95 @@
+#!/usr/bin/env bash
+# Train the models that come along, small and gan, in stages:
+#
+#   scripts/train_shipped.sh [FOLDER]     # runs/shipped
+#
+#   photos   the photos, pages of text beside them, and pairs made of them
+#   base     experiment=small, on made pairs alone
+#   fold-*   base goes on with all real clips but one, and is measured on that one
+#   small    base goes on with all of them
+#   gan      small goes on against a discriminator; gan-0, to compare, with none
+#
+# Stopped and started again, it does what is left and goes on with what was begun. Without GoPro and
+# REDS, in DEBLUR_DATA or datasets, photos are all. How long is a matter of the machine:
+#
+#   BASE=40 MIX=4 GAN=4 SIZE=2000 scripts/train_shipped.sh   # epochs; crops of a later one
+#   INIT=small BASE=10 scripts/train_shipped.sh              # the base starts from what comes along
+set -euo pipefail
+cd "$(dirname "$0")/.."
+out=$(realpath -m "${1:-runs/shipped}")
+roots=${DEBLUR_DATA:-datasets}
+python=${PYTHON:-.venv/bin/python}
+BASE=${BASE:-40} MIX=${MIX:-4} GAN=${GAN:-4} SIZE=${SIZE:-2000} PAIRS=${PAIRS:-8000}
+INIT=${INIT:-null}
+clips=(GOPR0372_07_00 000 001 003 020)
+
+# train NAME SETTING...: a stage, or what is left of it
+train() {
+    local name=$1 folder=$out/$1
+    shift
+    if grep -q '"finished"' "$folder/outcome.json" 2>/dev/null; then
+        echo "$name: there already"
+    elif [ -e "$folder/checkpoints/last.ckpt" ]; then
+        $python train.py hydra.run.dir="$folder" ckpt=last
+    else
+        $python train.py hydra.run.dir="$folder" "$@"
+    fi
+    $python - "$folder" <<'PYTHON'
+import csv, sys
+from omegaconf import OmegaConf
+
+folder = sys.argv[1]
+data = OmegaConf.load(f"{folder}/.hydra/config.yaml").data
+with open(f"{folder}/csv/metrics.csv", newline="") as file:
+    steps = 1 + max(int(row["step"]) for row in csv.DictReader(file) if row["step"])
+print(f"{folder}: {steps * data.batch_size:,} crops of {data.crop} pixels")
+PYTHON
+}
+
+# all runs of real pairs take photos, too, and text
+mixed=(data=mixed blur=shipped data.root="$out/photos" data.dataset.listed=pairs.csv)
+mixed+=(data.batch_size=7 data.crop=192 data.dataset.size="$SIZE")
+
+if [ ! -e "$out/made/index.json" ]; then
+    $python scripts/fetch_photos.py "$out/photos"
+    $python - "$out/photos" <<'PYTHON'
+import csv, shutil, sys
+from deblur.data.photos import BUILT_IN
+
+with open(BUILT_IN / "ATTRIBUTION.csv", newline="", encoding="utf-8") as file:
+    for row in csv.DictReader(file):
+        if row["split"] == "train":
+            shutil.copy(BUILT_IN / row["file"], sys.argv[1])
+PYTHON
+    $python scripts/render_text.py "$out/photos"
+    $python scripts/make_pairs.py "$out/made" --train "$PAIRS" data.root="$out/photos" \
+        blur=shipped data.crop=384 data.dataset.detail=0.8
+fi
+
+train base experiment=small init="$INIT" data.root="$out/made" \
+    trainer.max_epochs="$BASE" model.decay_epochs="$BASE"
+base=$out/base/checkpoints/last.ckpt  # not the best by PSNR on photos: rates fall to the end
+if [ ! -d "$roots/GOPRO_Large" ] || [ ! -d "$roots/REDS" ]; then
+    echo "no GoPro and REDS in $roots: small is the base, and gan learns from made pairs"
+    train gan experiment=gan init="$base" data=folder data.root="$out/made" \
+        trainer.max_epochs="$GAN" model.decay_epochs="$((GAN / 2))"
+    exit
+fi
+for clip in "${clips[@]}"; do
+    train "fold-$clip" experiment=finetune init="$base" "${mixed[@]}" \
+        "data.dataset.without=['$clip']" trainer.max_epochs="$MIX" model.decay_epochs="$MIX"
+    if [ ! -e "$out/fold-$clip/eval/metrics.json" ]; then
+        $python eval.py ckpt="$out/fold-$clip/checkpoints/last.ckpt" "${mixed[@]}" \
+            "data.dataset.without=['$clip']" unsharp=false hydra.run.dir="$out/fold-$clip/eval"
+    fi
+done
+train small experiment=finetune init="$base" "${mixed[@]}" \
+    trainer.max_epochs="$MIX" model.decay_epochs="$MIX"
+small=$out/small/checkpoints/last.ckpt
+for weight in 0.01 0; do
+    name=gan$([ $weight = 0 ] && echo -0 || true)
+    train "$name" experiment=gan init="$small" "${mixed[@]}" \
+        model.weights.adversarial=$weight \
+        trainer.max_epochs="$GAN" model.decay_epochs="$((GAN / 2))"
+done
+echo "into the package:  python scripts/ship.py small $small --crops N --about TEXT"
