@@ -14,6 +14,7 @@ from tempfile import TemporaryDirectory, mkdtemp
 from threading import Event
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from deblur.checkpoints.shipped import HINTS
 from deblur.darkroom import Darkroom, Stopped, explain
 
 if TYPE_CHECKING:
@@ -84,7 +85,10 @@ def _lay_out(models: list[str], place: str) -> Parts:
         with gr.Column(scale=2, min_width=300):
             types = ["image", ".heic", ".heif", ".avif"]
             photo = gr.File(label="Photo", file_types=types, height=160)
-            model = gr.Radio(models, value=models[0], label="Model", visible=len(models) > 1)
+            choices = [
+                (f"{name}: {HINTS[name]}" if name in HINTS else name, name) for name in models
+            ]
+            model = gr.Radio(choices, value=models[0], label="Model", visible=len(models) > 1)
             told = "Percent of the change to make"
             strength = gr.Slider(0, 100, 100, step=5, label="Strength", info=told)
             go = gr.Button("Restore", variant="primary")

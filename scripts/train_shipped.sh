@@ -46,9 +46,12 @@ print(f"{folder}: {steps * data.batch_size:,} crops of {data.crop} pixels")
 PYTHON
 }
 
+base=$out/base/checkpoints/last.ckpt  # not the best by PSNR on photos: rates fall to the end
 # all runs of real pairs take photos, too, and text
 mixed=(data=mixed blur=shipped data.root="$out/photos" data.dataset.listed=pairs.csv)
-mixed+=(data.batch_size=7 data.crop=192 data.dataset.size="$SIZE")
+mixed+=(data.crop=192 data.dataset.size="$SIZE")
+tune=(experiment=finetune init="$base" "${mixed[@]}" data.batch_size=7)
+tune+=(trainer.max_epochs="$MIX" model.decay_epochs="$MIX")
 
 if [ ! -e "$out/made/index.json" ]; then
     $python scripts/fetch_photos.py "$out/photos"
@@ -68,7 +71,6 @@ fi
 
 train base experiment=small init="$INIT" data.root="$out/made" \
     trainer.max_epochs="$BASE" model.decay_epochs="$BASE"
-base=$out/base/checkpoints/last.ckpt  # not the best by PSNR on photos: rates fall to the end
 if [ ! -d "$roots/GOPRO_Large" ] || [ ! -d "$roots/REDS" ]; then
     echo "no GoPro and REDS in $roots: small is the base, and gan learns from made pairs"
     train gan experiment=gan init="$base" data=folder data.root="$out/made" \
@@ -76,17 +78,15 @@ if [ ! -d "$roots/GOPRO_Large" ] || [ ! -d "$roots/REDS" ]; then
     exit
 fi
 for clip in "${clips[@]}"; do
-    train "fold-$clip" experiment=finetune init="$base" "${mixed[@]}" \
-        "data.dataset.without=['$clip']" trainer.max_epochs="$MIX" model.decay_epochs="$MIX"
+    train "fold-$clip" "${tune[@]}" "data.dataset.without=['$clip']"
     if [ ! -e "$out/fold-$clip/eval/metrics.json" ]; then
         $python eval.py ckpt="$out/fold-$clip/checkpoints/last.ckpt" "${mixed[@]}" \
             "data.dataset.without=['$clip']" unsharp=false hydra.run.dir="$out/fold-$clip/eval"
     fi
 done
-train small experiment=finetune init="$base" "${mixed[@]}" \
-    trainer.max_epochs="$MIX" model.decay_epochs="$MIX"
+train small "${tune[@]}"
 small=$out/small/checkpoints/last.ckpt
-for weight in 0.01 0; do
+for weight in 0.05 0; do
     name=gan$([ $weight = 0 ] && echo -0 || true)
     train "$name" experiment=gan init="$small" "${mixed[@]}" \
         model.weights.adversarial=$weight \

@@ -78,7 +78,7 @@ MAY_KNOW = {
     },
     "batch": {"film", "photo"},
     "darkroom": {"checkpoints", "formats", "photo", "restorer"},
-    "web": {"darkroom"},
+    "web": {"checkpoints", "darkroom"},
     "commands": {
         *("data", "images", "video", "evaluation", "matching"),
         *("metrics", "outcome", "pair", "results", "tables"),

@@ -43,7 +43,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--model",
         default=DEFAULT,
         metavar="NAME_OR_PATH",
-        help="a shipped name, or a .ckpt or .safetensors file (default %(default)s)",
+        help="small, true to the photo; gan, with finer textures; or a .ckpt or .safetensors file "
+        "(default %(default)s)",
     )
     add("--trust", metavar="MODULE", help="a module whose networks a model file may name")
     add("--overwrite", action="store_true", help="restore what is there already, too")
