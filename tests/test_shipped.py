@@ -42,16 +42,18 @@ def test_each_is_whole_and_told(name: str) -> None:
 @pytest.mark.parametrize("name", list_shipped())
 @pytest.mark.parametrize("blur", ["trajectory", "shake", "objects"])
 def test_each_restores_photos_that_it_was_not_trained_on(name: str, blur: str) -> None:
-    """Squares of the four photos of validation."""
+    """Squares of the four photos of validation: 0.8 dB on average, and none 0.3 dB worse."""
     restorer = deblur.Restorer.load(name, device="cpu", guard=False)
     pairs = listed(blur)
+    gains = []
     for index in range(len(pairs)):
         pair = pairs[0, index]
         restored = restorer.restore(pair.blur)[None]
         before, after = (
             Comparison(image, pair.sharp[None]) for image in (pair.blur[None], restored)
         )
-        assert after.psnr > before.psnr, pair.name
+        gains.append(float(after.psnr - before.psnr))
+    assert sum(gains) / len(gains) > 0.8 and min(gains) > -0.3, gains
 
 
 def test_a_photo_is_restored_without_a_word_more(
