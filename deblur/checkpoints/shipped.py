@@ -4,7 +4,7 @@ from pathlib import Path
 
 WEIGHTS = Path(__file__).parent.parent / "assets" / "weights"
 DEFAULT = "small"
-HINTS = {"small": "true to the photo", "gan": "finer textures, some of them made up"}
+HINTS = {"small": "true to the photo", "gan": "finer textures, some invented"}
 
 
 def list_shipped() -> list[str]:
