@@ -37,7 +37,7 @@ def test_all_shipped_models_are_served_to_this_computer(
     assert main(["web"]) == 0
     limits = {"megapixels": 50, "megabytes": 60, "queue": 8}
     how = {"host": "127.0.0.1", "port": 7860, "browse": False, **limits}
-    assert served == [((["large", "small"],), how)]
+    assert served == [((["small", "large"],), how)]  # the default one first
 
 
 def test_models_and_limits_are_chosen(served: list[Any]) -> None:
