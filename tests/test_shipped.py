@@ -13,7 +13,7 @@ from PIL import Image
 import deblur
 from deblur.__main__ import main
 from deblur.checkpoints import load_generator
-from deblur.checkpoints.shipped import WEIGHTS, find_model, list_shipped
+from deblur.checkpoints.shipped import HINTS, WEIGHTS, find_model, list_shipped
 from deblur.data.listed import Listed
 from deblur.metrics import Comparison
 
@@ -36,7 +36,8 @@ def test_each_is_whole_and_told(name: str) -> None:
     card = (WEIGHTS / f"{name}.md").read_text(encoding="utf-8")
     for part in ("Trained on", "Figures", "Where it fails"):
         assert f"## {part}" in card
-    assert model.about["crops"] in card
+    assert model.about["crops"] in card and model.about["digest"][:16] in card
+    assert name in HINTS
 
 
 @pytest.mark.parametrize("name", list_shipped())
