@@ -62,8 +62,9 @@ soak-resume: $(READY)  ## kill a run 20 times, let it go on, compare it with one
 soak: $(READY)  ## train for HOURS, and let something go wrong every few minutes
 	$(BIN)/python benchmarks/soak.py --hours $(HOURS)
 
-figures: $(READY)  ## draw the paper's Figures 1 to 3 and a sheet of each kind of blur
+figures: $(READY)  ## draw the paper's Figures 1 to 3, sheets of blur and of what the models do
 	$(BIN)/python scripts/figures.py docs/figures
 	$(BIN)/python scripts/blur_sheet.py docs/figures
+	$(BIN)/python scripts/draw_restored.py docs/figures
 
 .PHONY: help install demo test test-slow test-web test-all lint format bench soak-resume soak figures
