@@ -75,7 +75,7 @@ def test_without_gradio_it_says_what_to_install(
 
 def test_the_examples_are_small_and_their_authors_named() -> None:
     readme = (EXAMPLES[0].parent / "README.md").read_text("utf-8")
-    assert len(EXAMPLES) == 4
+    assert len(EXAMPLES) == 5
     for path in EXAMPLES:
         assert f"`{path.name}`" in readme
         assert path.stat().st_size <= 150_000

@@ -10,26 +10,30 @@ from deblur.inference.streamline import streamline
 from deblur.networks import FPN, MultiScale, NAFNet, ResNet, ResUNet, UNet
 
 CPU = torch.device("cpu")
-NETWORKS = {
-    "li": ResNet(blocks=2, width=8),
-    "keras": ResNet(blocks=1, width=8, skip="average", padding="same", init="glorot"),
-    "kupyn": ResNet(blocks=2, width=8, norm="instance", upsample="transposed"),
-    "unet": UNet(width=8, levels=2, zero_last=False),
-    "unet with norms": UNet(width=8, levels=2, norm="batch", upsample="nearest", zero_last=False),
-    "unet with own norms": UNet(width=8, levels=2, norm="instance", zero_last=False),
-    "resunet": ResUNet(
-        width=8, encoder=(1, 1), middle=1, decoder=(1, 1), shuffle=2, zero_last=False
-    ),
-    "deepdeblur": MultiScale(blocks=1, width=8, zero_last=False),
-    "deepdeblur, transposed": MultiScale(blocks=1, width=8, upsample="transposed", skip=False),
-    "nafnet": NAFNet(width=8, encoder=(1, 1), decoder=(1, 1), zero_last=False),
-    "nafnet, local": NAFNet(
-        width=8, encoder=(1, 1), decoder=(1, 1), zero_last=False, tlc="on", window=24
-    ),
-    "mobilenet": FPN(zero_last=False),
-    "mobilenet, running": FPN(zero_last=False, statistics="running"),
-    "inception": FPN(backbone="inception", zero_last=False),
-}
+with torch.random.fork_rng():
+    torch.manual_seed(0)
+    NETWORKS = {
+        "li": ResNet(blocks=2, width=8),
+        "keras": ResNet(blocks=1, width=8, skip="average", padding="same", init="glorot"),
+        "kupyn": ResNet(blocks=2, width=8, norm="instance", upsample="transposed"),
+        "unet": UNet(width=8, levels=2, zero_last=False),
+        "unet with norms": UNet(
+            width=8, levels=2, norm="batch", upsample="nearest", zero_last=False
+        ),
+        "unet with own norms": UNet(width=8, levels=2, norm="instance", zero_last=False),
+        "resunet": ResUNet(
+            width=8, encoder=(1, 1), middle=1, decoder=(1, 1), shuffle=2, zero_last=False
+        ),
+        "deepdeblur": MultiScale(blocks=1, width=8, zero_last=False),
+        "deepdeblur, transposed": MultiScale(blocks=1, width=8, upsample="transposed", skip=False),
+        "nafnet": NAFNet(width=8, encoder=(1, 1), decoder=(1, 1), zero_last=False),
+        "nafnet, local": NAFNet(
+            width=8, encoder=(1, 1), decoder=(1, 1), zero_last=False, tlc="on", window=24
+        ),
+        "mobilenet": FPN(zero_last=False),
+        "mobilenet, running": FPN(zero_last=False, statistics="running"),
+        "inception": FPN(backbone="inception", zero_last=False),
+    }
 
 
 def enliven(network: nn.Module) -> nn.Module:
