@@ -36,7 +36,7 @@ CSS = """
 #slider .slider-wrap::after { content: "after"; right: 0.5rem; }
 #slider .inner { --color: #fff !important; }
 #slider img { max-height: 65vh !important; }
-#examples > .gallery { display: grid; grid-template-columns: repeat(5, 1fr); }
+#examples > .gallery { display: grid; grid-auto-flow: column; grid-auto-columns: 1fr; }
 #examples span { display: block; }
 #examples .container { max-width: none; }
 #examples img { width: 100%; aspect-ratio: 4 / 3; object-fit: cover; }

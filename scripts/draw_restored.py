@@ -1,7 +1,6 @@
 """Draw what the models that come along do, and where they fail:  make figures
 
-restored.webp (README) has rows of blurred, `small`, `gan`; fails.webp (their cards) of blurred,
-`small`, `gan`, sharp. None of these photos was trained on.
+restored.webp is README's, fails.webp their cards'. None of these photos was trained on.
 """
 
 import sys
@@ -9,67 +8,51 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image
+from torch import Tensor
 
 from deblur import Restorer
 from deblur.blur.camera import Camera
 from deblur.blur.trajectory import TrajectoryBlur
+from deblur.data.photos import BUILT_IN
 from deblur.examples import FOLDER
 from deblur.images import read
+from deblur.sheets import sheet
 
-MODELS = ("small", "gan")
-GAP = 4
-# Of each example, left and top of the part that is shown; the last is really blurred.
-SHOWN = {"tower.jpg": (180, 60), "bear.jpg": (500, 240), "cockatoo.png": (115, 20)}
-
-
-def blur_twigs() -> tuple[Image.Image, Image.Image]:
-    """Blur the bear's left half by paths of 24 pixels; give blurred and sharp."""
-    sharp = read(Path("deblur/assets/photos/polar_bear.webp"))[:600, :640]
-    camera = Camera(motion=TrajectoryBlur(length=(24, 24), anxiety=(0.003, 0.01)))
-    pixels = torch.from_numpy(sharp).permute(2, 0, 1)[None].contiguous()
-    blurred, _ = camera(pixels, [np.random.default_rng(2)])
-    picture = Image.fromarray(blurred[0].permute(1, 2, 0).numpy())
-    left, top = (640 - picture.width) // 2, (600 - picture.height) // 2
-    box = (left, top, left + picture.width, top + picture.height)
-    return picture, Image.fromarray(sharp).crop(box)
+# Of each example, top and left of the part that is shown; the last is really blurred.
+SHOWN = {"tower.jpg": (60, 180), "bear.jpg": (240, 500), "cockatoo.png": (20, 115)}
 
 
-def draw(rows: list[list[Image.Image]], path: Path) -> None:
-    """Lay rows of equal pictures out on white."""
-    width, height = rows[0][0].size
-    columns = max(map(len, rows))
-    sheet = Image.new("RGB", (columns * (width + GAP) - GAP, len(rows) * (height + GAP) - GAP))
-    sheet.paste("white", (0, 0, *sheet.size))
-    for y, row in enumerate(rows):
-        for x, picture in enumerate(row):
-            sheet.paste(picture, (x * (width + GAP), y * (height + GAP)))
-    sheet.save(path, quality=85)
-    print(path)
+def load(path: Path) -> Tensor:
+    """Read a picture: uint8 (3, H, W)."""
+    return torch.from_numpy(read(path)).permute(2, 0, 1)
+
+
+def crop(
+    pictures: dict[str, Tensor], top: int, left: int, size: tuple[int, int]
+) -> dict[str, Tensor]:
+    """Cut the same part out of each."""
+    return {name: x[:, top : top + size[0], left : left + size[1]] for name, x in pictures.items()}
 
 
 def main(folder: Path) -> None:
-    """Draw both into a folder."""
-    restorers = [Restorer.load(name) for name in MODELS]
+    """Write both into a folder."""
+    restorers = {name: Restorer.load(name) for name in ("small", "gan")}
 
-    def row(
-        blurred: Image.Image, left: int, top: int, size: tuple[int, int], *more: Image.Image
-    ) -> list[Image.Image]:
-        pictures = [blurred, *(restorer.restore(blurred) for restorer in restorers), *more]
-        box = (left, top, left + size[0], top + size[1])
-        return [picture.crop(box) for picture in pictures]
+    def restore(blurred: Tensor) -> dict[str, Tensor]:
+        restored = {name: restorer.restore(blurred) for name, restorer in restorers.items()}
+        return {"blurred": blurred, **restored}
 
-    rows = []
-    for name, corner in SHOWN.items():
-        with Image.open(FOLDER / name) as picture:
-            rows.append(row(picture.convert("RGB"), *corner, (420, 300)))
-    draw(rows, folder / "restored.webp")
+    parts = [crop(restore(load(FOLDER / name)), *at, (300, 420)) for name, at in SHOWN.items()]
+    sheet(folder / "restored.webp", parts)
 
-    twigs, sharp = blur_twigs()
-    with Image.open(FOLDER / "clock.png") as picture:
-        clock = row(picture.convert("RGB"), 100, 60, (210, 157))
-    clock = [picture.resize((320, 240), Image.Resampling.LANCZOS) for picture in clock]
-    draw([row(twigs, 160, 150, (320, 240), sharp), clock], folder / "fails.webp")
+    camera = Camera(motion=TrajectoryBlur(length=(24, 24), anxiety=(0.003, 0.01)))
+    twigs = load(BUILT_IN / "polar_bear.webp")[None, :, :600, :640].contiguous()
+    (blurred,), (sharp,) = camera(twigs, [np.random.default_rng(2)])
+    clock = load(FOLDER / "clock.png")
+    size = (240, 320)
+    rows = [crop({**restore(blurred), "sharp": sharp}, 150, 160, size)]
+    sheet(folder / "fails.webp", [*rows, crop(restore(clock), 30, 40, size)])
+    print(f"{folder}/restored.webp, fails.webp")
 
 
 if __name__ == "__main__":
