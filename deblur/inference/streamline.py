@@ -10,6 +10,8 @@ from torch import Tensor, nn
 from deblur.hardware import place
 from deblur.inference.convolutions import Activation, Conv, Deconv, enlarging, shuffling
 from deblur.inference.gated import Gated
+from deblur.inference.maxim import SwiftMAXIM
+from deblur.networks.maxim import MAXIM
 from deblur.networks.nafnet import Block
 from deblur.networks.padding import Doubled, SameConv
 from deblur.networks.resnet import Residual
@@ -22,8 +24,14 @@ def streamline(generator: nn.Module, device: torch.device, dtype: torch.dtype) -
 
     Batch norms become part of convolutions, and these take what precedes and follows them along.
     dtype: of the arithmetic, float32 or bfloat16; the global skip of our networks stays float32.
-    Networks of others are run under autocast, for they may have layers that are not known here.
+    Networks of others are run under autocast, for they may have layers that are not known here, and
+    so is MAXIM but on CPUs.
     """
+    if isinstance(generator, MAXIM):
+        if device.type == "cpu":
+            return SwiftMAXIM(generator, dtype)
+        plain = deepcopy(generator).eval().requires_grad_(False)
+        return Autocast(place(plain, device), device, dtype)
     network = nn.ModuleList([deepcopy(generator).eval().requires_grad_(False)])
     for module in [*network.modules()]:
         for name, child in module.named_children():

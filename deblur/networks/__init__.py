@@ -6,6 +6,7 @@ from deblur.networks.discriminators import (
     PatchDiscriminator,
 )
 from deblur.networks.fpn import FPN
+from deblur.networks.maxim import MAXIM
 from deblur.networks.multiscale import MultiScale
 from deblur.networks.nafnet import NAFNet
 from deblur.networks.resnet import ResNet
@@ -14,6 +15,7 @@ from deblur.networks.unet import UNet
 
 __all__ = [
     "FPN",
+    "MAXIM",
     "DenseDiscriminator",
     "DoubleDiscriminator",
     "MultiScale",
