@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
+from deblur.data.crops import Key, locate
 from deblur.losses.adversarial import Verdict
 from deblur.pair import Pair
 
@@ -62,8 +63,8 @@ class Stripes(Dataset[Pair]):
         """The scene of each pair, for intervals."""
         return [str(index) for index in range(self.size)]
 
-    def __getitem__(self, place: tuple[int, int]) -> Pair:
-        epoch, index = place
+    def __getitem__(self, key: Key) -> Pair:
+        epoch, index = locate(key, len(self))
         width = 3 + (self.start + 31 * epoch + index) % 13
         column = torch.arange(self.crop) // width % 2 * 2.0 - 1
         sharp = column.expand(3, self.crop, self.crop).contiguous()

@@ -121,8 +121,22 @@ def test_the_public_names_are_there() -> None:
     assert sorted(deblur.__all__) == deblur.__all__
     for name in deblur.__all__:
         assert getattr(deblur, name) is not None
+    assert {*deblur.__all__} <= {*dir(deblur)}
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         deblur.nothing
+
+
+def test_a_notebook_needs_one_import() -> None:
+    program = """if True:
+        import sys, deblur
+        assert not any(name.startswith(("deblur.", "torch")) for name in sys.modules)
+        parts = (deblur.networks.ResNet, deblur.networks.DenseDiscriminator, deblur.losses.Minimax)
+        parts += (deblur.losses.Perceptual, deblur.PairedFolder, deblur.Photos, deblur.EpochSampler)
+        assert "lightning" not in sys.modules
+        parts += (deblur.DeblurData, deblur.DeblurGAN)
+        print(*(part.__name__ for part in parts))"""
+    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=ROOT)
+    assert ran.stdout.split()[-2:] == ["DeblurData", "DeblurGAN"], ran.stderr
 
 
 HEAVY = {"lightning", "torchvision", "torchmetrics", "kornia"}
@@ -132,6 +146,7 @@ HEAVY = {"lightning", "torchvision", "torchmetrics", "kornia"}
     ("statement", "heavy"),
     [
         ("import deblur; from deblur import load_generator", HEAVY | {"hydra"}),
+        ("import deblur; deblur.networks, deblur.losses", HEAVY | {"hydra"}),
         ("import train", HEAVY | {"torch"}),  # for its --help
         ("import eval", HEAVY | {"torch"}),
     ],

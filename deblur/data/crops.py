@@ -1,7 +1,8 @@
 """Where in an epoch a sample stands, and the crops and orientations that both pictures share."""
 
 from collections.abc import Iterator, Sequence
-from typing import Literal
+from operator import index
+from typing import Literal, SupportsIndex
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,12 +21,30 @@ Split = Literal["train", "val", "test"]
 Place = tuple[int, int]
 """(epoch, index): with the seed, all that a training sample may depend on."""
 
+Key = Place | SupportsIndex
+"""What a data set takes: a place, or an index alone, which is of epoch 0."""
+
+
+def locate(key: Key, size: int) -> Place:
+    """Return the place that a key of a data set of so many samples stands for.
+
+    An index alone is one of a list: it may count from the end, and raises IndexError outside, by
+    which loops over a data set end.
+    """
+    if isinstance(key, tuple):
+        return key
+    number = index(key)
+    if not -size <= number < size:
+        raise IndexError(f"index {number} is out of range: there are {size} samples")
+    return 0, number % size
+
 
 class EpochSampler(Sampler[Place]):
     """Gives the places of an epoch, shuffled by (seed, epoch) or in order.
 
     Data sets are handed the epoch with each index, so that neither workers nor a restart can
-    change what they draw.
+    change what they draw. A plain `DataLoader` takes it as its sampler: without it, every epoch
+    draws the crops and the blur of epoch 0 again.
 
     rank, ranks: of several devices each is given every so many-th place. Shuffled, all are given
     equally many, and what is left over is dropped; in order, each place is given exactly once

@@ -10,7 +10,7 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from deblur.data.crops import Place, Split, detail, orient, spot
+from deblur.data.crops import Key, Split, detail, locate, orient, spot
 from deblur.data.download import fetch
 from deblur.data.layouts import LAYOUTS, Layout
 from deblur.data.lists import read_lines
@@ -43,6 +43,9 @@ class PairedFolder(Dataset[Pair]):
     a split, by name; names: use these alone, a list or a text file with a line a pair. resize: the
     width and height that all frames are brought to first, bicubic. download: fetch the set first,
     where that can be done. unreadable: see `deblur.data.readable`; a test split is never changed.
+
+    A training crop is a function of (seed, epoch, index): data[epoch, index]. data[index] is of
+    epoch 0; `deblur.data.crops.EpochSampler` lets a plain DataLoader vary the epochs.
     """
 
     paired = True
@@ -109,8 +112,8 @@ class PairedFolder(Dataset[Pair]):
     def __len__(self) -> int:
         return len(self.pairs)
 
-    def __getitem__(self, key: Place) -> Pair:
-        epoch, index = key
+    def __getitem__(self, key: Key) -> Pair:
+        epoch, index = locate(key, len(self))
         training = self.split == "train"
         return self.sample(
             index, np.random.default_rng((self.seed, epoch, index)) if training else None

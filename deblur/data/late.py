@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.utils.data import Dataset, default_collate
 
 from deblur.blur.camera import Camera, Shot
-from deblur.data.crops import Place
+from deblur.data.crops import Key
 from deblur.data.photos import Window
 from deblur.pair import Pair, encode
 
@@ -32,7 +32,7 @@ class Windows(Dataset[Window | Pair]):
     def __len__(self) -> int:
         return len(self.dataset)
 
-    def __getitem__(self, key: Place) -> Window | Pair:
+    def __getitem__(self, key: Key) -> Window | Pair:
         sample: Window | Pair = self.dataset.window(key)
         return sample
 

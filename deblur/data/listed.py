@@ -9,7 +9,7 @@ from torch.utils.data import Dataset
 
 from deblur.blur.camera import Camera
 from deblur.data.bounds import check_name
-from deblur.data.crops import Place, Split
+from deblur.data.crops import Key, Split, locate
 from deblur.data.lists import find_list, read_rows
 from deblur.data.photos import BUILT_IN
 from deblur.images import read
@@ -59,8 +59,9 @@ class Listed(Dataset[Pair]):
     def __len__(self) -> int:
         return len(self.rows)
 
-    def __getitem__(self, key: Place) -> Pair:
-        row = self.rows[key[1]]
+    def __getitem__(self, key: Key) -> Pair:
+        _, index = locate(key, len(self))
+        row = self.rows[index]
         camera = self.cameras[row["blur"]]
         pixels = torch.from_numpy(read(self.folder / row["photo"])).permute(2, 0, 1)
         if self.crop is not None:

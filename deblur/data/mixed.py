@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 from torch.utils.data import Dataset
 
-from deblur.data.crops import Place, Split
+from deblur.data.crops import Key, Split, locate
 from deblur.data.folder import PairedFolder
 from deblur.data.lists import find_list, read_rows
 from deblur.data.photos import Photos, Window
@@ -81,7 +81,7 @@ class Mixed(Dataset[Pair]):
         pairs = 0 if self.split == "train" else sum(map(len, self.parts.values()))
         return self.crops + pairs
 
-    def __getitem__(self, key: Place) -> Pair:
+    def __getitem__(self, key: Key) -> Pair:
         sample = self.window(key)
         return self.photos.develop(sample) if isinstance(sample, Window) else sample
 
@@ -91,9 +91,9 @@ class Mixed(Dataset[Pair]):
         crops = self.photos.scenes[: self.crops]
         return [*crops, *(scene for part in self.parts.values() for scene in part.scenes)]
 
-    def window(self, key: Place) -> Window | Pair:
+    def window(self, key: Key) -> Window | Pair:
         """Give a sample; a photo's is still to be blurred."""
-        epoch, index = key
+        epoch, index = locate(key, len(self))
         parts = [*self.parts.values()]
         if self.split == "train":
             # A stream of its own: the photos draw from (seed, epoch, index).
@@ -108,4 +108,4 @@ class Mixed(Dataset[Pair]):
                 if index < len(part):
                     return part[epoch, index]
                 index -= len(part)
-        return self.photos.window(key)
+        return self.photos.window((epoch, index))

@@ -12,7 +12,7 @@ from torch.utils.data import Dataset
 
 from deblur.blur.camera import Camera, Shot
 from deblur.data.bounds import list_own
-from deblur.data.crops import LEAST, MOST, Place, Split, detail, orient, spot
+from deblur.data.crops import LEAST, MOST, Key, Split, detail, locate, orient, spot
 from deblur.data.readable import Choice, hold, read_or_next, sift
 from deblur.images import Pixels, read, read_size
 from deblur.pair import Pair, encode
@@ -36,7 +36,8 @@ class Photos(Dataset[Pair]):
 
     In training a crop's photo, place, orientation and blur are a function of (seed, epoch, index).
     Of the other splits each crop is a function of its name alone, so that every run and every
-    seed is measured on the same pairs.
+    seed is measured on the same pairs. data[index] is data[0, index], of epoch 0; see
+    `deblur.data.crops.EpochSampler` for the others.
 
     root: a folder of sharp photos, split by name (of ten photos one is for validation and one for
     testing); None for the built-in ones, split as their ATTRIBUTION.csv says.
@@ -81,7 +82,7 @@ class Photos(Dataset[Pair]):
     def __len__(self) -> int:
         return self.size
 
-    def __getitem__(self, key: Place) -> Pair:
+    def __getitem__(self, key: Key) -> Pair:
         return self.develop(self.window(key))
 
     @property
@@ -94,9 +95,9 @@ class Photos(Dataset[Pair]):
         blurred, sharp = self.blur.expose(window.pixels[None], [window.shot])
         return Pair(encode(blurred[0]), encode(sharp[0]), window.name)
 
-    def window(self, key: Place) -> Window:
+    def window(self, key: Key) -> Window:
         """Draw a crop, with the margin that the blur needs on each side."""
-        epoch, index = key
+        epoch, index = locate(key, len(self))
         if self.split == "train":
             rng = np.random.default_rng((self.seed, epoch, index))
             number = int(rng.integers(len(self.photos)))

@@ -6,7 +6,7 @@ from typing import Any
 from torch.utils.data import Dataset
 
 from deblur.data.bounds import list_own
-from deblur.data.crops import Place, Split
+from deblur.data.crops import Key, Split, locate
 from deblur.data.folder import PairedFolder, image
 from deblur.data.prepared import INDEX
 from deblur.data.search import guess
@@ -28,8 +28,9 @@ class Snapshots(Dataset[Pair]):
     def __len__(self) -> int:
         return len(self.files)
 
-    def __getitem__(self, key: Place) -> Pair:
-        file = self.files[key[1]]
+    def __getitem__(self, key: Key) -> Pair:
+        _, index = locate(key, len(self))
+        file = self.files[index]
         blur = image(read(file))
         return Pair(blur, blur, file.stem)
 

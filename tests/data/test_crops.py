@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from deblur.data.crops import SHARP, EpochSampler, detail, orient, spot
+from deblur.data.crops import SHARP, EpochSampler, Key, Place, detail, locate, orient, spot
 
 MARKED = np.arange(2 * 6 * 8 * 3).reshape(2, 6, 8, 3).astype(np.uint8)
 
@@ -87,3 +87,16 @@ def test_the_share_of_detail_does_not_move_the_other_crops() -> None:
         for sharpness, share in ((None, 0.0), (np.ones((4, 4), np.float32), 0.5))
     ]
     assert drawn[0] == drawn[1]
+
+
+@pytest.mark.parametrize(
+    ("key", "place"), [((3, 1), (3, 1)), (4, (0, 4)), (-1, (0, 4)), (np.int64(2), (0, 2))]
+)
+def test_an_index_alone_is_of_epoch_0(key: Key, place: Place) -> None:
+    assert locate(key, 5) == place
+
+
+@pytest.mark.parametrize("key", [5, -6])
+def test_an_index_outside_ends_a_loop(key: int) -> None:
+    with pytest.raises(IndexError, match=f"index {key} .* 5 samples"):
+        locate(key, 5)

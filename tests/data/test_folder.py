@@ -8,7 +8,9 @@ import pytest
 import torch
 from imitations import write
 from PIL import Image
+from torch.utils.data import DataLoader
 
+from deblur.data.crops import EpochSampler
 from deblur.data.folder import PairedFolder
 from deblur.data.snapshots import Snapshots
 from deblur.images import read
@@ -164,7 +166,7 @@ def test_snapshots_have_no_sharp_partner(tmp_path: Path, picture: Callable[..., 
     picture(tmp_path / "holiday.png")
     data = Snapshots(root=str(tmp_path))
     assert not data.paired
-    assert data[0, 0].name == "holiday"
+    assert data[0, 0].name == data[0].name == "holiday"
 
 
 def test_validation_never_uses_test_pairs(tmp_path: Path) -> None:
@@ -220,3 +222,24 @@ def test_training_crops_come_from_where_there_is_detail(tmp_path: Path) -> None:
             Image.fromarray(half).save(tmp_path / "train" / kind / f"{index}.png")
     data = folder(tmp_path, detail=1.0)
     assert all(data[epoch, 0].sharp.std() > 0.1 for epoch in range(20))
+
+
+def test_an_index_alone_and_a_plain_loader_draw_epoch_0(gopro: Path) -> None:
+    data = folder(gopro, val_scenes=["GOPR0372_07_00"])
+    for index, pair in enumerate(data):
+        assert torch.equal(pair.blur, data[0, index].blur) and pair.name == data.pairs[index].name
+    assert torch.equal(data[-1].sharp, data[0, 2].sharp)
+    (batch,) = DataLoader(data, batch_size=3)
+    assert batch.blur.shape == batch.sharp.shape == (3, 3, 16, 16)
+    assert torch.equal(batch.blur[2], data[0, 2].blur) and len(batch.name) == 3
+
+
+def test_a_plain_loader_varies_epochs_by_the_sampler(gopro: Path) -> None:
+    data = folder(gopro, val_scenes=["GOPR0372_07_00"])
+    sampler = EpochSampler(len(data), shuffle=True)
+    loader = DataLoader(data, batch_size=3, sampler=sampler)
+    sampler.set_epoch(1)
+    (batch,) = loader
+    for index in range(3):
+        own = data[1, [pair.name for pair in data.pairs].index(batch.name[index])]
+        assert torch.equal(batch.blur[index], own.blur)

@@ -53,6 +53,7 @@ def mixed(folder: Path, **changes: Any) -> Mixed:
 
 def test_training_draws_from_photos_and_pairs(folder: Path) -> None:
     names = [mixed(folder)[0, index].name for index in range(40)]
+    assert [pair.name for pair in mixed(folder)] == names
     real = [name for name in names if name.startswith("GOPR")]
     assert 8 < len(real) < 32
     assert set(real) == {"GOPR0372_07_00-000047", "GOPR0372_07_00-000048"}

@@ -52,6 +52,7 @@ def test_an_item_keeps_the_contract() -> None:
 def test_training_depends_on_seed_epoch_and_index() -> None:
     item = photos()[1, 7]
     assert same(item, photos()[1, 7])
+    assert same(photos()[7], photos()[0, 7])
     for other in (photos()[2, 7], photos()[1, 8], photos(seed=1)[1, 7]):
         assert not same(item, other)
 
