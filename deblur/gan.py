@@ -18,6 +18,7 @@ from deblur.gradients import NotFinite, find_norm, is_finite
 from deblur.losses.adversarial import Objective, OnePass
 from deblur.losses.content import halve
 from deblur.metrics.metric import ProtocolMetric
+from deblur.networks.arguments import find_config
 from deblur.networks.recompute import recompute as recompute_blocks
 from deblur.pair import Pair, decode
 
@@ -238,8 +239,10 @@ class DeblurGAN(L.LightningModule):
         self.means = {}
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Keep the means of an epoch that is not at its end."""
+        """Keep the means of an epoch that is not at its end, and what the generator is."""
         checkpoint["means"] = self.means
+        if config := find_config(self.generator):
+            checkpoint.setdefault("generator", config)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Go on with them."""

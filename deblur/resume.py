@@ -83,9 +83,9 @@ def find(ckpt: str | None, folder: Path) -> Start:
         checkpoint = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
         counters = checkpoint["loops"]["fit_loop"]
         step = int(counters["epoch_loop.state_dict"]["_batches_that_stepped"])
-    except Exception as error:  # nothing is known of the file
+    except Exception as error:  # nothing is known of the file, and torch's text is advice to run it
         raise ValueError(
-            f"{path}: not a checkpoint of train.py ({error}); init={path} takes weights alone"
+            f"{path}: not a checkpoint of train.py; init={path} takes weights alone"
         ) from error
     return Start(path, step, _is_of(ckpt, folder))
 

@@ -237,7 +237,7 @@ def test_there_must_be_a_run_that_can_go_on(begun: Path, trained: Path, tmp_path
     with pytest.raises(ValueError, match="trained: holds a run: ckpt=last goes on with it, anot"):
         find(None, trained)
     torch.save({"state_dict": {}}, begun / "other.ckpt")
-    with pytest.raises(ValueError, match="other.ckpt: not a checkpoint of train.py .'loops'.; ini"):
+    with pytest.raises(ValueError, match="other.ckpt: not a checkpoint of train.py; ini"):
         find(str(begun / "other.ckpt"), begun)
 
 

@@ -3,12 +3,13 @@
 import hashlib
 import json
 import os
+import warnings
 from collections.abc import Mapping
 from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
-from zipfile import ZipFile, is_zipfile
+from zipfile import ZipFile
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -16,10 +17,12 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from deblur import networks
-from deblur.checkpoints import keras, maxim, published
+from deblur.checkpoints import keras, kinds, maxim, published
 from deblur.checkpoints.contents import Contents, describe_difference
+from deblur.networks.arguments import find_config
 
 GENERATORS = [name for name in networks.__all__ if not name.endswith("Discriminator")]
+EXPECTED = "a .ckpt or .safetensors of ours, or a .pth or .h5 as published"
 USED = "stages"
 """Of a file's metadata: how many of a network's stages are used unless others are asked for."""
 SPARE = 1 << 20
@@ -104,17 +107,26 @@ def _check_size(path: Path, weights: Mapping[str, Tensor]) -> None:
 def save_generator(
     path: str | Path,
     network: nn.Module,
-    config: Mapping[str, Any],
-    data: Mapping[str, Any],
+    config: Mapping[str, Any] | None = None,
+    data: Mapping[str, Any] | None = None,
     about: Mapping[str, str] | None = None,
     *,
     precision: torch.dtype = torch.float32,
 ) -> None:
     """Write a generator as .safetensors that `load_generator` reads, whole or not at all.
 
-    about: more to write into its metadata, such as its source and licence. precision: of the
-    weights in the file.
+    config: the network's class and arguments, see `Generator`; None for those that a network of
+    `deblur.networks` was built with. data: what it was trained on. about: more to write into its
+    metadata, such as its source and licence. precision: of the weights in the file. Raises
+    ValueError where the config of another network is not given.
     """
+    config = find_config(network) if config is None else config
+    if config is None:
+        kind = type(network)
+        raise ValueError(
+            f"{path}: config must name the network's class and arguments, as in "
+            f"{{'_target_': '{kind.__module__}.{kind.__qualname__}', 'width': 16}}"
+        )
     weights = {
         name: (value.to(precision) if value.is_floating_point() else value).cpu().contiguous()
         for name, value in network.state_dict().items()
@@ -122,7 +134,7 @@ def save_generator(
     metadata = {
         **(about or {}),
         "generator": json.dumps(dict(config)),
-        "data": json.dumps(dict(data)),
+        "data": json.dumps(dict(data or {})),
         "deblur": version("deblur"),
         "digest": digest(weights),
         "format": "pt",
@@ -198,17 +210,13 @@ def build_generator(
 
 
 def _read_checkpoint(path: Path) -> Contents:
-    try:
-        if is_zipfile(path):
-            _check_packing(path)
-        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:
-        raise ValueError(f"{path}: not a checkpoint that can be read safely ({error})") from error
+    checkpoint = _load(path)
     config, state = (
         checkpoint.get(key) if isinstance(checkpoint, dict) else None
         for key in ("generator", "state_dict")
     )
     if not isinstance(config, dict) or not isinstance(state, dict):
+        _check_own(path, state)
         return published.recognize(path, checkpoint)
     state = {str(name): value for name, value in state.items() if isinstance(value, Tensor)}
     averaged = any(name.startswith("average.") for name in state)  # validation was with these
@@ -222,12 +230,53 @@ def _read_checkpoint(path: Path) -> Contents:
     return Contents(config, weights, data)
 
 
+def _load(path: Path) -> Any:
+    """Load tensors and plain containers; raise ValueError, in one line, for anything else."""
+    kind = kinds.name_kind(path)
+    if kind not in kinds.LOADED:
+        raise ValueError(f"{path}: {kind}; expected {EXPECTED}")
+    if kind == kinds.CHECKPOINT:
+        _check_packing(path)
+    try:
+        with warnings.catch_warnings(action="ignore"):
+            return torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # whose text advises to run what the file holds
+        reason = _find_objects(path) or "damaged, or more than tensors and plain containers"
+        raise ValueError(
+            f"{path}: not a checkpoint that can be read safely ({kind}): {reason}"
+        ) from error
+
+
+def _find_objects(path: Path) -> str:
+    """Name the Python objects that a file holds; "" where there are none, or it is damaged."""
+    try:
+        names = torch.serialization.get_unsafe_globals_in_checkpoint(path)
+    except Exception:  # what is damaged can fail in any way
+        return ""
+    some = ", ".join(names[:3]) + ", ..." * (len(names) > 3)
+    return f"it holds Python objects ({some}); save the network's state_dict() instead" * bool(
+        names
+    )
+
+
+def _check_own(path: Path, state: object) -> None:
+    """Raise ValueError for a checkpoint of `DeblurGAN` that does not name its generator."""
+    names = [str(name) for name in state] if isinstance(state, dict) else []
+    if any(name.startswith("generator.") for name in names):
+        raise ValueError(
+            f"{path}: a checkpoint of DeblurGAN without the entry 'generator', which names its "
+            "network's class and arguments: add it to the file, as in {'_target_': "
+            "'deblur.networks.ResNet', 'blocks': 9}, or train with a generator of deblur.networks "
+            "or the callback deblur.callbacks.Provenance, which write it"
+        )
+
+
 def _check_packing(path: Path) -> None:
     """Raise ValueError for what grows when it is unpacked, which torch does; it never packs."""
     with ZipFile(path) as file:
         size = sum(info.file_size for info in file.infolist())
     if size > path.stat().st_size:
-        raise ValueError(f"packed, {size:,} bytes long when unpacked")
+        raise ValueError(f"{path}: packed, {size:,} bytes long when unpacked")
 
 
 def _read_safetensors(path: Path) -> Contents:
@@ -236,7 +285,9 @@ def _read_safetensors(path: Path) -> Contents:
             metadata = dict(file.metadata() or {})
             weights = {name: file.get_tensor(name) for name in file.keys()}
     except SafetensorError as error:
-        raise ValueError(f"{path}: not a safetensors file ({error})") from error
+        kind = kinds.name_kind(path)
+        told = f"damaged ({error})" if kind == kinds.SAFETENSORS else f"it is {kind}"
+        raise ValueError(f"{path}: not a safetensors file: {told}") from error
     if "digest" in metadata and metadata["digest"] != digest(weights):
         raise ValueError(f"{path}: damaged: its weights are not those of its digest")
     if "generator" not in metadata:

@@ -36,11 +36,12 @@ def _verify(file: Path, trust: str | None) -> dict[str, Any]:
     import torch
 
     from deblur.checkpoints import load_generator
+    from deblur.checkpoints.kinds import name_kind
 
     facts: dict[str, Any] = {"file": str(file)}
     try:
         if file.is_file():
-            facts["format"] = _name_format(file)
+            facts["format"] = name_kind(file)
         model = load_generator(file, trust=trust)
         blur = torch.rand(1, 3, 64, 96, generator=torch.Generator().manual_seed(0)) * 2 - 1
         with torch.inference_mode():
@@ -65,11 +66,3 @@ def _verify(file: Path, trust: str | None) -> dict[str, Any]:
     else:
         facts["tried"] = f"changes noise by {change:.1%} of black to white"
     return facts
-
-
-def _name_format(file: Path) -> str:
-    from deblur.checkpoints import keras
-
-    if keras.recognizes(file):
-        return "HDF5, of Keras"
-    return "safetensors" if file.suffix == ".safetensors" else "a pickle of PyTorch"

@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from deblur.networks.arguments import keep_arguments
 from deblur.networks.backbones import BACKBONES, CHANNELS, build_backbone
 from deblur.networks.padding import pad_to_stride
 
@@ -20,6 +21,7 @@ RIMS = {
 """What unpadded convolutions take from each stage: pixels left, right, above and below."""
 
 
+@keep_arguments
 class FPN(nn.Module):
     """Restores a blurred image: five stages of a known network, and a pyramid back up from them.
 

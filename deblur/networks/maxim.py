@@ -2,12 +2,14 @@
 
 from torch import Tensor, nn
 
+from deblur.networks.arguments import find_config, keep_arguments
 from deblur.networks.maxim_stage import Stage, State
 from deblur.networks.multi_axis import GELU
 from deblur.networks.padding import pad_to_stride
 from deblur.networks.sizes import LONGEST, WIDEST, check_range
 
 
+@keep_arguments
 class MAXIM(nn.Module):
     """Restores a blurred image by one to three U-Nets of gated MLPs, each refining the last.
 
@@ -95,6 +97,8 @@ class MAXIM(nn.Module):
             raise ValueError(f"stages must be 1 to {len(self.stages)} here, got {stages}")
         del self.stages[stages:]
         del self._stages()[-1].attention[:]
+        if config := find_config(self):  # a subclass has none
+            setattr(self, "config", {**config, "stages": stages})
 
     def _stages(self) -> list[Stage]:
         return [stage for stage in self.stages if isinstance(stage, Stage)]

@@ -6,11 +6,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from deblur.networks.arguments import keep_arguments
 from deblur.networks.padding import pad_to_stride
 from deblur.networks.resnet import Residual
 from deblur.networks.sizes import DEEPEST, LONGEST, WIDEST, check_range
 
 
+@keep_arguments
 class MultiScale(nn.Module):
     """Restores a blurred image at a quarter, half and all of its size, the coarsest first.
 

@@ -7,11 +7,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from deblur.networks.arguments import keep_arguments
 from deblur.networks.local import LocalMean
 from deblur.networks.padding import pad_to_stride
 from deblur.networks.sizes import DEEPEST, LONGEST, WIDEST, check_range
 
 
+@keep_arguments
 class NAFNet(nn.Module):
     """Restores a blurred image: a U-Net of gated blocks, most of them at low resolution.
 

@@ -4,11 +4,13 @@ from typing import Literal
 
 from torch import Tensor, nn
 
+from deblur.networks.arguments import keep_arguments
 from deblur.networks.initialization import Scheme, initialize
 from deblur.networks.padding import Doubled, ReflectionPad, SameConv, pad_to_stride
 from deblur.networks.sizes import LONGEST, WIDEST, check_norm, check_range
 
 
+@keep_arguments
 class ResNet(nn.Module):
     """Restores a blurred image: 24 convolutions, nine residual blocks, a global skip.
 

@@ -5,11 +5,13 @@ from collections.abc import Sequence
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from deblur.networks.arguments import keep_arguments
 from deblur.networks.padding import pad_to_stride
 from deblur.networks.resnet import Residual
 from deblur.networks.sizes import DEEPEST, LONGEST, WIDEST, check_range
 
 
+@keep_arguments
 class ResUNet(nn.Module):
     """Restores a blurred image: plain convolutions, most of them at an eighth of the resolution.
 

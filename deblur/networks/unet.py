@@ -5,12 +5,14 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from deblur.networks.arguments import keep_arguments
 from deblur.networks.padding import pad_to_stride
 from deblur.networks.sizes import DEEPEST, WIDEST, check_range
 
 Norm = Literal["none", "batch", "instance"]
 
 
+@keep_arguments
 class UNet(nn.Module):
     """Restores a blurred image: features at ever lower resolution, and back up with skips.
 

@@ -2,13 +2,19 @@ import pickle
 from pathlib import Path
 from typing import Any
 
+import lightning as L
 import pytest
 import torch
 from conftest import fill as fill_values
+from torch import nn
+from torch.utils.data import DataLoader
 
 from deblur.checkpoints import fill, load_generator, own, save_generator
+from deblur.gan import DeblurGAN
 from deblur.hardware import place
+from deblur.losses import Charbonnier
 from deblur.networks import FPN, ResNet
+from deblur.pair import Pair
 
 CONFIG = {"_target_": "deblur.networks.ResNet", "blocks": 1, "width": 4}
 DATA = {"data": "photos", "blur": "trajectory", "scalars": {"data.crop": 64}}
@@ -119,3 +125,61 @@ def test_a_backbones_own_weights_are_not_fetched_again(tmp_path: Path) -> None:
     loaded = load_generator(tmp_path / "fpn.safetensors").network
     for name, value in network.state_dict().items():
         assert torch.equal(loaded.state_dict()[name], value)
+
+
+def test_what_a_network_was_built_with_need_not_be_named(tmp_path: Path) -> None:
+    path = tmp_path / "g.safetensors"
+    network = fill_values(ResNet(blocks=1, width=4))
+    save_generator(path, network)
+    loaded = load_generator(path)
+    assert loaded.config["blocks"] == 1 and loaded.data == {}
+    assert torch.equal(loaded.network.state_dict()["layers.1.weight"], network.layers[1].weight)
+    with pytest.raises(ValueError, match="config must name .*torch.nn.modules.conv.Conv2d"):
+        save_generator(path, nn.Conv2d(3, 3, 1))
+
+
+@pytest.mark.parametrize("average", [None, 0.5])
+@pytest.mark.parametrize("weights_only", [False, True])
+def test_a_checkpoint_of_a_plain_trainer_is_read(
+    tmp_path: Path, average: float | None, weights_only: bool
+) -> None:
+    model = train(tmp_path / "plain.ckpt", ResNet(blocks=1, width=4), weights_only, average)
+    loaded = load_generator(tmp_path / "plain.ckpt")
+    assert loaded.config["_target_"] == "deblur.networks.ResNet" and loaded.config["width"] == 4
+    trained = model.generator if model.average is None else model.average.module
+    for name, value in loaded.network.state_dict().items():
+        assert torch.equal(value, trained.state_dict()[name])
+
+
+def test_a_checkpoint_of_a_strange_network_says_what_it_lacks(tmp_path: Path) -> None:
+    train(tmp_path / "plain.ckpt", nn.Conv2d(3, 3, 1))
+    with pytest.raises(ValueError, match="plain.ckpt: .* without the entry 'generator'"):
+        load_generator(tmp_path / "plain.ckpt")
+
+
+def train(
+    path: Path, generator: nn.Module, weights_only: bool = False, average: float | None = None
+) -> DeblurGAN:
+    """Train by Lightning alone, without the callbacks of a run, and save a checkpoint."""
+    model = DeblurGAN(
+        generator=generator,
+        discriminator=None,
+        adversarial=None,
+        content={"charbonnier": Charbonnier()},
+        weights={"charbonnier": 1.0},
+        optimizer=torch.optim.SGD,
+        lr=0.1,
+        seed=0,
+        average=average,
+    )
+    silent = ("logger", "enable_progress_bar", "enable_model_summary", "enable_checkpointing")
+    trainer = L.Trainer(
+        accelerator="cpu",
+        max_epochs=1,
+        default_root_dir=path.parent,
+        **dict.fromkeys(silent, False),
+    )
+    pair = Pair(torch.rand(3, 16, 16), torch.rand(3, 16, 16), "noise")
+    trainer.fit(model, DataLoader([pair, pair], batch_size=2))
+    trainer.save_checkpoint(path, weights_only=weights_only)
+    return model
