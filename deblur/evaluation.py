@@ -16,7 +16,7 @@ from torch import Tensor
 
 from deblur.hardware import PeakMemory, synchronize
 from deblur.images import read
-from deblur.metrics import Comparison, Protocol
+from deblur.metrics import Comparison, Protocol, check_size
 from deblur.metrics.strength import blur_sigma
 from deblur.metrics.views import View, whole
 from deblur.pair import Pair, decode, encode
@@ -89,7 +89,8 @@ class Evaluation:
         """Restore and score pairs of one picture each.
 
         scenes: of each pair, in order. paired: whether there are sharp pictures to compare with.
-        poses: gives a pair's other sharp frames, see `Comparison`.
+        poses: gives a pair's other sharp frames, see `Comparison`. Raises ValueError for a picture
+        that is too small for a protocol.
         """
         views = [*dict.fromkeys(protocol.view for protocol in self.protocols)] or [whole]
         started = time.perf_counter()
@@ -98,6 +99,7 @@ class Evaluation:
         with ThreadPoolExecutor(1) as scorer:
             waiting: deque[Future[Restored]] = deque()
             for index, (pair, scene) in enumerate(zip(pairs, scenes)):
+                check_size(self.protocols, (pair.blur.shape[-1], pair.blur.shape[-2]), *pair.name)
                 self.spent["loading"] += time.perf_counter() - started
                 started = time.perf_counter()
                 seen = {view: self._restore(view(pair.blur)) for view in views}
@@ -212,4 +214,4 @@ def distinguish(paths: Sequence[str]) -> list[str]:
     shortest = min(map(len, parts))
     first = next(i for i in range(shortest + 1) if len({p[: i + 1] for p in parts}) > 1)
     last = next(i for i in range(shortest + 1) if len({p[len(p) - i - 1 :] for p in parts}) > 1)
-    return ["/".join(p[first : max(len(p) - last, first + 1)]) for p in parts]
+    return [Path(*p[first : max(len(p) - last, first + 1)]).as_posix() for p in parts]

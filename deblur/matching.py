@@ -48,20 +48,25 @@ def match(restored: Path, sharp: Path) -> tuple[list[tuple[str, Path, Truth]], l
     taken. A restored picture belongs to the sharp one of the same relative path, endings and
     folders such as "sharp" and "test" left out; of the path with "-" or "_" between the scene and
     the frame; or of the same file name, where that is clear. The rest are the sharp ones that no
-    restored picture belongs to, of the splits that any belongs to. Raises FileNotFoundError or
-    ValueError where a restored picture has no sharp one.
+    restored picture belongs to, of the splits that any belongs to. Raises OSError where either
+    folder is missing or holds no pictures, and ValueError where a restored one has no sharp one.
     """
     for folder in (restored, sharp):
-        if not folder.is_dir():
+        if not folder.exists():
             raise FileNotFoundError(f"{folder}: no such folder")
-    truths = _truths(sharp)
+        if not folder.is_dir():
+            raise NotADirectoryError(f"{folder}: not a folder; expected one that holds pictures")
+    files, truths = _pictures(restored), _truths(sharp)
+    for folder, count in ((restored, len(files)), (sharp, len(truths))):
+        if not count:
+            raise FileNotFoundError(f"{folder}: holds no pictures")
     called: dict[str, set[Truth]] = {}
     for truth in truths:
         for name in truth.names:
             called.setdefault(name, set()).add(truth)
     matched: list[tuple[str, Path, Truth]] = []
     lonely: list[str] = []
-    for file in _pictures(restored):
+    for file in files:
         hits = (called.get(name, set()) for name in _names(file.relative_to(restored)))
         found = next((hit for hit in hits if len(hit) == 1), None)
         if found is None:
@@ -69,11 +74,10 @@ def match(restored: Path, sharp: Path) -> tuple[list[tuple[str, Path, Truth]], l
         else:
             name = file.relative_to(restored).with_suffix("").as_posix()
             matched.append((name, file, next(iter(found))))
-    if lonely or not matched:
-        more = f": {_few(lonely)}" if lonely else ""
+    if lonely:
         raise ValueError(
-            f"{restored}: {len(lonely) or 'no'} pictures without a sharp one of the same name "
-            f"among the {len(truths)} in {sharp}{more}"
+            f"{restored}: of {len(files)} pictures {len(lonely)} have no sharp one of the same "
+            f"name among the {len(truths)} in {sharp}: {_few(lonely)}"
         )
     met = Counter(truth for *_, truth in matched)
     twice = [file for _, file, truth in matched if met[truth] > 1]

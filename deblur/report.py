@@ -18,10 +18,18 @@ from deblur.metrics.protocol import FIGURES, PROTOCOLS
 from deblur.page import Shown, page
 from deblur.pair import decode
 from deblur.published import TABLE4
-from deblur.results import BLURRY, Result, summarize_method
+from deblur.results import BLURRY, Result, summarize_method, to_json
 from deblur.sheets import error_map, sheet
 from deblur.statistics import Summary
-from deblur.tables import by_part, describe, differs, side_by_side, table3, table4
+from deblur.tables import (
+    by_part,
+    describe,
+    differs,
+    side_by_side,
+    table3,
+    table4,
+    tell_identical,
+)
 
 EXTREMES = 5
 """So many of the best, and of the worst pictures are on the page."""
@@ -117,7 +125,9 @@ class Report:
             ]
             if gained:
                 better = sum(gain > 0 for gain in gained)
-                mean = sum(gained) / len(gained)
+                # A picture that is restored without any error has gained without a limit.
+                finite = [gain for gain in gained if gain != math.inf] or gained
+                mean = sum(finite) / len(finite)
                 gains[method] = {"mean": mean, "better": better, "of": len(gained)}
         return gains
 
@@ -157,7 +167,7 @@ class Report:
             return table3(timed)
         parts = []
         for protocol, results in self.summary.items():
-            lines = [describe(protocol), "", table3(results), ""]
+            lines = [describe(protocol), "", table3(results), "", *tell_identical(results)]
             for method, gain in self.gains(protocol).items():
                 lines.append(
                     f"{method}: {gain['mean']:+.2f} dB over the blurry input on average, better on "
@@ -206,7 +216,7 @@ class Report:
             del tables["table4.md"]
         for name, text in {
             **tables,
-            "metrics.json": json.dumps(_strict(document), indent=2),
+            "metrics.json": json.dumps(to_json(document), indent=2),
             "report.html": page(document, rows, pictures),
         }.items():
             (self.folder / name).write_text(text + "\n", encoding="utf-8")
@@ -301,12 +311,3 @@ def _timed(group: Sequence[Timing]) -> dict[str, Any]:
 
 def _rounded(value: float | None) -> float | None:
     return None if value is None else round(value, 6)
-
-
-def _strict(value: Any) -> Any:
-    """Write infinities and NaN as text, which JSON has no numbers for."""
-    if isinstance(value, Mapping):
-        return {key: _strict(inner) for key, inner in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_strict(inner) for inner in value]
-    return str(value) if isinstance(value, float) and not math.isfinite(value) else value

@@ -43,12 +43,30 @@ def by_part(parts: Mapping[str, Mapping[str, Sequence[tuple[float, ...]]]]) -> s
     rows = []
     for part, methods in parts.items():
         for method, pictures in methods.items():
-            psnr, ssim, before, similar = (np.array(column) for column in zip(*pictures))
-            gains = [f"{(psnr - before).mean():+.2f}", f"{(psnr - before).min():+.2f}"]
+            # What has no error has no finite gain.
+            finite = [picture for picture in pictures if np.isfinite(picture).all()] or pictures
+            psnr, ssim, before, similar = (np.array(column) for column in zip(*finite))
+            with np.errstate(invalid="ignore"):
+                gained = psnr - before
+            gains = [f"{gained.mean():+.2f}", f"{gained.min():+.2f}"]
             up = f"{(ssim > similar).mean():.0%}"
             means = [f"{len(psnr)}", f"{before.mean():.2f}", f"{psnr.mean():.2f}"]
             rows.append([part, method, *means, *gains, f"{(ssim - similar).mean():+.4f}", up])
     return markdown(head, rows, left=2)
+
+
+def tell_identical(results: Results) -> list[str]:
+    """Say of each method how many pictures are identical to the sharp ones."""
+    lines = []
+    for method, own in results.items():
+        psnr = own.get("psnr", {})
+        if count := int(psnr.get("identical", 0)):
+            are = "picture is" if count == 1 else "pictures are"
+            line = f"{method}: {count} {are} identical to the sharp one: the mean PSNR is infinite"
+            if "mean_of_others" in psnr:
+                line += f", that of the others {write('psnr', psnr['mean_of_others'])} dB"
+            lines.append(line)
+    return lines
 
 
 def side_by_side(protocols: Mapping[str, Results]) -> str:

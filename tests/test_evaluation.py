@@ -91,6 +91,9 @@ def test_what_a_protocol_lacks_is_said_before_hours_are_spent() -> None:
         (["r/x/1/last.ckpt", "r/y/1/best.ckpt"], ["x/1/last", "y/1/best"]),
         (["x/a.ckpt", "x/y/a.ckpt"], ["a", "y"]),
         (["a.ckpt", "a.safetensors"], ["a.ckpt", "a.safetensors"]),
+        (["/x/a.ckpt", "y/b.ckpt"], ["/x/a", "y/b"]),
+        (["/a.ckpt", "/b.ckpt"], ["a", "b"]),
+        (["small", "/runs/last.ckpt"], ["small", "/runs/last"]),
     ],
 )
 def test_checkpoints_are_named_by_what_sets_them_apart(paths: list[str], names: list[str]) -> None:
@@ -100,3 +103,8 @@ def test_checkpoints_are_named_by_what_sets_them_apart(paths: list[str], names: 
 def test_one_checkpoint_twice_is_refused() -> None:
     with pytest.raises(ValueError, match="named twice"):
         distinguish(["a.ckpt", "a.ckpt"])
+
+
+def test_a_picture_too_small_for_a_protocol_is_named_with_it() -> None:
+    with pytest.raises(ValueError, match="^p0: 20x16, but .* li-2024-crop needs 256 .*wang-rgb"):
+        evaluate("wang-rgb,li-2024-crop")

@@ -72,7 +72,7 @@ def test_the_other_splits_of_a_data_set_are_not_missed(gopro: Path, tmp_path: Pa
 def test_what_has_no_partner_is_named(tmp_path: Path, picture: Write) -> None:
     picture(tmp_path / "r" / "a.png")
     picture(tmp_path / "s" / "b.png")
-    with pytest.raises(ValueError, match="1 pictures without a sharp one .* 1 in .*: a.png"):
+    with pytest.raises(ValueError, match="of 1 pictures 1 have no sharp one .* 1 in .*: a.png"):
         match(tmp_path / "r", tmp_path / "s")
 
 
@@ -95,3 +95,18 @@ def test_the_sharp_ones_that_are_left_over_are_told(tmp_path: Path, picture: Wri
 def test_a_missing_folder_is_named(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="gone: no such folder"):
         match(tmp_path / "gone", tmp_path)
+
+
+@pytest.mark.parametrize("empty", ["r", "s"])
+def test_an_empty_folder_is_named(empty: str, tmp_path: Path, picture: Write) -> None:
+    for name in "rs":
+        (tmp_path / name).mkdir()
+    picture(tmp_path / ("s" if empty == "r" else "r") / "a.png")
+    with pytest.raises(FileNotFoundError, match=f"/{empty}: holds no pictures$"):
+        match(tmp_path / "r", tmp_path / "s")
+
+
+def test_a_file_is_no_folder(tmp_path: Path, picture: Write) -> None:
+    picture(tmp_path / "s" / "a.png")
+    with pytest.raises(NotADirectoryError, match="a.png: not a folder"):
+        match(tmp_path / "s" / "a.png", tmp_path / "s")

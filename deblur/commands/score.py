@@ -8,7 +8,8 @@ No model is needed, so that anybody's results can be put into one table. SHARP i
 pictures, or a data set as it is unpacked. A restored picture belongs to the sharp one of the same
 name: the same path (folders such as sharp or test left out), the same with - or _ between scene
 and frame, or the same file name where that is clear. Both are whole frames; of another size are
-those that a protocol itself resizes or cuts. The last line has the means of the first protocol.
+those that a protocol itself resizes or cuts. The last line has the means of the first protocol,
+and how many pictures are identical to their sharp ones, where any are.
 """
 
 import argparse
@@ -20,18 +21,19 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
 from rich.progress import track
 from torch import Tensor
 
 from deblur.evaluation import rehearse
-from deblur.images import read
+from deblur.images import read, read_size
 from deblur.matching import Truth, match
-from deblur.metrics import FIGURES, PROTOCOLS, Comparison, Protocol, choose
+from deblur.metrics import FIGURES, PROTOCOLS, Comparison, Protocol, check_size, choose
 from deblur.pair import encode
-from deblur.results import Result, summarize_method
-from deblur.tables import describe, side_by_side, table3, table4
+from deblur.results import Result, summarize_method, to_json
+from deblur.tables import describe, side_by_side, table3, table4, tell_identical
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -60,6 +62,8 @@ def run(options: argparse.Namespace) -> int:
     protocols = choose(",".join(options.protocol or ["wang-rgb"]))
     matched, missing = match(options.restored, options.sharp)
     rehearse(protocols, poses=bool(matched[0][2].poses))
+    for *_, truth in matched:
+        check_size(protocols, read_size(truth.file), truth.file)
     name = options.name or options.restored.resolve().name
     torch.set_num_threads(1)  # the cores have a picture each
     with ThreadPoolExecutor(max(1, options.workers)) as pool:
@@ -73,7 +77,7 @@ def run(options: argparse.Namespace) -> int:
     }
     print(f"{len(matched)} pairs of {len({result.scene for result in results})} scenes\n")
     for protocol, tables in summary.items():
-        print(f"{describe(protocol)}\n\n{table3(tables)}\n")
+        print("\n".join([describe(protocol), "", table3(tables), *tell_identical(tables), ""]))
     if len(protocols) > 1:
         print(f"the same pictures\n\n{side_by_side(summary)}\n")
     if options.published:
@@ -81,8 +85,9 @@ def run(options: argparse.Namespace) -> int:
     if options.csv:
         _write_rows(options.csv, results)
     if options.json:
-        document = {"restored": str(options.restored), "sharp": str(options.sharp)}
-        text = json.dumps({**document, "pairs": len(matched), "protocols": summary}, indent=2)
+        document: dict[str, Any] = {"restored": str(options.restored), "sharp": str(options.sharp)}
+        document |= {"pairs": len(matched), "protocols": to_json(summary)}
+        text = json.dumps(document, indent=2)
         options.json.write_text(text + "\n", encoding="utf-8")
     if missing:
         some = ", ".join(truth.names[0] for truth in missing[:3])
@@ -93,7 +98,8 @@ def run(options: argparse.Namespace) -> int:
         for figure in protocols[0].figures
         for digits in [FIGURES[figure].digits]
     )
-    print("mean", *figures, f"pairs={len(matched)}")
+    identical = int(means.get("psnr", {}).get("identical", 0))
+    print("mean", *figures, f"pairs={len(matched)}", *[f"identical={identical}"] * bool(identical))
     return 1 if missing else 0
 
 

@@ -1,6 +1,6 @@
 """Numbers to report: named protocols, a file each."""
 
 from deblur.metrics.comparison import Comparison
-from deblur.metrics.protocol import FIGURES, PROTOCOLS, Protocol, choose
+from deblur.metrics.protocol import FIGURES, PROTOCOLS, Protocol, check_size, choose
 
-__all__ = ["FIGURES", "PROTOCOLS", "Comparison", "Protocol", "choose"]
+__all__ = ["FIGURES", "PROTOCOLS", "Comparison", "Protocol", "check_size", "choose"]

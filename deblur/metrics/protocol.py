@@ -1,6 +1,6 @@
 """The protocols by name: what of a frame is scored, and how."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -16,6 +16,7 @@ from deblur.metrics.luma import y
 from deblur.metrics.matlab import matlab_rgb
 from deblur.metrics.perceptual import dists, lpips, st_lpips
 from deblur.metrics.realblur import realblur
+from deblur.metrics.ssim import SIZE
 from deblur.metrics.wang import wang_rgb
 
 
@@ -31,6 +32,8 @@ class Protocol:
     view: views.View = views.whole
     extra: bool = False
     """Whether it wants more than two pictures: weights, a program, other pictures."""
+    least: int = SIZE
+    """Pixels that a picture's shorter side must have; the window of SSIM unless it is said."""
 
 
 class Figure(NamedTuple):
@@ -68,6 +71,7 @@ PROTOCOLS = {
             "RGB truncated to 8 bits, complex-wavelet SSIM, whole frames",
             deblurgan_legacy,
             ("psnr", "cw_ssim"),
+            least=1,
         ),
         Protocol(
             "deblurgan-legacy-half",
@@ -75,6 +79,7 @@ PROTOCOLS = {
             deblurgan_legacy,
             ("psnr", "cw_ssim"),
             views.halve,
+            least=2,
         ),
         Protocol(
             "li-2024-squash",
@@ -82,6 +87,7 @@ PROTOCOLS = {
             li_2024,
             ("psnr", "psnr_overflowed", "ssim"),
             views.squash,
+            least=1,
         ),
         Protocol(
             "li-2024-crop",
@@ -89,6 +95,7 @@ PROTOCOLS = {
             li_2024,
             ("psnr", "psnr_overflowed", "ssim"),
             views.centre,
+            least=views.SIDE,
         ),
         Protocol(
             "realblur",
@@ -103,15 +110,24 @@ PROTOCOLS = {
             "the best over the ground truths, aligned and with one gain",
             kohler,
             extra=True,
+            least=15,
         ),
-        Protocol("lpips", "learned distance on AlexNet", lpips, ("lpips",), extra=True),
-        Protocol("dists", "structure and texture distance on VGG16", dists, ("dists",), extra=True),
+        Protocol("lpips", "learned distance on AlexNet", lpips, ("lpips",), extra=True, least=31),
+        Protocol(
+            "dists",
+            "structure and texture distance on VGG16",
+            dists,
+            ("dists",),
+            extra=True,
+            least=1,
+        ),
         Protocol(
             "st-lpips",
             "shift-tolerant LPIPS on its own AlexNet",
             st_lpips,
             ("st_lpips",),
             extra=True,
+            least=21,
         ),
         Protocol(
             "legibility",
@@ -119,6 +135,7 @@ PROTOCOLS = {
             legibility,
             ("legibility",),
             extra=True,
+            least=1,
         ),
     )
 }
@@ -143,3 +160,16 @@ def choose(names: str | Iterable[str]) -> list[Protocol]:
     if not asked:
         raise ValueError("no protocol is chosen")
     return [PROTOCOLS[name] for name in dict.fromkeys(asked)]
+
+
+def check_size(protocols: Sequence[Protocol], size: tuple[int, int], name: object) -> None:
+    """Raise ValueError, with the protocols that are in the way, for a picture too small for any.
+
+    size: its width and height. name: what to call it.
+    """
+    width, height = size
+    if small := [one for one in protocols if min(size) < one.least]:
+        needs = ", ".join(f"{one.name} needs {one.least}" for one in small)
+        others = ",".join(one.name for one in protocols if one not in small)
+        rest = f" (without them: protocol {others})" if others else ""
+        raise ValueError(f"{name}: {width}x{height}, but of pixels a side {needs}{rest}")

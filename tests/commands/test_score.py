@@ -1,5 +1,6 @@
 import csv
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -85,7 +86,56 @@ def test_identical_pictures_are_infinite(
     folders: tuple[Path, Path], capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["score", str(folders[1]), str(folders[1])]) == 0
-    assert capsys.readouterr().out.splitlines()[-1] == "mean psnr=inf ssim=1.0000 pairs=4"
+    said = capsys.readouterr().out
+    assert said.splitlines()[-1] == "mean psnr=inf ssim=1.0000 pairs=4 identical=4"
+    assert "sharp: 4 pictures are identical to the sharp one: the mean PSNR is infinite\n" in said
+
+
+def test_one_identical_picture_is_told_and_set_apart(
+    folders: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    mine, sharp = folders
+    shutil.copy(sharp / "s1" / "0.png", mine / "s1" / "0.png")
+    means, rows = tmp_path / "means.json", tmp_path / "rows.csv"
+    assert main(["score", str(mine), str(sharp), "--json", str(means), "--csv", str(rows)]) == 0
+    said = capsys.readouterr().out
+    assert said.splitlines()[-1].endswith("pairs=4 identical=1")
+    with open(rows, newline="") as file:
+        others = [float(row["psnr"]) for row in csv.DictReader(file) if row["psnr"] != "inf"]
+    mean = np.mean(others)
+    told = "1 picture is identical to the sharp one: the mean PSNR is infinite, that of the others"
+    assert len(others) == 3 and f"mine: {told} {mean:.2f} dB" in said
+    found = json.loads(means.read_text(), parse_constant=lambda name: pytest.fail(name))
+    psnr = found["protocols"]["wang-rgb"]["mine"]["psnr"]
+    assert psnr["mean"] == "inf" and psnr["mean_of_others"] == pytest.approx(mean)
+
+
+@pytest.mark.parametrize(
+    ("names", "small"), [("all", "li-2024-crop needs 256"), ("st-lpips", "st-lpips needs 21")]
+)
+def test_protocols_that_small_pictures_do_not_suit_are_named(
+    names: str,
+    small: str,
+    tmp_path: Path,
+    picture: Write,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    sharp = picture(tmp_path / "sharp" / "a.png", size=(40, 5) if names != "all" else (40, 50))
+    assert main(["score", *[str(sharp.parent)] * 2, "--protocol", names]) == 2
+    said = capsys.readouterr().err
+    assert small in said and f"{sharp}: 40x" in said and len(said.splitlines()) == 1
+    assert ("protocol wang-rgb,matlab-rgb," in said) == (names == "all")
+
+
+@pytest.mark.parametrize("empty", ["mine", "sharp"])
+def test_an_empty_folder_is_one_line(
+    empty: str, folders: tuple[Path, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = folders[0].parent / empty
+    shutil.rmtree(folder)
+    folder.mkdir()
+    assert main(["score", *map(str, folders)]) == 2
+    assert capsys.readouterr().err == f"error: {folder}: holds no pictures\n"
 
 
 def test_pictures_of_256_pixels_are_scored_against_whole_frames(
@@ -98,7 +148,7 @@ def test_pictures_of_256_pixels_are_scored_against_whole_frames(
     folders = [str(tmp_path / "mine"), str(tmp_path / "sharp")]
     assert main(["score", *folders, "--protocol", "li-2024-squash"]) == 0
     line = capsys.readouterr().out.splitlines()[-1]
-    assert line == "mean psnr=inf psnr_overflowed=inf ssim=1.0000 pairs=1"
+    assert line == "mean psnr=inf psnr_overflowed=inf ssim=1.0000 pairs=1 identical=1"
     assert main(["score", *folders]) == 2
     assert "a.png is 256x256, but" in capsys.readouterr().err
 

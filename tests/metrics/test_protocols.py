@@ -4,7 +4,7 @@ import pytest
 import torch
 from pictures import image
 
-from deblur.metrics import FIGURES, PROTOCOLS, Comparison, Protocol, choose
+from deblur.metrics import FIGURES, PROTOCOLS, Comparison, Protocol, check_size, choose
 from deblur.metrics.metric import ProtocolMetric
 from deblur.metrics.protocol import GROUPS
 
@@ -109,3 +109,24 @@ def test_the_metric_is_the_mean_of_per_image_values_with_the_pooled_psnr_beside(
 def test_a_metric_without_images_has_no_mean() -> None:
     with pytest.raises(ValueError, match="no image"):
         ProtocolMetric().compute()
+
+
+SCORED = [name for name in PROTOCOLS if name not in ("lpips", "dists", "legibility")]
+"""Those that want nothing that a test has not."""
+
+
+@pytest.mark.parametrize("name", SCORED)
+@pytest.mark.parametrize("more", [(0, 0), (0, 7), (6, 0)])
+def test_pictures_of_the_least_size_have_a_score(name: str, more: tuple[int, int]) -> None:
+    (protocol,) = choose(name)
+    height, width = (protocol.least + spare for spare in more)
+    check_size([protocol], (width, height), "it")
+    blur, sharp = (protocol.view(image(height, width, soft=soft)) for soft in (0.5, 1.0))
+    scores = protocol.score(Comparison(blur, sharp, [sharp]))
+    assert {*scores} == {*protocol.figures}
+
+
+def test_smaller_pictures_are_refused_with_the_protocols_names() -> None:
+    protocols = choose("wang-rgb,li-2024-crop,deblurgan-legacy")
+    with pytest.raises(ValueError, match="a.png: 9x300, .*wang-rgb needs 11, li-2024-crop needs"):
+        check_size(protocols, (9, 300), "a.png")
