@@ -22,9 +22,10 @@ def main(cfg: DictConfig) -> float | None:
     from deblur import checkpoints, hardware, provenance, recipe, settings
     from deblur.checkpoints.shipped import find_model
     from deblur.evaluation import Evaluation, distinguish, rehearse
-    from deblur.inference import adapt
+    from deblur.inference import adapt, name_arithmetic
     from deblur.metrics import choose
     from deblur.networks.local import localize
+    from deblur.progress import watch
     from deblur.report import Report
     from deblur.unsharp import tune_unsharp_mask
 
@@ -57,28 +58,35 @@ def main(cfg: DictConfig) -> float | None:
         run.check_variant(cfg, [protocol.name for protocol in protocols])
         rehearse(protocols, poses=poses(0) is not None)
     count = min(len(tests), cfg.limit or len(tests))
-    log.info("data=%s (%s), test split, %d images", name, data.root or "built-in photos", count)
+    source = provenance.name_source(tests.dataset, data.root)
+    log.info("data=%s (%s), test split, %d images", name, source, count)
     if tests.dataset.paired and cfg.unsharp:
+        log.info("tuning the unsharp mask on validation pairs (unsharp=false leaves it out)")
         with run.one_line_errors("unsharp=false leaves this baseline out"):
             data.setup("validate")
         mask = tune_unsharp_mask(islice(data.val_dataloader(), 8))
         methods = {mask.label: mask, **methods}
+    if cfg.check and provenance.can_check(tests.dataset):
+        log.info("checking the data, as deblur check-data does (check=false leaves it out)")
     verdict = provenance.check_data(tests.dataset) if cfg.check else None
     for fault in verdict["faults"] if verdict else []:
         log.warning("the data: %s (deblur check-data %s tells more)", fault, data.root)
     folder = Path(cfg.run_dir)
     names = [protocol.name for protocol in protocols]
-    report = Report(folder, names, [*models], sheets=cfg.sheets, count=count)
+    scenes, paired = tests.dataset.scenes[:count], tests.dataset.paired
+    report = Report(folder, names, [*models], sheets=cfg.sheets, scenes=scenes)
     evaluation = Evaluation(methods, protocols, device)
     start = time.perf_counter()
-    scenes, paired = tests.dataset.scenes, tests.dataset.paired
-    for restored in evaluation.run(islice(tests, count), scenes, paired=paired, poses=poses):
-        report.add(restored)
+    with run.one_line_errors():
+        done = evaluation.run(islice(tests, count), scenes, paired=paired, poses=poses)
+        for restored in watch(done, count, "images"):
+            report.add(restored)
+    arithmetic = name_arithmetic(device, cfg.precision)
     about = {
         "title": f"{', '.join(models) or 'the data'} on {name}, test split",
-        **provenance.of_run(dict(zip(models, zip(paths, loaded))), str(device)),
+        **provenance.of_run(dict(zip(models, zip(paths, loaded))), str(device), arithmetic),
         "tlc": cfg.tlc,
-        "data": provenance.of_data(cfg.data, name, count, verdict),
+        "data": {**provenance.of_data(cfg.data, name, count, verdict), "source": source},
     }
     report.write(about, [*evaluation.timings.values()], published=cfg.published)
     log.info("%s", report.text())

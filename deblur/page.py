@@ -20,6 +20,7 @@ ASSETS = Path(__file__).parent / "assets" / "page"
 WIDEST = 960
 """Pixels of a picture's width; larger ones are shrunk."""
 KINDS = ["mean", "median", "highest", "lowest", "scene_mean"]
+"""Columns of the summary; "mean" has a count, too, where nothing is averaged."""
 COUNTS = ["No", "One", "Two", "Three", "Four", "Five"]
 OTHERS = {
     "gain": Figure("gain (dB)", 2),
@@ -36,7 +37,7 @@ class Shown(NamedTuple):
     method: str
     """Whose result is shown."""
     kind: str
-    """sheet (drawn at random), best or worst."""
+    """sheet (drawn at random by scene), best or worst."""
     figures: dict[str, float]
     pictures: dict[str, Image.Image]
     """blurred and restored, and where there is a truth sharp and error, in this order."""
@@ -48,15 +49,13 @@ class Cell(NamedTuple):
     text: str
     interval: str = ""
     best: bool = False
-    first: bool = False
-    """Of its group of columns."""
 
 
 class Summary(NamedTuple):
-    """A protocol's table: titles of figures with those of their columns, and a row a method."""
+    """A protocol's table: its columns' titles, and by figure a row a method."""
 
-    groups: list[tuple[str, list[str]]]
-    rows: dict[str, list[Cell]]
+    columns: list[str]
+    groups: dict[str, dict[str, list[Cell]]]
 
 
 def page(
@@ -121,21 +120,17 @@ def _ordered(names: Sequence[str]) -> list[str]:
 
 def _summarize(results: Mapping[str, Mapping[str, Mapping[str, float]]]) -> Summary:
     names = _ordered([name for own in results.values() for name in own])
-    kinds = {}
+    given = {kind for own in results.values() for values in own.values() for kind in values}
+    kinds = [kind for kind in KINDS if kind in given or kind == "mean"]
+    groups = {}
     for name in names:
-        given = {kind for own in results.values() for kind in own.get(name, {})} - {"low", "high"}
-        kinds[name] = [k for k in KINDS if k in given] + sorted(given.difference(KINDS))
-    groups = [(_figure(name).title, [k.replace("_", " ") for k in kinds[name]]) for name in names]
-    best = {name: _best(name, results) for name in names}
-    rows = {
-        method: [
-            _cell(name, own.get(name, {}), kind, best[name])._replace(first=kind == kinds[name][0])
-            for name in names
-            for kind in kinds[name]
-        ]
-        for method, own in results.items()
-    }
-    return Summary(groups, rows)
+        best = _best(name, results)
+        groups[_figure(name).title] = {
+            method: [_cell(name, own[name], kind, best) for kind in kinds]
+            for method, own in results.items()
+            if name in own
+        }
+    return Summary([kind.replace("_", " ") for kind in kinds], groups)
 
 
 def _best(name: str, results: Mapping[str, Mapping[str, Mapping[str, float]]]) -> str | None:
@@ -150,7 +145,10 @@ def _best(name: str, results: Mapping[str, Mapping[str, Mapping[str, float]]]) -
 
 def _cell(name: str, values: Mapping[str, float], kind: str, best: str | None) -> Cell:
     digits = _figure(name).digits
-    text = _number(values.get(kind), digits)
+    if kind not in values:
+        counted = kind == "mean" and "count" in values
+        return Cell(f"{values['count']:.0f} pictures" if counted else "")
+    text = _number(values[kind], digits)
     if kind != "mean":
         return Cell(text)
     ends = [_number(values[end], digits) for end in ("low", "high") if end in values]
@@ -168,7 +166,7 @@ def _galleries(shown: Sequence[Shown]) -> list[tuple[str, str, dict[str, list[Sh
         if methods:
             count = max(len(group) for group in methods.values())
             word = COUNTS[count] if count < len(COUNTS) else str(count)
-            galleries.append((kind, title.format(word) or "Pictures drawn at random", methods))
+            galleries.append((kind, title.format(word) or "Pictures drawn by scene", methods))
     return galleries
 
 

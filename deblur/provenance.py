@@ -8,18 +8,23 @@ from dataclasses import asdict
 from datetime import datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 from omegaconf import DictConfig, OmegaConf
 
 from deblur.checkpoints import Generator
 from deblur.data.check import check
 from deblur.data.folder import PairedFolder
+from deblur.data.listed import Listed
+from deblur.data.mixed import Mixed
+from deblur.data.photos import Photos
 
 PACKAGES = ("deblur", "torch", "torchmetrics", "numpy", "pillow")
 
 
-def of_run(models: Mapping[str, tuple[str, Generator]], device: str) -> dict[str, Any]:
+def of_run(
+    models: Mapping[str, tuple[str, Generator]], device: str, arithmetic: str
+) -> dict[str, Any]:
     """Tell the date, the command, the checkpoints (path and model by label) and the machine."""
     return {
         "date": datetime.now().isoformat(" ", "minutes"),
@@ -35,7 +40,7 @@ def of_run(models: Mapping[str, tuple[str, Generator]], device: str) -> dict[str
             for label, (path, model) in models.items()
         ],
         "device": device,
-        "precision": "float32",
+        "precision": arithmetic,
         "tiles": "none, whole frames",
         "versions": {name: version(name) for name in PACKAGES},
     }
@@ -55,12 +60,29 @@ def of_data(settings: Any, name: str, count: int, verdict: dict[str, Any] | None
     }
 
 
+def name_source(dataset: object, root: str | None) -> str:
+    """Name where a data set's pictures come from.
+
+    That is its folder, the built-in photos, or without either the class that makes them.
+    """
+    if isinstance(dataset, Mixed) and not dataset.crops:
+        return ", ".join(str(part.root) for part in dataset.parts.values())
+    if root is None and isinstance(dataset, (Photos, Listed, Mixed)):
+        return "built-in photos"
+    return root or f"{type(dataset).__module__}.{type(dataset).__qualname__}"
+
+
+def can_check(dataset: object) -> TypeGuard[PairedFolder]:
+    """Say whether a data set's pairs lie on disk as `deblur check-data` reads them."""
+    return isinstance(dataset, PairedFolder) and dataset.prepared is None
+
+
 def check_data(dataset: object) -> dict[str, Any] | None:
     """Give the verdict of `deblur check-data` on pairs that lie on disk, 3 of each scene decoded.
 
     None for other data: blur that is made, pictures without partners, prepared arrays.
     """
-    if not isinstance(dataset, PairedFolder) or dataset.prepared is not None:
+    if not can_check(dataset):
         return None
     return asdict(check(dataset.root, dataset.layout, blur=dataset.blur, sample=3))
 

@@ -3,6 +3,7 @@
 import csv
 import json
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from functools import cached_property
@@ -41,9 +42,8 @@ WIDEST = 960
 class Report:
     """Collects an evaluation and writes it to a folder.
 
-    protocols: their names, in order. models: the methods whose pictures are shown. sheets: the
-    number of pictures that are shown as they come, of `count` in all; they are drawn at random,
-    the same each time, so that nobody picks the best.
+    protocols: their names, in order. models: the methods whose pictures are shown. sheets: how many
+    pictures are shown whatever became of them, see `draw`. scenes: of each picture, in order.
     """
 
     def __init__(
@@ -53,15 +53,14 @@ class Report:
         models: Sequence[str],
         *,
         sheets: int,
-        count: int,
+        scenes: Sequence[str],
     ) -> None:
         self.folder = folder
         self.protocols = protocols
         self.models = models
         self.results: list[Result] = []
         self.strengths: dict[str, float | None] = {}
-        # This seed shows one crop of each of the four built-in test photos.
-        self.chosen = {*np.random.default_rng(2).permutation(count)[:sheets].tolist()}
+        self.chosen = draw(scenes, sheets)
         self.columns: list[dict[str, Tensor]] = []
         self.shown: list[Shown] = []
         self.extremes: dict[tuple[str, str], list[Shown]] = {}
@@ -193,7 +192,11 @@ class Report:
         document = {
             **about,
             "protocols": {
-                name: {"title": PROTOCOLS[name].title, "results": results}
+                name: {
+                    "title": PROTOCOLS[name].title,
+                    "results": results,
+                    "notes": tell_identical(results),
+                }
                 for name, results in summary.items()
             },
             "gains": {name: self.gains(name) for name in self.protocols},
@@ -250,6 +253,19 @@ class Report:
             }
             for result in self.results
         ]
+
+
+def draw(scenes: Sequence[str], count: int) -> set[int]:
+    """Draw so many pictures at random, one of each scene in turn: return their places.
+
+    scenes: of each picture, in order. The draw is the same each time.
+    """
+    met = Counter[str]()
+    turns: list[tuple[int, int, int]] = []
+    for place in np.random.default_rng(0).permutation(len(scenes)).tolist():
+        turns.append((met[scenes[place]], len(turns), place))
+        met[scenes[place]] += 1
+    return {place for *_, place in sorted(turns)[:count]}
 
 
 def _figures(results: Sequence[Result], method: str) -> dict[str, float]:

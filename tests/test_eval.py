@@ -32,7 +32,9 @@ def test_a_checkpoint_needs_nothing_else(
     ckpt = trained / "checkpoints" / "last.ckpt"
     start("eval", f"ckpt={ckpt}", f"hydra.run.dir={tmp_path}")
     log = (tmp_path / "eval.log").read_text()
-    assert log.splitlines()[0] == "data=photos (built-in photos), test split, 3 images"
+    lines = log.splitlines()
+    assert lines[0] == "data=photos (built-in photos), test split, 3 images"
+    assert [line for line in lines if line.startswith("3 of 3 images in ")]
     assert "protocol wang-rgb: 8-bit RGB" in log
     found = metrics(tmp_path)
     results = found["protocols"]["wang-rgb"]["results"]
@@ -137,6 +139,28 @@ def test_a_protocol_that_does_not_fit_is_one_line(
 ) -> None:
     with pytest.raises(SystemExit, match=f"^error: .*{message}"):
         start("eval", f"ckpt={generator}", f"protocol={protocol}", f"hydra.run.dir={tmp_path}")
+
+
+@pytest.mark.parametrize("damaged", [False, True])
+def test_a_picture_that_cannot_be_scored_is_one_line(
+    damaged: bool, generator: Path, gopro: Path, tmp_path: Path, start: Callable[..., None]
+) -> None:
+    file = gopro / "test/T1/blur/000001.png"
+    if damaged:
+        file.write_bytes(file.read_bytes()[:2000])
+    data = ("data=gopro", f"data.root={gopro}", "data.crop=32", "unsharp=false", "check=false")
+    protocol = f"protocol={'wang-rgb' if damaged else 'li-2024-crop'}"
+    message = "000001.png: not a readable" if damaged else "T1-000000: 48x40, .*li-2024-crop needs"
+    with pytest.raises(SystemExit, match=f"^error: .*{message}"):
+        start("eval", f"ckpt={generator}", *data, protocol, f"hydra.run.dir={tmp_path / 'out'}")
+
+
+def test_the_arithmetic_is_told(
+    generator: Path, tmp_path: Path, start: Callable[..., None]
+) -> None:
+    settings = ("precision=bfloat16", "unsharp=false", "limit=1")
+    start("eval", f"ckpt={generator}", *settings, f"hydra.run.dir={tmp_path}")
+    assert metrics(tmp_path)["precision"] == "bfloat16"
 
 
 def test_kohler_has_its_ground_truths(

@@ -23,6 +23,8 @@ def test_a_network_an_objective_and_data_of_ones_own(
     start("eval", *CONFIGS, "trust=mine", ckpt, "unsharp=false", out)
     metrics = json.loads((tmp_path / "eval" / "metrics.json").read_text())
     assert metrics["data"]["name"] == "stripes" and metrics["data"]["pairs"] == 4
+    log = (tmp_path / "eval" / "eval.log").read_text()
+    assert log.startswith("data=stripes (mine.Stripes), test split, 4 images")
     with pytest.raises(SystemExit, match=r"names the network mine.Sharpen.*trust=mine allows"):
         start("eval", *CONFIGS, ckpt, out)
     monkeypatch.delitem(sys.modules, "mine")

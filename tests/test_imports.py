@@ -37,6 +37,7 @@ MAY_KNOW = {
     "sheets": set(),
     "tables": {"metrics", "published", "statistics"},
     "page": {"metrics", "plot"},
+    "progress": set(),
     "plot": set(),
     "report": {
         *("evaluation", "metrics", "page", "pair", "published"),

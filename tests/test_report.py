@@ -9,7 +9,7 @@ from PIL import Image
 
 from deblur.evaluation import Restored, Timing
 from deblur.pair import Pair
-from deblur.report import Report
+from deblur.report import Report, draw
 from deblur.results import BLURRY, Result
 
 GAINS = [1.0, 2.0, -0.5, 0.5, 0.25, 3.0, -2.0]
@@ -45,7 +45,7 @@ def restored(index: int, gain: float, *, paired: bool = True) -> Restored:
 
 @pytest.fixture
 def report(tmp_path: Path) -> Report:
-    made = Report(tmp_path, ["wang-rgb", "matlab-rgb"], ["restored"], sheets=2, count=7)
+    made = Report(tmp_path, ["wang-rgb", "matlab-rgb"], ["restored"], sheets=2, scenes=["s"] * 7)
     for index, gain in enumerate(GAINS):
         made.add(restored(index, gain))
     return made
@@ -129,7 +129,7 @@ def test_table_4_marks_what_cannot_be_compared(report: Report, tmp_path: Path) -
 
 
 def test_what_was_measured_alike_bears_no_mark(tmp_path: Path) -> None:
-    alike = Report(tmp_path, ["matlab-rgb"], [], sheets=0, count=1)
+    alike = Report(tmp_path, ["matlab-rgb"], [], sheets=0, scenes=["s"])
     alike.add(restored(0, 1.0))
     alike.strengths |= {str(index): 1.0 for index in range(1110)}
     alike.write({**ABOUT, "data": {**DATA, "name": "gopro_gamma"}}, [], published=True)
@@ -145,6 +145,15 @@ def test_sheets_show_the_chosen_pictures(report: Report, tmp_path: Path) -> None
         assert single.width >= 3 * 32 and all_of_them.height > single.height
 
 
+def test_pictures_are_drawn_by_scene() -> None:
+    scenes = ["a"] * 50 + ["b"] * 3 + ["c"]
+    assert sorted(scenes[place] for place in draw(scenes, 3)) == ["a", "b", "c"]
+    assert sorted(scenes[place] for place in draw(scenes, 6)) == ["a", "a", "a", "b", "b", "c"]
+    assert draw(scenes, 6) == draw(scenes, 6) and len(draw(scenes, 99)) == 54
+    firsts = {place for side in range(20) for place in draw(scenes[side:], 1)}
+    assert len(firsts) > 5  # nobody has chosen them
+
+
 def test_the_best_and_worst_are_by_gain(report: Report) -> None:
     kept = {kind: shown for (_, kind), shown in report.extremes.items()}
     assert [one.figures["gain"] for one in kept["best"]] == sorted(GAINS, reverse=True)[:5]
@@ -153,19 +162,24 @@ def test_the_best_and_worst_are_by_gain(report: Report) -> None:
 
 
 def test_infinite_figures_are_written(tmp_path: Path) -> None:
-    made = Report(tmp_path, ["wang-rgb", "matlab-rgb"], ["restored"], sheets=1, count=2)
+    made = Report(tmp_path, ["wang-rgb", "matlab-rgb"], ["restored"], sheets=1, scenes=["s"] * 2)
     for index, gain in enumerate([math.inf, 1.0]):
         made.add(restored(index, gain))
     write(made)
     text = (tmp_path / "metrics.json").read_text()
     found = json.loads(text, parse_constant=lambda name: pytest.fail(f"{name} is no JSON"))
-    assert found["protocols"]["wang-rgb"]["results"]["restored"]["psnr"]["mean"] == "inf"
+    psnr = found["protocols"]["wang-rgb"]["results"]["restored"]["psnr"]
+    assert psnr["mean"] == "inf" and psnr["mean_of_others"] == 21.0
+    told = "restored: 1 picture is identical to the sharp one: the mean PSNR is infinite, that of"
+    assert f"{told} the others 21.00 dB" in made.text()
+    assert found["gains"]["wang-rgb"]["restored"] == {"mean": 1.0, "better": 2, "of": 2}
+    assert "inf dB over" not in made.text() and "nan" not in made.text()
     with open(tmp_path / "per_image.csv", newline="") as file:
         assert [*csv.DictReader(file)][1]["psnr"] == "inf"
 
 
 def test_without_sharp_pictures_there_are_times_and_sheets(tmp_path: Path) -> None:
-    made = Report(tmp_path, [], ["restored"], sheets=2, count=3)
+    made = Report(tmp_path, [], ["restored"], sheets=2, scenes=["s"] * 3)
     for index in range(3):
         made.add(restored(index, 0.0, paired=False))
     write(made)

@@ -28,8 +28,7 @@ def adapt(generator: nn.Module, device: torch.device, precision: Precision = "au
     choices = get_args(Precision)
     if precision not in choices:
         raise ValueError(f"precision must be one of {', '.join(choices)}, got {precision}")
-    swift = precision == "bfloat16" or (precision != "float32" and has_bfloat16(device))
-    network = streamline(generator, device, torch.bfloat16 if swift else torch.float32)
+    network = streamline(generator, device, _pick(device, precision))
     if precision != "int8":
         return network
     if not has_int8(device):
@@ -41,6 +40,17 @@ def adapt(generator: nn.Module, device: torch.device, precision: Precision = "au
     if not any(isinstance(module, Row) for module in network.modules()):
         log.warning("int8: this network has no rows of convolutions for it, and stays as it was")
     return network
+
+
+def name_arithmetic(device: torch.device, precision: Precision) -> str:
+    """Name the arithmetic in which `adapt` makes a network restore, "auto" by what it becomes."""
+    rest = str(_pick(device, precision)).removeprefix("torch.")
+    return f"int8 and {rest}" if precision == "int8" else rest
+
+
+def _pick(device: torch.device, precision: Precision) -> torch.dtype:
+    swift = precision == "bfloat16" or (precision != "float32" and has_bfloat16(device))
+    return torch.bfloat16 if swift else torch.float32
 
 
 def has_int8(device: torch.device) -> bool:

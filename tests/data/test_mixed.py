@@ -12,6 +12,7 @@ from deblur.data.late import collate, develop
 from deblur.data.lists import LISTS
 from deblur.data.mixed import Mixed
 from deblur.data.photos import Photos
+from deblur.provenance import name_source
 
 ROWS = """set,scene,frame,split
 gopro,GOPR0372_07_00,000047,train
@@ -49,6 +50,13 @@ def mixed(folder: Path, **changes: Any) -> Mixed:
         "listed": str(folder / "list.csv"),
     }
     return Mixed(**{**arguments, **changes})
+
+
+def test_what_is_measured_is_named_by_where_it_lies(folder: Path) -> None:
+    apart = mixed(folder, split="test", without=["GOPR0374_11_00"])
+    assert name_source(apart, None) == str(folder / "gopro")
+    assert name_source(mixed(folder, split="test"), None) == "built-in photos"
+    assert name_source(mixed(folder), "mine") == "mine"
 
 
 def test_training_draws_from_photos_and_pairs(folder: Path) -> None:

@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 import torch
 
-from deblur.inference import adapt, has_int8, precision
+from deblur.inference import adapt, has_int8, name_arithmetic, precision
 from deblur.inference.convolutions import Conv
 from deblur.inference.quantized import Row
 from deblur.networks import NAFNet, ResNet
@@ -17,6 +17,8 @@ def test_auto_is_what_the_device_has_units_for(
     units: bool, dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(precision, "has_bfloat16", lambda device: units)
+    assert name_arithmetic(CPU, "auto") == str(dtype).removeprefix("torch.")
+    assert name_arithmetic(CPU, "float32") == "float32"
     swift = adapt(ResNet(blocks=1, width=8), CPU)
     assert {part.weight.dtype for part in swift.modules() if type(part) is Conv} == {dtype}
 

@@ -1,14 +1,17 @@
 import math
 import re
 from collections.abc import Callable
+from dataclasses import asdict
 from io import BytesIO
+from typing import Any
 
 import pytest
 from PIL import Image, ImageColor
 from playwright.sync_api import Locator, Page, expect
-from test_page import COLOURS, HOSTILE, document, example, row
+from test_page import COLOURS, HOSTILE, document, example, row, summary
 
 from deblur.page import page
+from deblur.published import TABLE4
 
 pytestmark = pytest.mark.web
 Load = Callable[[str], Page]
@@ -164,6 +167,32 @@ def test_tables_scroll_in_boxes_and_the_page_does_not(load: Load, width: int) ->
     report = load(text)
     report.set_viewport_size({"width": width, "height": 800})
     assert report.evaluate("document.documentElement.scrollWidth") == width
+
+
+@pytest.mark.parametrize("width", [390, 1280, 1440, 1920])
+def test_no_figure_is_cut(load: Load, width: int) -> None:
+    """But for the rows of every image on a phone, which scroll."""
+    results: dict[str, Any] = {}
+    for method in ("blurry input", "unsharp mask (sigma 1.5, amount 0.8)", "x/last", "y" * 60):
+        ends = {"low": 24.15, "high": 25.65}
+        results[method] = {
+            **{name: summary(24.9, **ends) for name in ("psnr", "psnr_overflowed")},
+            **{"psnr_pooled": {"mean": 24.1}, "ssim": summary(0.7008, low=0.6, high=0.7)},
+            "seconds": summary(12.391),
+        }
+    protocols = {"li-2024-crop": {"title": "8-bit RGB, centre crops", "results": results}}
+    time = document()["times"][0] | {"size": "640x360 to 1280x720", "images": 1111}
+    published = [{**asdict(row), "differs": True} for row in TABLE4]
+    rows = [row("GOPR0384_11_00-000001", 24.5, method, psnr_overflowed=28.1) for method in results]
+    times = [{**time, "method": method} for method in results]
+    report = load(page(document(protocols=protocols, times=times, published=published), rows, []))
+    report.set_viewport_size({"width": width, "height": 900})
+    tables = ["summary", "published", "times"] + ["images"] * (width > 1000)
+    for name in tables:
+        box = report.locator(f".box:has(.{name})")
+        widths = box.evaluate("box => [box.scrollWidth, box.clientWidth]")
+        assert widths[0] <= widths[1], name
+    expect(report.locator(".summary tbody").nth(3)).to_contain_text("SSIM")
 
 
 def test_hostile_names_are_only_text(load: Load) -> None:
