@@ -168,6 +168,11 @@ def write(layout: str, root: Path) -> None:
         folders(root, "lq", "gt", plain, [""])
     elif layout == "a_b":
         folders(root, "A", "B", plain, ["train", "valid", "test"])
+    elif layout == "input_gt":
+        folders(root, "input", "GT", plain, ["train", "test"])
+    elif layout == "suffixes":
+        stems = [name.removesuffix(".png") for name in plain]
+        write_pairs(root, [(f"{stem}_blur.png", f"{stem}_sharp.png") for stem in stems])
     elif layout == "side_by_side":
         for split in ("train", "test"):
             for name in plain[:3]:

@@ -1,12 +1,15 @@
 """Parts that live outside of the package."""
 
 import json
+import runpy
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from conftest import ROOT
+
+from deblur import load_generator
 
 CONFIGS = ["--config-dir", str(ROOT / "examples" / "conf")]
 
@@ -28,3 +31,25 @@ def test_a_network_an_objective_and_data_of_ones_own(
     with pytest.raises(SystemExit, match=r"names the network mine.Sharpen.*trust=mine allows"):
         start("eval", *CONFIGS, ckpt, out)
     monkeypatch.delitem(sys.modules, "mine")
+
+
+def test_the_papers_networks_are_trained_in_plain_pytorch(
+    gopro: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "plain.safetensors"
+    options = ["--crop", "32", "--batch", "2", "--epochs", "2", "--out", str(out)]
+    monkeypatch.setattr(sys, "argv", ["plain.py", str(gopro), *options])
+    runpy.run_path(str(ROOT / "examples" / "plain.py"), run_name="__main__")
+    assert [line[:13] for line in capsys.readouterr().out.splitlines()] == [
+        *("epoch 1: loss", "epoch 2: loss"),
+    ]
+    loaded = load_generator(out)
+    assert loaded.config["_target_"] == "deblur.networks.ResNet" and loaded.config["blocks"] == 9
+    assert any(value.abs().sum() > 0 for value in loaded.network.layers[-2].parameters())
+    assert all(value.isfinite().all() for value in loaded.network.state_dict().values())
+
+
+def test_the_plain_example_is_short_and_knows_neither_lightning_nor_hydra() -> None:
+    text = (ROOT / "examples" / "plain.py").read_text()
+    code = text.split('"""')[2].split()
+    assert not {"lightning", "hydra"} & {*code} and len(text.splitlines()) < 50

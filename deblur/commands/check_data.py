@@ -4,9 +4,9 @@ deblur check-data datasets/GOPRO_Large
 deblur check-data my_pairs --layout input_target
 
 Looks for pictures without a partner, pairs of two sizes, unreadable files, blurred and sharp
-pictures that are the same or lie apart, and test pictures among the training ones; counts pairs
-and scenes, beside the official numbers, and tells how the blur was made. The exit status is 1
-where something is wrong.
+pictures that are the same, lie apart or are exchanged, and test pictures among the training ones;
+counts pairs and scenes, beside the official numbers, and tells how the blur was made. The exit
+status is 1 where something is wrong.
 """
 
 import argparse

@@ -10,10 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deblur.data.layouts import LAYOUTS, Layout
-from deblur.data.search import Found, find_pairs
+from deblur.data.renaming import suggest
+from deblur.data.search import Found, find_pairs, suggest_renaming
 from deblur.images import Pixels
 from deblur.registration import offset
 
+EXCHANGED = 1.1
+"""How much more detail blurred pictures must have than sharp ones, as a median, for a fault."""
+NEARLY_ALL = 0.9
 SHIFT = 1.0
 """Pixels by which the pictures of a scene may be apart, as a median."""
 GAMMA = 1.0
@@ -39,6 +43,8 @@ class Look:
     shift: tuple[float, float]
     brighter: float
     """How many levels the blurred picture is brighter than the sharp one, on average."""
+    detail: float
+    """How much detail the blurred picture has, as a share of the sharp one's: below 1."""
     same: bool
     thumbnail: bytes
     """The sharp picture in 16x16 coarse levels: equal for two copies of one picture."""
@@ -60,7 +66,8 @@ def check(
     found, lonely = find_pairs(root, layout, blur)
     result = Checked(layout)
     if not found:
-        result.faults.append(f"no pairs: it is not laid out as {layout}")
+        hint = suggest_renaming(root, layout) if root.is_dir() else ""
+        result.faults.append(f"no pairs: it is not laid out as {layout}{hint and f'; {hint}'}")
     result.faults += _lonely(lonely)
     usable = _check_sizes(found, result)
     looks = {}
@@ -71,6 +78,7 @@ def check(
             result.faults.append(str(error))
     _count(found, LAYOUTS[layout], result)
     _check_copies(found, looks, result)
+    _check_sides(looks, LAYOUTS[layout], result)
     _check_shifts(looks, result)
     if LAYOUTS[layout].average == 1:
         _tell_variant(looks, result)
@@ -80,7 +88,9 @@ def check(
 
 
 def _lonely(names: list[str]) -> list[str]:
-    return [f"without a partner of the same name: {_few(names)}"] if names else []
+    hint = suggest(names)
+    told = f"without a partner of the same name: {_few(names)}{hint and f'; {hint}'}"
+    return [told] if names else []
 
 
 def _few(names: Iterable[object], most: int = 3) -> str:
@@ -135,6 +145,8 @@ def _count(found: list[Found], kind: Layout, result: Checked) -> None:
             "no splits: of ten scenes (or pairs of one scene) one is held out for validation and "
             f"one for testing{hint}"
         )
+        if 0 < len({pair.scene for pair in found}) < 3 > len(found):
+            result.notes.append("too few to train on: three scenes or pairs can be split")
     elif not any(pair.split == "val" for pair in found):
         result.notes.append("no validation split: train scenes are held out for it")
     if not kind.benchmark:
@@ -159,7 +171,17 @@ def _look(pair: Found) -> Look:
     blurred, sharp = pair.read()
     same = np.array_equal(blurred, sharp)
     shift = (0.0, 0.0) if same else offset(blurred, sharp)
-    return Look(shift, float(blurred.mean() - sharp.mean()), same, _thumbnail(sharp))
+    detail = 1.0 if same else _detail(blurred) / max(_detail(sharp), 1e-6)
+    return Look(shift, float(blurred.mean() - sharp.mean()), detail, same, _thumbnail(sharp))
+
+
+def _detail(pixels: Pixels) -> float:
+    """Return the mean squared slope at half the size, where noise counts for less."""
+    height, width = (2 * (side // 2) for side in pixels.shape[:2])
+    green: NDArray[np.float64] = pixels[:height, :width, 1].astype(float)
+    half = green.reshape(height // 2, 2, width // 2, 2).mean((1, 3))
+    slopes = [np.diff(half, axis=axis) for axis in (0, 1)]
+    return float(sum((slope**2).mean() for slope in slopes if slope.size))
 
 
 def _thumbnail(pixels: Pixels) -> bytes:
@@ -198,6 +220,27 @@ def _digests(files: Iterable[Path]) -> dict[Path, bytes]:
 
 def _equal(first: Path, second: Path, digests: dict[Path, bytes]) -> bool:
     return first != second and first in digests and digests[first] == digests.get(second)
+
+
+def _check_sides(looks: dict[Found, Look], kind: Layout, result: Checked) -> None:
+    """Find blurred pictures that are sharper than the sharp ones: nearly all, or single ones."""
+    shares = {pair: look.detail for pair, look in looks.items() if not look.same}
+    sharper = [pair.name for pair, share in shares.items() if share > 1]
+    if not sharper:
+        return
+    nearly_all = len(sharper) >= NEARLY_ALL * len(shares)
+    if nearly_all and np.median([*shares.values()]) >= EXCHANGED:
+        remedy = "exchange the names of their folders"
+        if kind.halves:
+            remedy = "the blurred one must be the left half"
+        elif not kind.templates:
+            remedy = "exchange the columns of the table"
+        result.faults.append(
+            f"blurred and sharp look exchanged: in {len(sharper)} of {_many(len(shares), 'pair')} "
+            f"the blurred picture is the sharper one; {remedy}"
+        )
+    elif single := [pair.name for pair, share in shares.items() if share >= 2 * EXCHANGED]:
+        result.notes.append(f"single pairs whose blurred picture is the sharper: {_few(single)}")
 
 
 def _check_shifts(looks: dict[Found, Look], result: Checked) -> None:

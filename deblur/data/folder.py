@@ -16,7 +16,8 @@ from deblur.data.layouts import LAYOUTS, Layout
 from deblur.data.lists import read_lines
 from deblur.data.prepared import INDEX, Prepared
 from deblur.data.readable import Choice, hold, read_or_next, sift
-from deblur.data.search import Found, find_pairs, guess, guess_below
+from deblur.data.renaming import suggest
+from deblur.data.search import Found, find_pairs, guess, guess_below, suggest_renaming
 from deblur.data.splits import choose_split
 from deblur.images import Pixels, read
 from deblur.pair import Pair, encode
@@ -95,7 +96,7 @@ class PairedFolder(Dataset[Pair]):
             raise FileNotFoundError(
                 f"{root}: found no {split} pairs in the layout {self.layout} "
                 f"({LAYOUTS[self.layout].title}), but {len(found)} others: "
-                f"data.dataset.whole=true takes them for {split} pairs. {INSTEAD}"
+                f"{_advise(found, split)}. {INSTEAD}"
             )
         self.pairs = _only(own, names)[:limit]
         # Of validation pairs, which are few, all is read: none may stand for another.
@@ -209,16 +210,32 @@ def _open(
     if lonely:
         raise ValueError(
             f"{root}: {len(found)} pairs, and pictures without a partner of the same name: "
-            f"{', '.join(lonely[:3])}{', ...' * (len(lonely) > 3)} (deblur check-data {root} "
-            "tells more)"
+            f"{', '.join(lonely[:3])}{', ...' * (len(lonely) > 3)}; "
+            f"{suggest(lonely) or f'deblur check-data {root} tells more'}"
         )
     if layout is None or not found:
         inside = guess_below(root)
-        hint = f" {inside} has pairs: data.root={inside}." if inside else ""
+        hint = (
+            f"{inside} has pairs: data.root={inside}" if inside else suggest_renaming(root, layout)
+        )
+        hint = f" {hint}." if hint else ""
         raise FileNotFoundError(
             f"{root}: found no pairs; {_wanted(root, layout, blur)}.{hint} {INSTEAD}"
         )
     return layout, found, None
+
+
+def _advise(found: list[Found], split: Split) -> str:
+    """Say what gives a set pairs of a split that it lacks, but never pairs of another split."""
+    others = sorted({pair.split for pair in found if pair.split})
+    if others:
+        return f"they are its {' and '.join(others)} pairs; expected a folder {split}/ beside those"
+    if split == "test":
+        return "data.dataset.whole=true measures all of them"
+    return (
+        "three scenes, or pairs of one scene, are the fewest that can be split into train, val and "
+        "test"
+    )
 
 
 def _named(layout: str, blur: str | None) -> str:

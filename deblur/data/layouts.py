@@ -39,8 +39,10 @@ class Layout:
     """Whether figures measured on it mean anything to others."""
 
 
-def _folders(blur: str, sharp: str) -> tuple[tuple[str, str], ...]:
-    pair = (f"{blur}/{{frame}}", f"{sharp}/{{frame}}")
+def _folders(
+    blur: str, sharp: str, blur_end: str = "", sharp_end: str = ""
+) -> tuple[tuple[str, str], ...]:
+    pair = (f"{blur}/{{frame}}{blur_end}", f"{sharp}/{{frame}}{sharp_end}")
     return ((f"{{split}}/{pair[0]}", f"{{split}}/{pair[1]}"), pair)
 
 
@@ -54,6 +56,11 @@ def _realblur(kind: str) -> Layout:
         counts={"train": (3758, 182), "test": (980, 50)},
         page="https://github.com/rimchang/RealBlur",
     )
+
+
+def _suffixes(blur: str, sharp: str) -> tuple[tuple[str, str], ...]:
+    pair = (f"{{frame}}_{blur}", f"{{frame}}_{sharp}")
+    return ((f"{{split}}/{pair[0]}", f"{{split}}/{pair[1]}"), pair)
 
 
 DVD_TEST = frozenset(
@@ -142,8 +149,24 @@ LAYOUTS: Mapping[str, Layout] = {
         "two folders, input and target (GoPro, HIDE and RealBlur as MPRNet re-packed them)",
         _folders("input", "target") + _folders("input_crops", "target_crops"),
     ),
+    "input_gt": Layout(
+        "two folders, input and gt or GT", _folders("input", "gt") + _folders("input", "GT")
+    ),
     "lq_gt": Layout("two folders, lq and gt (BasicSR)", _folders("lq", "gt")),
     "a_b": Layout("two folders, A and B (CycleGAN); A is blurred", _folders("A", "B")),
+    "suffixes": Layout(
+        "names that end in _blur (_blurred, _blurry) and _sharp, _input and _target or _gt, or _lq "
+        "and _gt",
+        tuple(
+            template
+            for words in (
+                *(("blur", "sharp"), ("blurred", "sharp"), ("blurry", "sharp")),
+                *(("input", "target"), ("input", "gt"), ("lq", "gt")),
+            )
+            for template in _suffixes(*words)
+        )
+        + _folders("blur", "sharp", "_blur", "_sharp"),
+    ),
     "side_by_side": Layout(
         "both pictures in one file, the blurred one on the left (pix2pix, DeblurGAN)",
         (("{split}/{frame}",) * 2, ("{frame}",) * 2),

@@ -11,6 +11,7 @@ import numpy as np
 from deblur.data.bounds import check_links, check_name, leads_back
 from deblur.data.layouts import LAYOUTS, SPLITS, Layout
 from deblur.data.lists import read_lines, read_rows
+from deblur.data.renaming import suggest
 from deblur.images import Pixels, is_picture, read, read_size
 
 GOPRO_FRAME = re.compile(r"(GOPR\d+_\d+_\d+)[_-].+")
@@ -86,8 +87,19 @@ def choose_layout(root: Path) -> str:
     if layout := guess(root):
         return layout
     below = guess_below(root)
-    hint = f"; did you mean {below}?" if below else "; --layout NAME says which it should be"
-    raise ValueError(f"{root}: fits no layout of docs/data.md{hint}")
+    hint = f"did you mean {below}?" if below else suggest_renaming(root)
+    hint = hint or "--layout NAME says which it should be"
+    raise ValueError(f"{root}: fits no layout of docs/data.md; {hint}")
+
+
+def suggest_renaming(root: Path, layout: str | None = None) -> str:
+    """Say what to rename in a folder in which no pairs were found; "" where that is not known.
+
+    layout: as which it was read; where another one fits, that is named.
+    """
+    if kind := guess(root):
+        return f"it has pairs in the layout {kind}" if kind != layout else ""
+    return suggest(path.relative_to(root).as_posix() for path in _pictures(root).values())
 
 
 def guess_below(root: Path) -> Path | None:
@@ -135,7 +147,7 @@ def _compile(template: str, kind: Layout, blur: str) -> re.Pattern[str]:
     """Turn a template into an expression; a field that comes again must be the same again."""
     fields = {
         "split": "|".join(map(re.escape, kind.splits)),
-        "scene": "[^/]+",
+        "scene": f"(?!(?:{'|'.join(SPLITS)})/)[^/]+",  # a split's folder is no scene
         "frame": "[^/]+",
         "pose": r"\d+",
     }

@@ -6,6 +6,7 @@ import pytest
 from imitations import picture, write
 from PIL import Image
 
+from deblur.__main__ import main
 from deblur.data.check import Checked, check
 from deblur.data.photos import BUILT_IN
 from deblur.images import read
@@ -65,7 +66,8 @@ def test_a_missing_partner_is_a_fault(tmp_path: Path) -> None:
 
 
 def test_no_pairs_are_a_fault(tmp_path: Path) -> None:
-    assert found(natural(tmp_path), "reds").faults == ["no pairs: it is not laid out as reds"]
+    (fault,) = found(natural(tmp_path), "reds").faults
+    assert fault == "no pairs: it is not laid out as reds; it has pairs in the layout gopro"
 
 
 def test_two_sizes_are_a_fault(tmp_path: Path) -> None:
@@ -112,6 +114,53 @@ def test_every_layout_can_be_checked(tmp_path: Path) -> None:
         result = found(tmp_path / layout, layout)
         # Noise has neither brightness nor place.
         assert [fault for fault in result.faults if not fault.startswith("scene")] == []
+
+
+def exchange(*scenes: Path) -> None:
+    for scene in scenes:
+        (scene / "blur").rename(scene / "once")
+        (scene / "sharp").rename(scene / "blur")
+        (scene / "once").rename(scene / "sharp")
+
+
+def test_exchanged_pictures_are_a_fault(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    exchange(*natural(tmp_path).glob("*/*"))
+    (fault,) = found(tmp_path).faults
+    assert fault.startswith("blurred and sharp look exchanged: in 6 of 6 pairs")
+    assert "exchange the names of their folders" in fault
+    assert main(["check-data", str(tmp_path)]) == 1
+    assert "FAULT: blurred and sharp look exchanged" in capsys.readouterr().out
+
+
+def test_a_few_exchanged_pictures_are_noted(tmp_path: Path) -> None:
+    exchange(natural(tmp_path) / "test/GOPR0500_11_00")
+    result = found(tmp_path)
+    assert result.faults == []
+    assert any("the sharper: GOPR0500_11_00-000000" in note for note in result.notes)
+
+
+@pytest.mark.parametrize(
+    ("layout", "remedy"), [("csv", "exchange the columns"), ("side_by_side", "be the left half")]
+)
+def test_exchanged_sides_have_a_remedy_of_their_layout(
+    layout: str, remedy: str, tmp_path: Path
+) -> None:
+    natural(tmp_path / "set")
+    rows = ["blur,sharp"]
+    for file in sorted(tmp_path.glob("set/train/*/blur/*.png")):
+        other = file.parent.parent / "sharp" / file.name
+        rows.append(f"{other.relative_to(tmp_path)},{file.relative_to(tmp_path)}")
+        halves = np.concatenate([read(other), read(file)], axis=1)
+        (tmp_path / "train").mkdir(exist_ok=True)
+        Image.fromarray(halves).save(tmp_path / "train" / file.name)
+    (tmp_path / "pairs.csv").write_text("\n".join(rows) + "\n")
+    (
+        shutil.rmtree(tmp_path / "set")
+        if layout == "side_by_side"
+        else shutil.rmtree(tmp_path / "train")
+    )
+    (fault,) = found(tmp_path, layout).faults
+    assert "look exchanged: in 3 of 3 pairs" in fault and remedy in fault
 
 
 @pytest.mark.parametrize("shift", [(0, 0), (1, 0), (0, -2), (13, 8), (-30, 20)])

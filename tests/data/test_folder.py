@@ -187,6 +187,26 @@ def test_a_set_without_splits_gives_scenes_to_each(tmp_path: Path) -> None:
     assert len(folder(tmp_path, split="test", whole=True).pairs) == 20
 
 
+@pytest.mark.parametrize(
+    ("have", "want", "told"),
+    [
+        ("test", "train", "they are its test pairs; expected a folder train/"),
+        ("test", "val", "they are its test pairs; expected a folder val/"),
+        ("train", "test", "they are its train pairs; expected a folder test/"),
+        (None, "train", "three scenes, or pairs of one scene, are the fewest"),
+        (None, "test", "data.dataset.whole=true measures all of them"),
+    ],
+)
+def test_no_advice_puts_pairs_into_another_split(
+    have: str | None, want: str, told: str, tmp_path: Path, picture: Callable[..., Path]
+) -> None:
+    for side in ("blur", "sharp"):
+        picture(tmp_path / (have or "") / side / "1.png")
+    with pytest.raises(FileNotFoundError, match=f"no {want} pairs.*{told}") as caught:
+        folder(tmp_path, split=want)
+    assert ("whole=true" in str(caught.value)) == (have is None and want == "test")
+
+
 def test_pairs_are_chosen_by_a_list_of_names(gopro: Path, tmp_path: Path) -> None:
     names = tmp_path / "light.txt"
     names.write_text("GOPR0372_07_00-000001\nGOPR0374_11_00-000002\n")

@@ -26,8 +26,10 @@ EXPECTED = {
     "kohler": ({"test": 3}, 2, "1-1"),
     "blur_sharp": ({"train": 4, "test": 4}, 2, "GOPR0372_11_00_000001"),
     "input_target": ({"train": 4, "test": 4}, 2, "GOPR0372_11_00_000001"),
+    "input_gt": ({"train": 20, "test": 20}, 1, "00"),
     "lq_gt": ({None: 20}, 1, "00"),
     "a_b": ({"train": 20, "val": 20, "test": 20}, 1, "00"),
+    "suffixes": ({None: 20}, 1, "00"),
     "side_by_side": ({"train": 3, "test": 3}, 1, "00"),
     "csv": ({"train": 2, "val": 1, "test": 1}, 1, "home-0"),
 }
@@ -149,3 +151,31 @@ def test_realblur_without_its_lists_says_where_they_are(tmp_path: Path) -> None:
         path.unlink()
     with pytest.raises(FileNotFoundError, match="RealBlur_J_train_list.txt.*rimchang/RealBlur"):
         PairedFolder(root=str(tmp_path), split="train", crop=8, seed=0, layout="realblur_j")
+
+
+@pytest.mark.parametrize(
+    ("blur", "sharp"),
+    [
+        *(("x_blur", "x_sharp"), ("test/x_blurred", "test/x_sharp"), ("x_blurry", "x_sharp")),
+        *(("train/x_input", "train/x_target"), ("x_input", "x_gt"), ("x_lq", "x_gt")),
+        *(("blur/x_blur", "sharp/x_sharp"), ("val/blur/x_blur", "val/sharp/x_sharp")),
+    ],
+)
+def test_names_may_tell_the_sides(blur: str, sharp: str, tmp_path: Path) -> None:
+    picture(tmp_path / f"{blur}.png", 1)
+    picture(tmp_path / f"{sharp}.jpg", 2)
+    assert guess(tmp_path) == "suffixes"
+    (pair,), lonely = find_pairs(tmp_path, "suffixes")
+    assert (pair.name, pair.blur[0].stem[:3], lonely) == ("x", blur.split("/")[-1][:3], [])
+    assert pair.sharp.suffix == ".jpg"
+    assert pair.split == (blur.split("/")[0] if blur[:4] in ("test", "trai", "val/") else None)
+
+
+@pytest.mark.parametrize("truth", ["gt", "GT"])
+def test_the_folders_of_splits_are_no_scenes(truth: str, tmp_path: Path) -> None:
+    """They are in DVD's layout, too, all of whose other scenes are for training."""
+    for split in ("train", "test"):
+        for side in ("input", truth):
+            picture(tmp_path / split / side / "1.png", 1)
+    assert guess(tmp_path) == "input_gt"
+    assert {pair.split for pair in find_pairs(tmp_path, "input_gt")[0]} == {"train", "test"}
