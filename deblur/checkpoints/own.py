@@ -264,10 +264,10 @@ def _check_own(path: Path, state: object) -> None:
     names = [str(name) for name in state] if isinstance(state, dict) else []
     if any(name.startswith("generator.") for name in names):
         raise ValueError(
-            f"{path}: a checkpoint of DeblurGAN without the entry 'generator', which names its "
-            "network's class and arguments: add it to the file, as in {'_target_': "
-            "'deblur.networks.ResNet', 'blocks': 9}, or train with a generator of deblur.networks "
-            "or the callback deblur.callbacks.Provenance, which write it"
+            f"{path}: has a generator's weights, as checkpoints of DeblurGAN do, without the entry "
+            "'generator', which names the network's class and arguments: add it to the file, as in "
+            "{'_target_': 'deblur.networks.ResNet', 'blocks': 9}; generators of deblur.networks "
+            "and the callback deblur.callbacks.Provenance write it"
         )
 
 
