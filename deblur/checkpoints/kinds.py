@@ -1,7 +1,11 @@
-"""What kind of file one is, by its content: names for messages, and for `deblur verify`."""
+"""What kind of file one is, by its content, and the tensors of those that torch has saved."""
 
+import warnings
 from pathlib import Path
-from zipfile import BadZipFile, ZipFile
+from typing import Any
+from zipfile import ZipFile
+
+import torch
 
 from deblur.checkpoints import keras
 
@@ -10,6 +14,7 @@ KERAS = "HDF5, of Keras"
 CHECKPOINT = "a checkpoint of PyTorch"
 OLD_CHECKPOINT = "a checkpoint of PyTorch, in its form before version 1.6"
 PICKLE = "a pickle of Python"
+EXPECTED = "a .ckpt or .safetensors of ours, or a .pth or .h5 as published"
 LOADED = (CHECKPOINT, OLD_CHECKPOINT, PICKLE)
 """Those that torch may be asked to load."""
 
@@ -56,7 +61,7 @@ def _name_archive(path: Path) -> str:
     try:
         with ZipFile(path) as file:
             names = file.namelist()
-    except BadZipFile:
+    except Exception:  # what is damaged can fail in any way
         return "a ZIP archive that is cut off, maybe a checkpoint"
     if any("/code/" in name for name in names):
         return "a program of TorchScript"
@@ -75,3 +80,39 @@ def _name_text(head: bytes) -> str:
     if text.lstrip().lower().startswith(("<!doctype html", "<html")):
         return "a web page (HTML), not the file that it offers"
     return "a text file"
+
+
+def load_tensors(path: Path) -> Any:
+    """Load tensors and plain containers; raise ValueError, in one line, for anything else."""
+    kind = name_kind(path)
+    if kind not in LOADED:
+        raise ValueError(f"{path}: {kind}; expected {EXPECTED}")
+    if kind == CHECKPOINT:
+        _check_packing(path)
+    try:
+        with warnings.catch_warnings(action="ignore"):
+            return torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # whose text advises to run what the file holds
+        reason = _find_objects(path) or "damaged, or more than tensors and plain containers"
+        raise ValueError(
+            f"{path}: not a checkpoint that can be read safely ({kind}): {reason}"
+        ) from error
+
+
+def _find_objects(path: Path) -> str:
+    """Name the Python objects that a file holds; "" where there are none, or it is damaged."""
+    try:
+        names = torch.serialization.get_unsafe_globals_in_checkpoint(path)
+    except Exception:  # what is damaged can fail in any way
+        return ""
+    some = ", ".join(names[:3]) + ", ..." * (len(names) > 3)
+    told = f"it holds Python objects ({some}); save the network's state_dict() instead"
+    return told if names else ""
+
+
+def _check_packing(path: Path) -> None:
+    """Raise ValueError for what grows when it is unpacked, which torch does; it never packs."""
+    with ZipFile(path) as file:
+        size = sum(info.file_size for info in file.infolist())
+    if size > path.stat().st_size:
+        raise ValueError(f"{path}: packed, {size:,} bytes long when unpacked")

@@ -3,13 +3,11 @@
 import hashlib
 import json
 import os
-import warnings
 from collections.abc import Mapping
 from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
-from zipfile import ZipFile
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -22,7 +20,6 @@ from deblur.checkpoints.contents import Contents, describe_difference
 from deblur.networks.arguments import find_config
 
 GENERATORS = [name for name in networks.__all__ if not name.endswith("Discriminator")]
-EXPECTED = "a .ckpt or .safetensors of ours, or a .pth or .h5 as published"
 USED = "stages"
 """Of a file's metadata: how many of a network's stages are used unless others are asked for."""
 SPARE = 1 << 20
@@ -210,7 +207,7 @@ def build_generator(
 
 
 def _read_checkpoint(path: Path) -> Contents:
-    checkpoint = _load(path)
+    checkpoint = kinds.load_tensors(path)
     config, state = (
         checkpoint.get(key) if isinstance(checkpoint, dict) else None
         for key in ("generator", "state_dict")
@@ -230,35 +227,6 @@ def _read_checkpoint(path: Path) -> Contents:
     return Contents(config, weights, data)
 
 
-def _load(path: Path) -> Any:
-    """Load tensors and plain containers; raise ValueError, in one line, for anything else."""
-    kind = kinds.name_kind(path)
-    if kind not in kinds.LOADED:
-        raise ValueError(f"{path}: {kind}; expected {EXPECTED}")
-    if kind == kinds.CHECKPOINT:
-        _check_packing(path)
-    try:
-        with warnings.catch_warnings(action="ignore"):
-            return torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # whose text advises to run what the file holds
-        reason = _find_objects(path) or "damaged, or more than tensors and plain containers"
-        raise ValueError(
-            f"{path}: not a checkpoint that can be read safely ({kind}): {reason}"
-        ) from error
-
-
-def _find_objects(path: Path) -> str:
-    """Name the Python objects that a file holds; "" where there are none, or it is damaged."""
-    try:
-        names = torch.serialization.get_unsafe_globals_in_checkpoint(path)
-    except Exception:  # what is damaged can fail in any way
-        return ""
-    some = ", ".join(names[:3]) + ", ..." * (len(names) > 3)
-    return f"it holds Python objects ({some}); save the network's state_dict() instead" * bool(
-        names
-    )
-
-
 def _check_own(path: Path, state: object) -> None:
     """Raise ValueError for a checkpoint of `DeblurGAN` that does not name its generator."""
     names = [str(name) for name in state] if isinstance(state, dict) else []
@@ -269,14 +237,6 @@ def _check_own(path: Path, state: object) -> None:
             "{'_target_': 'deblur.networks.ResNet', 'blocks': 9}; generators of deblur.networks "
             "and the callback deblur.callbacks.Provenance write it"
         )
-
-
-def _check_packing(path: Path) -> None:
-    """Raise ValueError for what grows when it is unpacked, which torch does; it never packs."""
-    with ZipFile(path) as file:
-        size = sum(info.file_size for info in file.infolist())
-    if size > path.stat().st_size:
-        raise ValueError(f"{path}: packed, {size:,} bytes long when unpacked")
 
 
 def _read_safetensors(path: Path) -> Contents:

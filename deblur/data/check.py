@@ -145,8 +145,10 @@ def _count(found: list[Found], kind: Layout, result: Checked) -> None:
             "no splits: of ten scenes (or pairs of one scene) one is held out for validation and "
             f"one for testing{hint}"
         )
-        if 0 < len({pair.scene for pair in found}) < 3 > len(found):
-            result.notes.append("too few to train on: three scenes or pairs can be split")
+        units = {pair.scene for pair in found}
+        units = units if len(units) > 1 else {pair.name for pair in found}
+        if 0 < len(units) < 3:
+            result.notes.append("too few to train on: three scenes, or pairs of one, can be split")
     elif not any(pair.split == "val" for pair in found):
         result.notes.append("no validation split: train scenes are held out for it")
     if not kind.benchmark:

@@ -228,6 +228,8 @@ def _open(
 def _advise(found: list[Found], split: Split) -> str:
     """Say what gives a set pairs of a split that it lacks, but never pairs of another split."""
     others = sorted({pair.split for pair in found if pair.split})
+    if split in others:
+        return f"its only {split} scene, or pair, is held out for validation; expected two or more"
     if others:
         return f"they are its {' and '.join(others)} pairs; expected a folder {split}/ beside those"
     if split == "test":

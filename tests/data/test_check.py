@@ -123,6 +123,16 @@ def exchange(*scenes: Path) -> None:
         (scene / "once").rename(scene / "sharp")
 
 
+def test_too_few_to_be_split_are_noted(tmp_path: Path) -> None:
+    for number in (1, 2):
+        for side in ("blur", "sharp"):
+            picture(tmp_path / side / f"{number}.png", number)
+    assert any("too few to train on" in note for note in found(tmp_path, "blur_sharp").notes)
+    for side in ("blur", "sharp"):
+        picture(tmp_path / side / "3.png", 3)
+    assert not any("too few" in note for note in found(tmp_path, "blur_sharp").notes)
+
+
 def test_exchanged_pictures_are_a_fault(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     exchange(*natural(tmp_path).glob("*/*"))
     (fault,) = found(tmp_path).faults

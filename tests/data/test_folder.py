@@ -190,6 +190,7 @@ def test_a_set_without_splits_gives_scenes_to_each(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("have", "want", "told"),
     [
+        ("train", "train", "its only train scene, or pair, is held out for validation"),
         ("test", "train", "they are its test pairs; expected a folder train/"),
         ("test", "val", "they are its test pairs; expected a folder val/"),
         ("train", "test", "they are its train pairs; expected a folder test/"),
