@@ -29,7 +29,7 @@ class DeblurGAN(L.LightningModule):
     adversarial, discriminator: the objective and the opponent; None for both trains on the content
     losses alone. content: the generator's content losses by name. weights: of each of them and of
     "adversarial"; the names are also the logged ones, and each name needs its weight. A generator
-    with a method `pyramid` has the mean of each content loss over its scales.
+    with a method `pyramid` has the mean of each content loss over its scales and stages.
     every: compute a content loss in every so many batches alone, times that number.
     optimizer: called with parameters and lr, once for each network.
     lr: of both networks, unless discriminator_lr is given; constant, but for the last
@@ -166,7 +166,7 @@ class DeblurGAN(L.LightningModule):
         return self.adversarial, self.discriminator
 
     def scales(self, blur: Tensor) -> list[Tensor]:
-        """Restore (N, 3, H, W) at each scale that the generator has, the coarsest first."""
+        """Restore (N, 3, H, W) at each scale and stage that the generator has, the result last."""
         pyramid = getattr(self.generator, "pyramid", None)
         images: list[Tensor] = pyramid(blur) if pyramid else [self(blur)]
         return images
@@ -176,11 +176,14 @@ class DeblurGAN(L.LightningModule):
     ) -> dict[str, Tensor]:
         """Give the generator's losses that are due in this batch, unweighted, by name.
 
-        scales: what it restored, the coarsest first.
+        scales: what it restored, at the sizes of the sharp images or of their halvings.
         """
-        truths = [batch.sharp]
-        for _ in scales[1:]:
-            truths.insert(0, halve(truths[0]))
+        sizes = {batch.sharp.shape: batch.sharp}
+        smallest = batch.sharp
+        while any(image.shape not in sizes for image in scales):
+            smallest = halve(smallest)
+            sizes[smallest.shape] = smallest
+        truths = [sizes[image.shape] for image in scales]
         losses = {
             name: torch.stack([loss(*images) for images in zip(scales, truths)]).mean()
             for name, loss in self.content.items()

@@ -13,8 +13,8 @@ from deblur.checkpoints.own import Generator
 
 AXES = {0: "batch", 2: "height", 3: "width"}
 """Of (N, 3, H, W), those that a traced graph leaves open."""
-OPSET = 20
-"""ONNX's version: later ones bring these graphs nothing, and onnxruntime 1.18 takes it already."""
+OPSET = 18
+"""ONNX's version: later ones add nothing to these graphs, and other programs are slow to follow."""
 
 
 def export_onnx(path: Path, generator: Generator) -> None:
@@ -67,9 +67,11 @@ def _trace(network: nn.Module) -> ExportedProgram:
     # Otherwise what happens to be true of the size it is traced with, such as sides longer than
     # one or not a multiple of the stride, is demanded of every image; torch.onnx sets it too.
     with _config.patch(backed_size_oblivious=True):  # type: ignore[attr-defined]
+        # Larger than the stride, or a size of one at a low resolution would be taken for a rule.
+        height, width = (side + int(getattr(network, "stride", 0)) for side in (44, 53))
         program = torch.export.export(
             network,
-            (torch.zeros(2, 3, 44, 53),),
+            (torch.zeros(2, 3, height, width),),
             dynamic_shapes=({axis: Dim.DYNAMIC for axis in AXES},),
         )
     for node in program.graph.nodes:

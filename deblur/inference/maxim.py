@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from deblur.inference.convolutions import Conv, Deconv
 from deblur.inference.multi_axis import Dense, Normalize, SwiftCrossGating, SwiftMultiAxisMLP
+from deblur.networks.layout import to_pixels, to_planes
 from deblur.networks.maxim import MAXIM
 from deblur.networks.maxim_stage import (
     LEVELS,
@@ -88,7 +89,7 @@ class SwiftStage(nn.Module):
             entered = entrance(images[level].to(self.dtype), guide, deep)
             past = before and before.encoded[level] + before.decoded[level]
             encoded.append(self.encoder[level](entered, past))
-            deep = pixels(down(planes(encoded[-1])))
+            deep = to_pixels(down(to_planes(encoded[-1])))
         for block in self.bottleneck:
             deep = block(deep)
         assert deep is not None
@@ -96,13 +97,13 @@ class SwiftStage(nn.Module):
         below = deep
         for level in reversed(range(LEVELS)):
             signal = self.bridges[level](encoded)
-            below = pixels(self.rise[level](planes(below)))
+            below = to_pixels(self.rise[level](to_planes(below)))
             gated[level], below = self.gates[level](signal, below)
         decoded: list[Tensor] = [deep] * LEVELS
         for level in reversed(range(LEVELS)):
-            deep = pixels(self.up[level](planes(deep)))
+            deep = to_pixels(self.up[level](to_planes(deep)))
             decoded[level] = deep = self.decoder[level](self.skips[level](gated, add=deep))
-        changes = [pixels(head(planes(part))) for head, part in zip(self.heads, decoded)]
+        changes = [to_pixels(head(to_planes(part))) for head, part in zip(self.heads, decoded)]
         restored = [change.float() + image for change, image in zip(changes, images)]
         attended = [a(part, image) for a, part, image in zip(self.attention, decoded, restored)]
         return State(restored, encoded, decoded, attended)
@@ -136,8 +137,10 @@ class Entrance(nn.Module):
         """
         past = None if deep is None or self.deeper is None else self.deeper(deep)
         if self.fuse is None:
-            return pixels(self.image(planes(image), add=None if past is None else planes(past)))
-        fused, _ = self.fuse(pixels(self.image(planes(image))), self.attended(attended))
+            return to_pixels(
+                self.image(to_planes(image), add=None if past is None else to_planes(past))
+            )
+        fused, _ = self.fuse(to_pixels(self.image(to_planes(image))), self.attended(attended))
         entered: Tensor = self.direct(fused, add=past)
         return entered
 
@@ -152,8 +155,8 @@ class SwiftAttention(nn.Module):
 
     def forward(self, features: Tensor, image: Tensor) -> Tensor:
         """Map (1, H, W, C), with an image (1, H, W, 3), to the same shape."""
-        weights = pixels(self.weigh(planes(image))).sigmoid_()
-        return weights.mul_(pixels(self.transform(planes(features)))).add_(features)
+        weights = to_pixels(self.weigh(to_planes(image))).sigmoid_()
+        return weights.mul_(to_pixels(self.transform(to_planes(features)))).add_(features)
 
 
 class Gathering(nn.Module):
@@ -266,7 +269,7 @@ class SwiftConvBlock(nn.Module):
             stop = min(start + rows, height)
             above, below = min(start, 2), min(height - stop, 2)
             band = self.norm(features[:, start - above : stop + below])
-            changed = pixels(self.conv2(self.conv1(planes(band))))
+            changed = to_pixels(self.conv2(self.conv1(to_planes(band))))
             changed = changed[:, above : above + stop - start]
             spare[:, start:stop] = changed
             total += changed.sum((0, 1, 2), dtype=torch.float32)
@@ -291,16 +294,6 @@ class SwiftDenseBlock(nn.Module):
         changed = self.dense2(self.dense1(self.normalize(features)))
         factors = self.attention.weigh(changed.mean((1, 2), keepdim=True, dtype=torch.float32))
         return features.addcmul_(changed, factors.to(features.dtype))
-
-
-def planes(features: Tensor) -> Tensor:
-    """View (N, H, W, C) as (N, C, H, W), channels last."""
-    return features.permute(0, 3, 1, 2)
-
-
-def pixels(features: Tensor) -> Tensor:
-    """View (N, C, H, W), channels last, as (N, H, W, C)."""
-    return features.permute(0, 2, 3, 1)
 
 
 def _swift(group: nn.Module, dtype: torch.dtype) -> nn.Module:

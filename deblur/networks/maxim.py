@@ -3,6 +3,7 @@
 from torch import Tensor, nn
 
 from deblur.networks.arguments import find_config, keep_arguments
+from deblur.networks.layout import to_pixels, to_planes
 from deblur.networks.maxim_stage import Stage, State
 from deblur.networks.multi_axis import GELU
 from deblur.networks.padding import pad_to_stride
@@ -105,12 +106,12 @@ class MAXIM(nn.Module):
 
     def enter(self, blur: Tensor) -> list[Tensor]:
         """Return the image at three scales, (N, H, W, 3) in [0, 1], H and W multiples of 64."""
-        whole = pad_to_stride((blur + 1) / 2, self.stride, least=self.stride).permute(0, 2, 3, 1)
+        whole = to_pixels(pad_to_stride((blur + 1) / 2, self.stride, least=self.stride))
         # The pixel after the middle, as nearest neighbours are found in the published weights.
         return [whole, whole[:, 1::2, 1::2], whole[:, 2::4, 2::4]]
 
     def leave(self, image: Tensor, blur: Tensor, shrink: int = 1) -> Tensor:
         """Turn (N, H, W, 3) in [0, 1] into (N, 3, h, w) in [-1, 1], of blur's size and type."""
         height, width = (-(-side // shrink) for side in blur.shape[-2:])
-        cropped = image.permute(0, 3, 1, 2)[..., :height, :width]
+        cropped = to_planes(image)[..., :height, :width]
         return (2 * cropped.to(blur.dtype) - 1).clamp(-1, 1)

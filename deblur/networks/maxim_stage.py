@@ -10,7 +10,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from deblur.networks.multi_axis import EPS, GELU, CrossGating, Doubling, MultiAxisMLP, activate
+from deblur.networks.layout import to_pixels, to_planes
+from deblur.networks.multi_axis import (
+    EPS,
+    GELU,
+    CrossGating,
+    Doubling,
+    MultiAxisMLP,
+    activate,
+)
 
 LEVELS = 3
 """Resolutions of a U-Net, each of half the side and twice the channels of the one before."""
@@ -182,15 +190,15 @@ class Resize(nn.Module):
         """Change the size alone."""
         if self.ratio == 1:
             return features
-        planes = features.permute(0, 3, 1, 2)
+        planes = to_planes(features)
         if self.ratio > 1:
             resized = F.interpolate(planes, scale_factor=self.ratio, mode="bilinear")
-            return resized.permute(0, 2, 3, 1)
+            return to_pixels(resized)
         # A fixed convolution: F.interpolate's antialiasing is not in ONNX, nor in half precision.
         channels, shrink = planes.shape[1], self.shrink
         kernel = self.kernel.to(planes.dtype).expand(channels, 1, -1, -1)
         shrunk = F.conv2d(planes, kernel, None, shrink, shrink // 2, 1, channels)
-        return _correct_rim(shrunk).permute(0, 2, 3, 1)
+        return to_pixels(_correct_rim(shrunk))
 
 
 def _correct_rim(shrunk: Tensor) -> Tensor:
@@ -231,7 +239,7 @@ class Conv(nn.Conv2d):
 
     def forward(self, features: Tensor) -> Tensor:
         """Map (N, H, W, C) to (N, H / stride, W / stride, C')."""
-        return super().forward(features.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
+        return to_pixels(super().forward(to_planes(features)))
 
 
 class ChannelAttention(nn.Module):

@@ -10,6 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from deblur.networks.layout import settle, to_pixels, to_planes
+
 GELU = Literal["tanh", "erf"]
 """The approximation by tanh, which the published weights were trained with, or the exact form."""
 EPS = 1e-6
@@ -24,7 +26,7 @@ class Doubling(nn.ConvTranspose2d):
 
     def forward(self, features: Tensor, output_size: list[int] | None = None) -> Tensor:
         """Map (N, H, W, C) to (N, 2 H, 2 W, C')."""
-        return super().forward(features.permute(0, 3, 1, 2), output_size).permute(0, 2, 3, 1)
+        return to_pixels(super().forward(to_planes(features), output_size))
 
 
 class GatedMLP(nn.Module):
@@ -152,22 +154,22 @@ def activate(features: Tensor, gelu: GELU) -> Tensor:
 
 def mix(layer: nn.Linear, groups: Tensor) -> Tensor:
     """Apply a dense layer over the tokens of groups (B, T, C)."""
-    mixed: Tensor = layer(groups.transpose(1, 2)).transpose(1, 2)
+    mixed: Tensor = settle(layer(settle(groups.transpose(1, 2))).transpose(1, 2))
     return mixed
 
 
 def to_blocks(features: Tensor, size: int) -> Tensor:
     """Cut (N, H, W, C) into blocks of size x size pixels: (N * H/size * W/size, size^2, C)."""
     count, height, width, channels = features.shape
-    cut = features.reshape(count, height // size, size, width // size, size, channels)
-    return cut.transpose(2, 3).reshape(-1, size**2, channels)
+    cut = settle(features).reshape(count, height // size, size, width // size, size, channels)
+    return settle(cut.transpose(2, 3)).reshape(-1, size**2, channels)
 
 
 def from_blocks(groups: Tensor, shape: torch.Size, size: int) -> Tensor:
     """Undo `to_blocks`: return features of the shape (N, H, W, C)."""
     count, height, width, channels = shape
     cut = groups.reshape(count, height // size, width // size, size, size, channels)
-    return cut.transpose(2, 3).reshape(shape)
+    return settle(cut.transpose(2, 3)).reshape(shape)
 
 
 def to_grid(features: Tensor, size: int) -> Tensor:
@@ -176,12 +178,12 @@ def to_grid(features: Tensor, size: int) -> Tensor:
     Returns (N * H/size * W/size, size^2, C).
     """
     count, height, width, channels = features.shape
-    cut = features.reshape(count, size, height // size, size, width // size, channels)
-    return cut.permute(0, 2, 4, 1, 3, 5).reshape(-1, size**2, channels)
+    cut = settle(features).reshape(count, size, height // size, size, width // size, channels)
+    return settle(cut.permute(0, 2, 4, 1, 3, 5)).reshape(-1, size**2, channels)
 
 
 def from_grid(groups: Tensor, shape: torch.Size, size: int) -> Tensor:
     """Undo `to_grid`: return features of the shape (N, H, W, C)."""
     count, height, width, channels = shape
     cut = groups.reshape(count, height // size, width // size, size, size, channels)
-    return cut.permute(0, 3, 1, 4, 2, 5).reshape(shape)
+    return settle(cut.permute(0, 3, 1, 4, 2, 5)).reshape(shape)

@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from deblur.networks.arguments import keep_arguments
+from deblur.networks.layout import to_pixels, to_planes
 from deblur.networks.local import LocalMean
 from deblur.networks.padding import pad_to_stride
 from deblur.networks.sizes import DEEPEST, LONGEST, WIDEST, check_range
@@ -163,16 +164,9 @@ class LayerNorm(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """Map (N, C, H, W) to the same shape."""
-        last = _settle(features.permute(0, 2, 3, 1))
+        last = to_pixels(features)
         normal = F.layer_norm(last, self.weight.shape, self.weight, self.bias, 1e-6)
-        return _settle(normal.permute(0, 3, 1, 2))
-
-
-def _settle(permuted: Tensor) -> Tensor:
-    """Copy into memory of the usual order under export, where strides would fix the sizes."""
-    if torch.compiler.is_exporting():
-        return permuted.clone(memory_format=torch.contiguous_format)
-    return permuted
+        return to_planes(normal)
 
 
 def _gate(features: Tensor) -> Tensor:

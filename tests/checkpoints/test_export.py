@@ -29,6 +29,7 @@ GENERATORS: dict[str, Callable[[], nn.Module]] = {
     ),
     "MultiScale": lambda: networks.MultiScale(**NARROW),
     "ResUNet": lambda: networks.ResUNet(width=4, encoder=(1, 1), middle=1, decoder=(1, 1)),
+    "MAXIM": lambda: networks.MAXIM(stages=2, width=4, groups=1, bottlenecks=1),
     "NAFNet": lambda: networks.NAFNet(**SHALLOW, padding="zeros"),
     "NAFNet with tlc": lambda: networks.NAFNet(
         width=4, encoder=[1], decoder=[1], tlc="auto", window=41
