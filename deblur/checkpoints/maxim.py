@@ -6,6 +6,7 @@ import re
 import tarfile
 from collections.abc import Callable, Mapping
 from pathlib import Path, PurePosixPath
+from tarfile import TarError
 from typing import Any
 
 import numpy as np
@@ -91,22 +92,27 @@ def read(path: Path) -> Contents:
     Nothing is unpacked or executed. Raises ValueError for other graphs and damaged files.
     """
     try:
-        layers = _name_layers(*_read_graph(_open(path)))
-        weights = _convert(layers)
-    except (KeyError, TypeError, IndexError, AttributeError, ValueError, OSError) as error:
-        raise ValueError(f"{path}: not the graph of {SOURCE} ({error})") from error
+        return _read(path)
+    except (LookupError, TypeError, AttributeError, ValueError, OSError, TarError) as error:
+        raise ValueError(f"{path}: not the whole graph of {SOURCE} ({error})") from error
+
+
+def _read(path: Path) -> Contents:
+    weights = _convert(_name_layers(*_read_graph(_open(path))))
     stages = 1 + max(int(name.split(".")[1]) for name in weights)
-    for level, channels in enumerate((32, 64, 128)):
+    widths = [len(weights[f"stages.0.inputs.{level}.weight"]) for level in range(3)]
+    for level, width in enumerate(widths):
         # Training used them; the graph ends in the last stage's finest image.
         head = f"stages.{stages - 1}.heads.{level}"
-        weights.setdefault(f"{head}.weight", torch.zeros(3, channels, 3, 3))
+        weights.setdefault(f"{head}.weight", torch.zeros(3, width, 3, 3))
         weights.setdefault(f"{head}.bias", torch.zeros(3))
+    config = {"_target_": "deblur.networks.MAXIM", "stages": stages, "width": widths[0]}
     about = {
         "source": SOURCE,
         "license": "Apache-2.0 (weights, Google), MIT (package, UpscalerJS)",
         "note": "the last stage's heads for coarser images are not in the source: zero here",
     }
-    return Contents({"_target_": "deblur.networks.MAXIM", "stages": stages}, weights, about=about)
+    return Contents(config, weights, about=about)
 
 
 def _open(path: Path) -> Read:

@@ -29,7 +29,7 @@ ROWS = 600_000
 
 
 class SwiftMAXIM(nn.Module):
-    """`MAXIM` with one stage or more, by GELU's exact form."""
+    """`MAXIM`, the same in float32; in bfloat16 with GELU's exact form."""
 
     def __init__(self, network: MAXIM, dtype: torch.dtype) -> None:
         super().__init__()
@@ -285,7 +285,7 @@ class SwiftDenseBlock(nn.Module):
         weight, norm = block.dense1.weight, block.norm
         bias = block.dense1.bias + weight @ norm.bias
         self.normalize = Normalize(len(weight), dtype)
-        self.dense1 = Dense(weight * norm.weight, bias, dtype, gelu=True)
+        self.dense1 = Dense(weight * norm.weight, bias, dtype, block.gelu)
         self.dense2 = Dense(block.dense2.weight, block.dense2.bias, dtype)
         self.attention = deepcopy(block.attention)
 

@@ -12,10 +12,18 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from deblur.networks.multi_axis import EPS, CrossGating, GatedMLP, GatingWeights, MultiAxisMLP
+from deblur.networks.multi_axis import (
+    EPS,
+    GELU,
+    CrossGating,
+    GatedMLP,
+    GatingWeights,
+    MultiAxisMLP,
+    activate,
+)
 
 ONEDNN: Any = torch.ops.mkldnn
-GELU: Any = torch.ops.aten.gelu_
+IN_PLACE: Any = torch.ops.aten.gelu_
 Band = tuple[slice, slice]
 BAND = 300_000
 """Values of a band: what is made of it at a time should fit into a processor's cache."""
@@ -24,31 +32,35 @@ BAND = 300_000
 class Dense(nn.Module):
     """A dense layer with its GELU or sum, in one pass.
 
-    weight: (outputs, inputs). dtype: of its arithmetic and its output.
+    weight: (outputs, inputs). dtype: of its arithmetic and its output. gelu: its form in float32.
+    In bfloat16 that is the exact one, in a pass of its own, which is the fastest there.
     """
 
     def __init__(
-        self, weight: Tensor, bias: Tensor | None, dtype: torch.dtype, gelu: bool = False
+        self, weight: Tensor, bias: Tensor | None, dtype: torch.dtype, gelu: GELU | None = None
     ) -> None:
         super().__init__()
         self.weight = nn.Buffer(weight.detach().to(dtype).contiguous())
         self.bias = None if bias is None else nn.Buffer(bias.detach().to(dtype))
         self.gelu = gelu
+        fused = gelu is not None and dtype == torch.float32
+        form = "tanh" if gelu == "tanh" else "none"
+        self.activation: Any = ("gelu", [], form) if fused else ("none", [], "")
+        self.after = gelu is not None and not fused
 
     def forward(self, features: Tensor, add: Tensor | None = None) -> Tensor:
         """Map (..., inputs) to (..., outputs). add: of the output's shape, without GELU."""
         if not torch._C._has_mkldnn:
             output = F.linear(features, self.weight, self.bias)
-            return F.gelu(output) if self.gelu else output if add is None else output.add_(add)
+            if self.gelu is not None:
+                return activate(output, self.gelu)
+            return output if add is None else output.add_(add)
+        given = features, self.weight, self.bias
         if add is not None:
-            summed: Tensor = ONEDNN._linear_pointwise.binary(
-                features, add, self.weight, self.bias, "add"
-            )
+            summed: Tensor = ONEDNN._linear_pointwise.binary(given[0], add, *given[1:], "add")
             return summed
-        fused = self.gelu and self.weight.dtype == torch.float32  # in bfloat16 it takes longer
-        kind: Any = ("gelu", [], "none") if fused else ("none", [], "")
-        mapped: Tensor = ONEDNN._linear_pointwise(features, self.weight, self.bias, *kind)
-        return GELU(mapped) if self.gelu and not fused else mapped
+        mapped: Tensor = ONEDNN._linear_pointwise(*given, *self.activation)
+        return IN_PLACE(mapped) if self.after else mapped
 
 
 class Normalize(nn.Module):
@@ -82,10 +94,10 @@ class SwiftGatedMLP(nn.Module):
         content, gate = slice(channels), slice(channels, None)
         project = outer.project.weight[:, rows]
         total = project @ inner.project.bias + (outer.project.bias if bias else 0)
-        self.enter = _behind(outer.norm, outer.expand, dtype, rows)
+        self.enter = _behind(outer.norm, outer.expand, dtype, outer.gelu, rows)
         self.normalize = Normalize(channels, dtype)
-        self.content = _behind(inner.norm, inner.expand, dtype, content)
-        self.gate = _behind(inner.norm, inner.expand, dtype, gate)
+        self.content = _behind(inner.norm, inner.expand, dtype, inner.gelu, content)
+        self.gate = _behind(inner.norm, inner.expand, dtype, inner.gelu, gate)
         self.norm = inner.gate_norm.to(dtype)
         self.mix = nn.Buffer(inner.mix.weight.detach().to(dtype))
         self.open = nn.Buffer((inner.mix.bias.detach() + 1)[:, None].to(dtype))
@@ -135,7 +147,7 @@ class _Weigher(nn.Module):
         self, weights: GatingWeights, mix: nn.Linear, rows: slice, bias: bool, dtype: torch.dtype
     ) -> None:
         super().__init__()
-        self.enter = _behind(weights.norm, weights.expand, dtype, rows)
+        self.enter = _behind(weights.norm, weights.expand, dtype, weights.gelu, rows)
         self.mix = nn.Buffer(mix.weight.detach().to(dtype))
         self.open = nn.Buffer(mix.bias.detach()[:, None].to(dtype))
         project = weights.project
@@ -156,7 +168,7 @@ class _Signal(nn.Module):
         channels = side.norm.normalized_shape[0]
         weigh = side.weigh
         self.normalize = Normalize(channels, dtype)
-        self.enter = _behind(side.norm, side.enter, dtype)
+        self.enter = _behind(side.norm, side.enter, dtype, side.gelu)
         self.grid = _Weigher(weigh, weigh.grid, slice(channels), True, dtype)
         self.block = _Weigher(weigh, weigh.block, slice(channels, None), False, dtype)
         self.project = Dense(side.project.weight, side.project.bias, dtype)
@@ -239,8 +251,12 @@ def scatter(view: Tensor, band: Band, values: Tensor) -> None:
 
 
 def _behind(
-    norm: nn.LayerNorm, dense: nn.Linear, dtype: torch.dtype, rows: slice = slice(None)
+    norm: nn.LayerNorm,
+    dense: nn.Linear,
+    dtype: torch.dtype,
+    gelu: GELU,
+    rows: slice = slice(None),
 ) -> Dense:
     """Return rows of a dense layer with GELU that does the scaling of the norm before it, too."""
     weight = dense.weight[rows]
-    return Dense(weight * norm.weight, dense.bias[rows] + weight @ norm.bias, dtype, gelu=True)
+    return Dense(weight * norm.weight, dense.bias[rows] + weight @ norm.bias, dtype, gelu)
