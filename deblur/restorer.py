@@ -19,6 +19,7 @@ from deblur.footprint import measure_footprint
 from deblur.guard import find_harm, put_back
 from deblur.hardware import free_memory, is_out_of_memory, pick_device
 from deblur.inference import Precision, adapt
+from deblur.networks.maxim import Tiling
 from deblur.photo import Frame, open_photo
 from deblur.tiles import blend, measure_reach, plan_tiles
 
@@ -51,9 +52,10 @@ class Restorer:
     precision: of the convolutions, "float32", "bfloat16" or "int8" (see `adapt`); "auto" is
     bfloat16 where the device has units for it. The picture itself stays float32.
     tile: the side of a tile in pixels (or another shape of that area); None for as large ones as
-    memory allows. Tiles overlap by as much as a cut changes the output, so that no seam can be
-    seen. Networks with statistics of the whole picture (instance norm, NAFNet's attention) have
-    each tile's own. Out of memory, tiles are halved.
+    memory allows, or as the network is best on (MAXIM, whose grid spans a tile). Tiles overlap by
+    as much as a cut changes the output, so that no seam can be seen. Networks with statistics of
+    the whole picture (instance norm, NAFNet's attention, MAXIM) have each tile's own. Out of
+    memory, tiles are halved.
     strength: how much of the change is made, 0 to 1. self_ensemble: restores each picture in its
     eight orientations and gives the mean: eight times slower, about 0.2 dB better.
     guard: parts of a picture in which the output blows up are given back as they were.
@@ -79,6 +81,7 @@ class Restorer:
         self.device = pick_device(device)
         self.network = adapt(generator, self.device, precision)
         self.stride = int(getattr(generator, "stride", 1))
+        self.tiling: Tiling | None = getattr(generator, "tiling", None)
         self.tile = tile
         self.strength = strength
         self.self_ensemble = self_ensemble
@@ -89,14 +92,19 @@ class Restorer:
 
     @classmethod
     def load(
-        cls, name_or_path: str | Path, *, trust: str | None = None, **settings: Any
+        cls,
+        name_or_path: str | Path,
+        *,
+        trust: str | None = None,
+        stages: int | None = None,
+        **settings: Any,
     ) -> "Restorer":
         """Load a shipped generator by its name, or one from a file (see `load_generator`).
 
-        settings: of the Restorer. Raises FileNotFoundError or ValueError with the reason.
+        stages: of a network of several (MAXIM); None for as many as its file recommends. settings: of the Restorer. Raises FileNotFoundError or ValueError with the reason.
         """
         path = find_model(name_or_path)
-        return cls(load_generator(path, trust=trust).network, **settings)
+        return cls(load_generator(path, trust=trust, stages=stages).network, **settings)
 
     def restore_file(
         self,
@@ -215,6 +223,8 @@ class Restorer:
 
         height, width = image.shape[-2:]
         area = self.tile**2 if self.tile else self._room(height * width)
+        if self.tiling and not self.tile:
+            area = min(area, self.tiling.side**2)
         while True:
             overlap = 0 if height * width <= area else self._overlap(area)
             rows, columns = plan_tiles((height, width), area, overlap, self.stride)
@@ -265,6 +275,8 @@ class Restorer:
 
     def _overlap(self, area: int) -> int:
         """Give what tiles must share: what their cuts may change from both sides, if it fits."""
+        if self.tiling:
+            return min(self.tiling.overlap, math.isqrt(area) // 2 - self.stride)
         if self._reach is None:
             strips = show_examples(128, 1024)
             reach = measure_reach(self._run, self.stride, TOLERANCE, self.device, strips)

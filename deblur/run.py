@@ -62,6 +62,7 @@ class EvalScalars:
     protocol: str | list[str]
     published: bool
     tlc: int | None
+    stages: int | None
     trust: str | None
     check: bool
     device: str

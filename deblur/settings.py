@@ -34,6 +34,7 @@ RANGES: Mapping[str, tuple[float, float]] = {
     "seed": (0, 2**32 - 1),
     "histograms": (0, ENDLESS),
     "tlc": (1, ENDLESS),
+    "stages": (1, ENDLESS),
     "sheets": (0, ENDLESS),
     "limit": (1, ENDLESS),
     "trainer.max_epochs": (1, ENDLESS),

@@ -4,7 +4,11 @@ from pathlib import Path
 
 WEIGHTS = Path(__file__).parent.parent / "assets" / "weights"
 DEFAULT = "small"
-HINTS = {"small": "true to the photo", "gan": "finer textures, some invented"}
+HINTS = {
+    "small": "true to the photo",
+    "gan": "finer textures, some invented",
+    "maxim-gopro": "the most of real motion blur, but slow, and not for noisy photos",
+}
 
 
 def list_shipped() -> list[str]:

@@ -1,5 +1,7 @@
 """MAXIM: U-Nets of multi-axis gated MLPs (Tu et al., CVPR 2022, arXiv 2201.02973)."""
 
+from typing import NamedTuple
+
 from torch import Tensor, nn
 
 from deblur.networks.arguments import find_config, keep_arguments
@@ -8,6 +10,14 @@ from deblur.networks.maxim_stage import Stage, State
 from deblur.networks.multi_axis import GELU
 from deblur.networks.padding import pad_to_stride
 from deblur.networks.sizes import LONGEST, WIDEST, check_range
+
+
+class Tiling(NamedTuple):
+    """On what parts of a large picture a network is best, in pixels."""
+
+    side: int
+    """Of a square tile."""
+    overlap: int
 
 
 @keep_arguments
@@ -57,6 +67,8 @@ class MAXIM(nn.Module):
         if gelu not in ("tanh", "erf"):
             raise ValueError(f"gelu must be tanh or erf, got {gelu}")
         self.stride = 64
+        # Its grid spans a picture as it spanned crops of 256 pixels in training: see EXPERIMENTS.md.
+        self.tiling = Tiling(side=512, overlap=64)
         self.stages = nn.ModuleList(
             Stage(width, groups, bottlenecks, gelu, first=k == 0, last=k == stages - 1)
             for k in range(stages)
