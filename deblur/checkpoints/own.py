@@ -3,6 +3,8 @@
 import hashlib
 import json
 import os
+import pickle
+import warnings
 from collections.abc import Mapping
 from importlib import import_module
 from importlib.metadata import version

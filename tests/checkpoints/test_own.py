@@ -118,6 +118,30 @@ def test_files_that_are_no_checkpoints_are_named(tmp_path: Path) -> None:
         load_generator(tmp_path / "bad.safetensors")
 
 
+@pytest.mark.parametrize(
+    "content", [b"# Cases\n\nSome text.\n", b"\x80\x02]q\x00X", b"", b"\x08\x08"]
+)
+def test_no_advice_of_pytorch_is_passed_on(content: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "cases.md"
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match="cases.md: not a ") as caught:
+        load_generator(path)
+    told = str(caught.value)
+    assert "\n" not in told and "weights_only" not in told and "torch.load" not in told
+
+
+def test_what_a_malicious_file_names_is_told_without_advice(
+    tmp_path: Path, recwarn: pytest.WarningsRecorder
+) -> None:
+    path = tmp_path / "evil.ckpt"
+    for protocol, named in ((2, "pathlib.Path"), (4, "")):
+        path.write_bytes(pickle.dumps({"generator": Path}, protocol))
+        with pytest.raises(ValueError, match=f"evil.ckpt: .*{named}") as caught:
+            load_generator(path)
+        assert "safe_globals" not in str(caught.value)
+    assert not recwarn.list
+
+
 def test_a_backbones_own_weights_are_not_fetched_again(tmp_path: Path) -> None:
     config = {"_target_": "deblur.networks.FPN", "weights": "torchvision"}
     network = FPN(zero_last=False)
