@@ -177,6 +177,22 @@ def test_strength_is_a_share_of_the_change() -> None:
         restorer(strength=1.5)
 
 
+class Never(nn.Module):
+    """Must not be run."""
+
+    def forward(self, blur: Tensor) -> Tensor:
+        raise AssertionError("was run")
+
+
+@pytest.mark.parametrize("settings", [{}, {"tile": 16}, {"self_ensemble": True, "guard": True}])
+def test_without_strength_the_network_does_not_run(settings: dict[str, Any]) -> None:
+    pixels = np.random.default_rng(0).integers(0, 65536, (40, 50, 4), np.uint16)
+    idle = restorer(Never(), strength=0, **settings)
+    assert np.array_equal(idle.restore(pixels), pixels)
+    image = torch.rand(3, 40, 50) * 2 - 1
+    assert torch.equal(idle.restore(image), image)
+
+
 def test_self_ensemble_is_the_mean_of_eight_orientations() -> None:
     network = fill(ResNet(blocks=1, width=4))
     image = torch.rand(3, 24, 32) * 2 - 1
