@@ -23,7 +23,7 @@ from deblur.formats.original import Original
 from deblur.formats.reader import PillowReader
 from deblur.formats.source import Source
 
-__all__ = ["LIMIT", "Frame", "Photo", "format_of", "open_photo", "replacing"]
+__all__ = ["LIMIT", "Frame", "Photo", "discard_parts", "format_of", "open_photo", "replacing"]
 
 LIMIT = 1_100_000_000
 """Pixels of a frame; a bad file may claim more than any memory holds."""
@@ -167,8 +167,7 @@ def replacing(target: Path) -> Iterator[BinaryIO]:
     killed left of the same target goes. OSErrors name the target.
     """
     place = Path(os.path.realpath(target))
-    start = f".deblur-{hashlib.sha256(place.name.encode()).hexdigest()[:16]}"
-    part = place.with_name(f"{start}-{secrets.token_hex(8)}.part")
+    part = place.with_name(f"{_start_of_parts(place)}-{secrets.token_hex(8)}.part")
     try:
         if place.exists() and not place.is_file():
             with open(place, "wb") as device, _held_back(device) as file:
@@ -181,13 +180,24 @@ def replacing(target: Path) -> Iterator[BinaryIO]:
         if place.exists():
             shutil.copymode(place, part)
         os.replace(part, place)
-        for left in place.parent.glob(f"{start}-*.part"):
-            left.unlink(missing_ok=True)
+        discard_parts(target)
     except BaseException as error:
         part.unlink(missing_ok=True)
         if isinstance(error, OSError) and error.filename in (None, str(part)):
             raise OSError(error.errno, error.strerror or str(error), str(target)) from error
         raise
+
+
+def discard_parts(target: Path) -> None:
+    """Delete what processes that were killed have left of a target."""
+    place = Path(os.path.realpath(target))
+    for left in place.parent.glob(f"{_start_of_parts(place)}-*.part"):
+        left.unlink(missing_ok=True)
+
+
+def _start_of_parts(place: Path) -> str:
+    """Name what is hidden beside a file until it is complete: short, for any name, in ASCII."""
+    return f".deblur-{hashlib.sha256(os.fsencode(place.name)).hexdigest()[:16]}"
 
 
 @contextmanager

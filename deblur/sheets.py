@@ -8,6 +8,8 @@ import torch
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
+from deblur.photo import replacing
+
 RIM = 4
 """Pixels of white between pictures."""
 COLOURS = ((0, 0, 4), (81, 18, 124), (183, 55, 121), (252, 137, 97), (252, 253, 191))
@@ -27,7 +29,8 @@ def _frame(image: Tensor) -> Tensor:
 def sheet(path: Path, rows: Sequence[Mapping[str, Tensor]]) -> None:
     """Write rows of 8-bit images (3, H, W) as one picture, their keys over the columns.
 
-    Larger images are shrunk to the width of the narrowest, at most 512 pixels.
+    Larger images are shrunk to the width of the narrowest, at most 512 pixels. path: with the
+    ending of a format, such as .png; it is written whole or not at all. Raises OSError with it.
     """
     columns = [*rows[0]]
     width = min([512, *(image.shape[-1] for row in rows for image in row.values())])
@@ -44,7 +47,8 @@ def sheet(path: Path, rows: Sequence[Mapping[str, Tensor]]) -> None:
     for line, row in enumerate(small):
         for column, image in enumerate(row):
             canvas.paste(image, (column * (width + RIM), head + line * (height + RIM)))
-    canvas.save(path)
+    with replacing(path) as file:
+        canvas.save(file, path.suffix[1:].upper())
 
 
 def _shrink(image: Tensor, width: int) -> Image.Image:

@@ -12,7 +12,7 @@ import pytest
 from photo_samples import HEIGHT, WIDTH, cmyk_profile, exif_block, frame, noise, photo_of, same
 from PIL import Image, ImageOps
 
-from deblur.photo import Frame, format_of, open_photo
+from deblur.photo import Frame, discard_parts, format_of, open_photo, replacing
 
 GREY_TIFF = (".tif", 1, True, True)
 
@@ -297,6 +297,24 @@ def test_a_full_disk_is_said_and_leaves_no_trace(
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="/dev/full is Linux's")
+@pytest.mark.parametrize("name", [os.fsdecode(b"bad\xff"), "line\nfailed", "a" * 250])
+def test_a_file_of_any_name_is_written(name: str, tmp_path: Path) -> None:
+    target = tmp_path / f"{name}.png"
+    open_photo(photo_of(tmp_path / "a.png").path or Path()).write(target, [frame()])
+    assert target.is_file() and not [*tmp_path.glob(".*")]
+
+
+def test_what_a_killed_process_left_can_be_discarded(tmp_path: Path) -> None:
+    left = {}
+    for name in ("a.png", "b.png"):
+        with pytest.raises(KeyError), replacing(tmp_path / name) as file:
+            left[name] = Path(file.name)
+            raise KeyError
+        left[name].touch()  # as if the process had had no time to tidy up
+    discard_parts(tmp_path / "a.png")
+    assert [*tmp_path.iterdir()] == [left["b.png"]]
+
+
 def test_a_device_is_written_to_and_not_replaced() -> None:
     photo = open_photo(Path(__file__).parent.parent / "deblur/assets/photos/bison.webp")
     with pytest.raises(OSError, match="No space left on device: '/dev/full'"):
