@@ -5,6 +5,8 @@ import os
 import sys
 from importlib import import_module
 
+from deblur.terminal import Terminated, allow_any_name, printable, raising_signals
+
 VERBS = {
     "restore": "restore pictures and videos; this verb can be left out",
     "web": "open a page on which photos are restored, before and after under a slider",
@@ -33,16 +35,21 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(f"deblur {verb}", description=command.__doc__)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     command.add_arguments(parser)
+    allow_any_name()
     try:
-        status: int = command.run(parser.parse_args(rest))
-        return status
+        with raising_signals():
+            status: int = command.run(parser.parse_args(rest))
+            return status
     except BrokenPipeError:
         # Who reads what is printed has seen enough; nothing more is to be written at the end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except (ValueError, OSError, ImportError) as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {printable(error)}", file=sys.stderr)
         return 2
+    except Terminated as stop:
+        print(f"stopped by {stop}", file=sys.stderr)
+        return stop.status
     except KeyboardInterrupt:
         return 130
 

@@ -19,6 +19,7 @@ from deblur.commands import add_data_set
 from deblur.data.check import check
 from deblur.data.layouts import LAYOUTS
 from deblur.data.search import choose_layout
+from deblur.terminal import printable
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -45,9 +46,9 @@ def run(options: argparse.Namespace) -> int:
         progress=lambda pairs: track(pairs, "comparing", disable=quiet, transient=True),
     )
     guessed = "" if options.layout else ", as it seems (--layout says otherwise)"
-    print(f"{root}\nlayout {layout}: {LAYOUTS[layout].title}{guessed}")
-    print("\n".join(f"  {line}" for line in result.counts))
+    print(f"{printable(root)}\nlayout {layout}: {LAYOUTS[layout].title}{guessed}")
+    print("\n".join(f"  {printable(line)}" for line in result.counts))
     for kind, lines in (("FAULT", result.faults), ("note", result.notes)):
-        print("\n".join(f"{kind}: {line}" for line in lines), end="\n" * bool(lines))
+        print("".join(f"{kind}: {printable(line)}\n" for line in lines), end="")
     print("faults: " + (str(len(result.faults)) if result.faults else "none"))
     return 1 if result.faults else 0

@@ -21,6 +21,7 @@ from rich.table import Table
 
 from deblur import outcome
 from deblur.tables import markdown
+from deblur.terminal import printable
 
 CONFIG = Path(".hydra", "config.yaml")
 LOG = Path("csv", "metrics.csv")
@@ -140,4 +141,4 @@ def _names(folders: list[Path]) -> list[str]:
     shared = 0
     while all(len(p) > shared + 1 and p[shared] == parts[0][shared] for p in parts):
         shared += 1
-    return ["/".join(p[shared:]) for p in parts]
+    return [printable("/".join(p[shared:])) for p in parts]

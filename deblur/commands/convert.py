@@ -14,6 +14,8 @@ import os
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from deblur.terminal import printable
+
 PRECISIONS = ("float32", "float16", "bfloat16")
 
 
@@ -59,9 +61,8 @@ def run(options: argparse.Namespace) -> int:
             write(Path(folder) / out.name, model)
             for file in Path(folder).iterdir():  # weights of 1.5 GB are a file beside it
                 os.replace(file, out.parent / file.name)
-    print(
-        f"{out}: {model.config['_target_'].rpartition('.')[2]}, {out.stat().st_size / 1e6:.1f} MB"
-    )
+    kind = model.config["_target_"].rpartition(".")[2]
+    print(f"{printable(out)}: {kind}, {out.stat().st_size / 1e6:.1f} MB")
     if model.config["_target_"].endswith(".NAFNet") and model.config.get("padding") != "zeros":
         print(
             "note: other programs pad with black where this network reflects: there, pictures "

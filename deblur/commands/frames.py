@@ -29,6 +29,7 @@ from rich.progress import Progress
 
 from deblur.data.frames import CURVES, average, motion
 from deblur.images import Pixels
+from deblur.terminal import printable
 from deblur.video import Burst, bursts, open_frames
 
 FIRST = 3  # of the pairs that are left out so many get a line of their own
@@ -136,7 +137,7 @@ class Scene:
             lines += [f"{options.source}: has too few frames for a pair of {options.average[0]}"]
         if self.written or self.kept:
             lines += [f"next:  {self._next()}"]
-        return "\n".join(lines)
+        return "\n".join(map(printable, lines))
 
     def _next(self) -> str:
         test = self.options.split == "test"

@@ -18,6 +18,7 @@ from rich.progress import Progress
 from deblur.commands import add_data_set
 from deblur.data.prepared import prepare
 from deblur.data.search import choose_layout
+from deblur.terminal import printable
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -51,7 +52,8 @@ def run(options: argparse.Namespace) -> int:
             progress.update(task, completed=done, total=count)
     size = sum(array.stat().st_size for array in options.out.glob("*.npy"))
     free = shutil.disk_usage(options.out).free
-    print(f"{options.out}: {count} pairs of {options.path}, layout {layout}")
+    out, path = printable(options.out), printable(options.path)
+    print(f"{out}: {count} pairs of {path}, layout {layout}")
     print(f"{size / 1e9:.1f} GB of arrays ({free / 1e9:.0f} GB left on the disk)")
-    print(f"train on them:  python train.py experiment=... data.root={options.out}")
+    print(f"train on them:  python train.py experiment=... data.root={out}")
     return 0

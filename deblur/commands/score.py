@@ -34,6 +34,7 @@ from deblur.metrics import FIGURES, PROTOCOLS, Comparison, Protocol, check_size,
 from deblur.pair import encode
 from deblur.results import Result, summarize_method, to_json
 from deblur.tables import describe, side_by_side, table3, table4, tell_identical
+from deblur.terminal import printable
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -64,7 +65,7 @@ def run(options: argparse.Namespace) -> int:
     rehearse(protocols, poses=bool(matched[0][2].poses))
     for *_, truth in matched:
         check_size(protocols, read_size(truth.file), truth.file)
-    name = options.name or options.restored.resolve().name
+    name = printable(options.name or options.restored.resolve().name)
     torch.set_num_threads(1)  # the cores have a picture each
     with ThreadPoolExecutor(max(1, options.workers)) as pool:
         scored = pool.map(partial(_score, name, protocols), matched)
@@ -90,7 +91,7 @@ def run(options: argparse.Namespace) -> int:
         text = json.dumps(document, indent=2)
         options.json.write_text(text + "\n", encoding="utf-8")
     if missing:
-        some = ", ".join(truth.names[0] for truth in missing[:3])
+        some = ", ".join(printable(truth.names[0]) for truth in missing[:3])
         print(f"warning: {len(missing)} sharp pictures have no restored one: {some}")
     means = summary[protocols[0].name][name]
     figures = (

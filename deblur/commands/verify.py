@@ -11,6 +11,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from deblur.terminal import printable
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the verb's arguments."""
@@ -27,7 +29,8 @@ def run(options: argparse.Namespace) -> int:
     else:
         for facts in found:
             file = facts.pop("file")
-            print(file + "".join(f"\n  {name}: {value}" for name, value in facts.items()))
+            lines = [file, *(f"  {name}: {value}" for name, value in facts.items())]
+            print("\n".join(map(printable, lines)))
     return int(any("error" in facts for facts in found))
 
 

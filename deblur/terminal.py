@@ -1,0 +1,83 @@
+"""What a terminal is shown, and the signals by which it ends a program."""
+
+import signal
+import sys
+import threading
+import time
+import unicodedata
+from collections.abc import Iterator
+from contextlib import contextmanager
+from io import TextIOWrapper
+from types import FrameType
+
+SIGNALS = ("SIGTERM", "SIGHUP")
+"""What supervisors and closed terminals send; Windows has no SIGHUP."""
+ONCE = 2.0
+"""Seconds within which a signal that comes again is the same request: groups get it twice."""
+DIRECTIONS = {"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"}
+"""Of Unicode's characters that turn the direction of text around."""
+
+
+class Terminated(KeyboardInterrupt):
+    """The program was sent SIGTERM or SIGHUP; what tidies up after Ctrl-C does so after these."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(signal.Signals(number).name)
+        self.status = 128 + number
+        """The exit status that shells expect."""
+
+
+@contextmanager
+def raising_signals() -> Iterator[None]:
+    """Raise Terminated where SIGTERM or SIGHUP would end the program without tidying up.
+
+    Signals that are ignored, as under nohup, stay ignored. Does nothing in other threads than the
+    main one, to which signals come.
+    """
+    last = -ONCE
+
+    def end(number: int, frame: FrameType | None) -> None:
+        nonlocal last
+        before, last = last, time.monotonic()
+        if last - before > ONCE:
+            raise Terminated(number)
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    numbers = [getattr(signal, name) for name in SIGNALS if hasattr(signal, name)]
+    before = {number: signal.getsignal(number) for number in numbers}
+    ours = {number for number, handler in before.items() if handler is signal.SIG_DFL}
+    for number in ours:
+        signal.signal(number, end)
+    try:
+        yield
+    finally:
+        for number in ours:
+            signal.signal(number, before[number])
+
+
+def allow_any_name() -> None:
+    """Let stdout and stderr print what their encoding lacks, escaped: \\xe4 or \\u2192."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def printable(text: object) -> str:
+    """Escape what could forge lines, colours or directions, and bytes that are no characters.
+
+    For names of files, which may hold any of these: a newline becomes \\n, ESC \\x1b, and a byte
+    that is not of the file system's encoding \\xff.
+    """
+    return "".join(_escape(character) for character in str(text))
+
+
+def _escape(character: str) -> str:
+    code = ord(character)
+    if 0xDC80 <= code <= 0xDCFF:  # how Python holds a byte that is no character
+        return f"\\x{code - 0xDC00:02x}"
+    turns = unicodedata.bidirectional(character) in DIRECTIONS
+    if turns or unicodedata.category(character) in ("Cc", "Cs", "Zl", "Zp"):
+        return character.encode("unicode_escape").decode()
+    return character
