@@ -4,10 +4,17 @@ import logging
 import sys
 import time
 from collections.abc import Iterable, Iterator
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from rich.console import Console
-from rich.progress import track
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeRemainingColumn,
+    track,
+)
 
 log = logging.getLogger(__name__)
 
@@ -31,3 +38,42 @@ def watch(items: Iterable[Item], count: int, what: str) -> Iterator[Item]:
             spent = time.monotonic() - start
             left = f", about {spent / done * (count - done):.0f} s left" * (done < count)
             log.info("%d of %d %s in %.0f s%s", done, count, what, spent, left)
+
+
+class Bar:
+    """Shows how many are done, how many a minute, and the time left; nothing without a terminal."""
+
+    def __init__(self, count: int, quiet: bool) -> None:
+        self.start = self.began = time.perf_counter()
+        self.progress = Progress(
+            TextColumn("restoring"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[pace]}"),
+            TimeRemainingColumn(),
+            console=Console(stderr=True),
+            transient=True,
+            disable=quiet or not sys.stderr.isatty(),
+        )
+        self.task = self.progress.add_task("", total=count, pace="")
+
+    def __enter__(self) -> "Bar":
+        self.progress.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.progress.stop()
+
+    def advance(self) -> None:
+        """Count one more picture."""
+        self.progress.advance(self.task)
+        done = self.progress.tasks[0].completed
+        pace = 60 * done / (time.perf_counter() - self.start)
+        self.progress.update(self.task, pace=f"{pace:.1f} a minute")
+        self.began = time.perf_counter()
+
+    def watch(self, film: Any) -> None:
+        """Show how far a video is."""
+        pace = film.done / max(1e-6, time.perf_counter() - self.began)
+        of = f" of {film.total}" if film.total else ""
+        self.progress.update(self.task, pace=f"frame {film.done}{of}, {pace:.1f} a second")

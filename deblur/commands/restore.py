@@ -8,26 +8,36 @@ cat photo.jpg | deblur - > sharp.jpg
 torchrun --nproc-per-node 4 -m deblur holiday/ -o sharp/    # each process does its share
 
 Format, size, depth, alpha, EXIF, ICC profile and other metadata stay as they are. Nothing is
-written over. The exit status is 1 if any file failed.
+written over, and what lies in -o's folder is never restored again. A picture that fails is named
+at the end, and the rest is done. The exit status is 1 if any file failed, 130 after Ctrl-C, 143
+after SIGTERM, of which both leave whole files only.
 """
 
 import argparse
 import json
-import os
-import subprocess
 import sys
-import time
-from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable
+from functools import partial
 from io import BytesIO
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-from deblur.batch import Job, Outcome, find_jobs, find_rank, summarize
+from deblur.batch import (
+    Job,
+    Outcome,
+    check_ending,
+    find_jobs,
+    find_rank,
+    is_known,
+    is_video,
+    summarize,
+)
 from deblur.checkpoints.shipped import DEFAULT, find_model
+from deblur.photo import FORMATS, discard_parts, format_of
+from deblur.progress import Bar
+from deblur.task import explain, restore_job
+from deblur.terminal import printable
+from deblur.workers import Work, share
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -36,8 +46,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("paths", nargs="+", metavar="PATH", help="pictures, videos, folders, globs, or - for stdin")
     add(
         *("-o", "--out"),
-        type=Path,
-        help="a folder, or a file's name for a single file (default restored/); - for stdout",
+        help="a folder, whose files are not restored again, or a file's name for a single file "
+        "(default restored/); - for stdout",
     )
     add(
         "--model",
@@ -48,8 +58,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add("--trust", metavar="MODULE", help="a module whose networks a model file may name")
     add("--overwrite", action="store_true", help="restore what is there already, too")
-    add("--format", metavar="NAME", help="jpeg, png, webp, tiff, ... (default the picture's own)")
-    add("--quality", type=int, metavar="1..100", help="of JPEG, WebP and video (default as it was)")
+    names = ", ".join(FORMATS).lower()
+    add("--format", type=_format, metavar="NAME", help=f"{names} (default the picture's own)")
+    about = "of JPEG, WebP and video (default as it was)"
+    add("--quality", type=_whole(1, 100), metavar="1..100", help=about)
     add("--strength", type=float, default=1.0, help="share of the change, 0 to 1 (default 1)")
     add(
         "--self-ensemble",
@@ -57,7 +69,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="the mean of eight orientations: 8 times slower",
     )
     add("--no-guard", action="store_true", help="keep parts that the network has blown up")
-    add("--compare", action="store_true", help="write NAME_compare.png beside each picture")
+    about = "write NAME_compare.png beside each picture: its first frame before and after"
+    add("--compare", action="store_true", help=about)
     add("--json", action="store_true", help="print what was done to each file as JSON")
     add("--device", default="auto", help="auto, cpu, cuda, cuda:1 or mps (default %(default)s)")
     add(
@@ -67,118 +80,168 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "(default %(default)s)",
     )
     add("--tile", type=int, metavar="PIXELS", help="side of the tiles (default as memory allows)")
-    add("--processes", type=int, help="on this machine (default one for each CUDA device)")
+    about = "on this machine (default one for each CUDA device)"
+    add("--processes", type=_whole(1), metavar="COUNT", help=about)
+
+
+def _whole(low: int, high: int | None = None) -> Callable[[str], int]:
+    """Return a reader of whole numbers in a range."""
+
+    def read(text: str) -> int:
+        number = int(text) if text.strip().lstrip("+-").isdecimal() else low - 1
+        if number < low or (high is not None and number > high):
+            top = "or more" if high is None else f"to {high}"
+            raise argparse.ArgumentTypeError(f"{text!r}, expected a whole number, {low} {top}")
+        return number
+
+    return read
+
+
+def _format(text: str) -> str:
+    """Read the name of a format, or its ending with a dot or without."""
+    name = text.lower().removeprefix(".")
+    if format_of(Path(f"a.{name}")) is None:
+        names = ", ".join(FORMATS).lower()
+        raise argparse.ArgumentTypeError(f"{text!r}, expected one of {names}")
+    return name
 
 
 def run(options: argparse.Namespace) -> int:
-    """Restore; return 1 where a file failed, 130 where Ctrl-C ended it."""
-    if "-" in options.paths:
+    """Restore; return 1 where a file failed. Ctrl-C is raised again after the report."""
+    if "-" in (*options.paths, options.out):
         return _pipe(options)
     rank, ranks, local = find_rank()
-    ending = f".{options.format.lower()}" if options.format else None
-    jobs = find_jobs(options.paths, options.out or Path("restored"), ending)
-    if not jobs:
+    ending = f".{options.format}" if options.format else None
+    plan = find_jobs(options.paths, Path(options.out or "restored"), ending, sheets=options.compare)
+    if not plan.jobs and not plan.failed:
         raise ValueError(f"found no pictures or videos in {', '.join(options.paths)}")
     find_model(options.model)
-    if ranks > 1:
-        jobs = jobs[rank::ranks]
-    processes = min(_count_processes(options), len(jobs)) if ranks == 1 else 1
-    outcomes: list[Outcome] = []
-    status = 0
+    if plan.results and rank == 0:
+        names = str(plan.results[0]) if len(plan.results) == 1 else f"{len(plan.results)} paths"
+        print(f"left out {printable(names)}: results are written there", file=sys.stderr)
+    jobs = plan.jobs[rank::ranks]
+    left = [job for job in jobs if options.overwrite or not job.is_done()]
+    outcomes = plan.failed if rank == 0 else []
+    outcomes += [Outcome(*job.names, "skipped") for job in {*jobs}.difference(left)]
+    count = len(outcomes) + len(left)
+    stop = None
     try:
-        for outcome in (
-            _divide(jobs, processes) if processes > 1 else _restore(jobs, options, local)
-        ):
-            outcomes.append(outcome)
-    except KeyboardInterrupt:
-        status = 130
+        _restore(left, options, _count_processes(options, ranks), local, outcomes.append)
+    except KeyboardInterrupt as error:
+        stop = error
+    places = {job.names: place for place, job in enumerate(jobs)}
+    outcomes.sort(key=lambda outcome: places.get((outcome.source, outcome.target), -1))
     if options.json:
         print(json.dumps([outcome._asdict() for outcome in outcomes], indent=2))
     else:
-        _report(outcomes, f"rank {rank} of {ranks}: " if ranks > 1 else "", len(jobs))
-    return status or int(any(outcome.status == "failed" for outcome in outcomes))
+        _report(outcomes, f"rank {rank} of {ranks}: " if ranks > 1 else "", count)
+    if stop is not None:
+        raise stop
+    return int(any(outcome.status == "failed" for outcome in outcomes))
 
 
 def _report(outcomes: list[Outcome], prefix: str, count: int) -> None:
     for outcome in outcomes:
         for note in outcome.notes:
-            print(f"{outcome.source}: {note}")
-    reasons = Counter(outcome.reason for outcome in outcomes if outcome.status == "failed")
-    for reason, files in reasons.items():
-        print(f"failed: {reason}{f' ({files} files)' if files > 1 else ''}", file=sys.stderr)
+            print(f"{printable(outcome.source)}: {printable(note)}")
+    reasons: dict[str, list[str]] = {}
+    for outcome in outcomes:
+        if outcome.status == "failed":
+            reason = outcome.reason.removeprefix(f"{outcome.source}: ")
+            reasons.setdefault(reason, []).append(printable(outcome.source))
+    for reason, names in reasons.items():
+        if len(names) == 1:
+            print(f"failed: {names[0]}: {printable(reason)}", file=sys.stderr)
+        else:
+            print(f"failed: {printable(reason)} ({len(names)} files)", file=sys.stderr)
+            print("\n".join(f"  {name}" for name in names), file=sys.stderr)
     left = f", {count - len(outcomes)} left to do" if len(outcomes) < count else ""
     print(f"{prefix}{summarize(outcomes)}{left}")
 
 
-def _restore(jobs: list[Job], options: argparse.Namespace, local: int = 0) -> Iterator[Outcome]:
-    """Restore one by one."""
-    there = [not options.overwrite and job.target.exists() for job in jobs]
-    restorer = None if all(there) else load(options, local)
-    with _Bar(there.count(False), options.json) as bar:
-        for job, done in zip(jobs, there):
-            names = str(job.source), str(job.target)
-            if done:
-                yield Outcome(*names, "skipped")
-                continue
-            start = time.perf_counter()
-            try:
-                job.target.parent.mkdir(parents=True, exist_ok=True)
-                notes = tuple(_restore_one(restorer, job, options, bar))
-            except (ValueError, OSError, ImportError, MemoryError) as error:
-                yield Outcome(*names, "failed", time.perf_counter() - start, _explain(error))
+def _restore(
+    jobs: list[Job],
+    options: argparse.Namespace,
+    processes: int,
+    local: int,
+    done: Callable[[Outcome], None],
+) -> None:
+    """Restore here, one by one, or in several processes; show how far it is."""
+    processes = min(processes, len(jobs))
+    begin = partial(start, options, local * processes)
+    with Bar(len(jobs), options.json) as bar:
+
+        def tell(content: Any) -> None:
+            if isinstance(content, Outcome):
+                done(content)
+                bar.advance()
             else:
-                yield Outcome(*names, "restored", time.perf_counter() - start, "", notes)
-            bar.advance()
+                bar.watch(content)
+
+        def give_up(job: Job, reason: str) -> None:
+            for path in filter(None, (job.target, job.sheet)):
+                discard_parts(path)
+            tell(Outcome(*job.names, "failed", reason=reason))
+
+        if processes > 1:
+            share(jobs, processes, begin, tell=tell, give_up=give_up)
+        elif jobs:
+            work = begin(0)
+            for job in jobs:
+                work(job, tell)
 
 
-def _explain(error: Exception) -> str:
-    """Give the reason in a line, with the file's name in front as all have it."""
-    if isinstance(error, OSError) and error.filename and error.strerror:
-        return f"{error.filename}: {error.strerror}"
-    return str(error)
-
-
-def _restore_one(restorer: Any, job: Job, options: argparse.Namespace, bar: "_Bar") -> list[str]:
-    if job.moves:
-        from deblur.film import restore_film
-
-        return restore_film(
-            job.source, job.target, restorer.restore, quality=options.quality, watch=bar.watch
-        )
-    notes: list[str] = restorer.restore_file(
-        job.source, job.target, quality=options.quality, overwrite=options.overwrite
-    )
-    if options.compare:
-        _compare(job)
-    return notes
-
-
-def _compare(job: Job) -> None:
-    """Write before and after side by side."""
-    import torch
-
-    from deblur.images import read
-    from deblur.sheets import sheet
-
-    before, after = (torch.from_numpy(read(path)).permute(2, 0, 1) for path in job)
-    path = job.target.with_name(f"{job.target.stem}_compare.png")
-    sheet(path, [{"before": before, "after": after}])
+def start(options: argparse.Namespace, first: int, number: int) -> Work:
+    """Load the model on the device of a process, by its number and that of the first one here."""
+    return partial(restore_job, load(options, first + number), options)
 
 
 def _pipe(options: argparse.Namespace) -> int:
-    """Restore a picture from stdin to stdout, or to a file."""
-    if options.paths != ["-"]:
-        raise ValueError("- is stdin and stands alone")
+    """Restore one picture from stdin, or to stdout, or both."""
+    if len(options.paths) > 1:
+        raise ValueError("- is stdin or stdout, which is a single picture; expected a single PATH")
+    if options.compare or options.json:
+        raise ValueError("--compare and --json require files; - is stdin or stdout")
     restorer = load(options)
-    out = options.out if options.out and str(options.out) != "-" else None
-    source, target = BytesIO(sys.stdin.buffer.read()), out or BytesIO()
-    settings = {"quality": options.quality, "overwrite": options.overwrite}
-    notes = restorer.restore_file(source, target, format=options.format, **settings)
+    source, target = _open_source(options), _open_target(options)
+    try:
+        notes = restorer.restore_file(
+            source,
+            target,
+            format=options.format,
+            quality=options.quality,
+            overwrite=options.overwrite,
+        )
+    except RuntimeError as error:
+        raise ValueError(explain(error)) from error
     for note in notes:
-        print(note, file=sys.stderr)
+        print(printable(note), file=sys.stderr)
     if isinstance(target, BytesIO):
         sys.stdout.buffer.write(target.getvalue())
     return 0
+
+
+def _open_source(options: argparse.Namespace) -> Path | BytesIO:
+    """Read stdin, or return the picture's path."""
+    (name,) = options.paths
+    if name == "-":
+        return BytesIO(sys.stdin.buffer.read())
+    path = Path(name)
+    if is_video(path) or not path.is_file():
+        raise ValueError(f"{name}: expected a picture's file, to be written to stdout")
+    return path
+
+
+def _open_target(options: argparse.Namespace) -> Path | BytesIO:
+    """Check the target's path and return it, or what will be written to stdout."""
+    if options.out in (None, "-"):
+        return BytesIO()
+    path = Path(options.out)
+    if not is_known(path) or is_video(path) or path.is_dir():
+        raise ValueError(f"{path}: expected the name of a picture's file, such as photo.jpg")
+    check_ending(path, f".{options.format}" if options.format else None)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return path
 
 
 def load(options: argparse.Namespace, local: int = 0) -> Any:
@@ -207,78 +270,7 @@ def _count_devices() -> int:
     return torch.cuda.device_count()
 
 
-def _count_processes(options: argparse.Namespace) -> int:
+def _count_processes(options: argparse.Namespace, ranks: int) -> int:
     if options.processes is not None:
-        return max(1, int(options.processes))
-    return max(1, _count_devices()) if options.device in ("auto", "cuda") else 1
-
-
-def _divide(jobs: list[Job], processes: int) -> Iterator[Outcome]:
-    """Let processes like this one restore a share each, and gather what they say."""
-    there = {job for job in jobs if job.target.exists()}
-    command = [sys.executable, "-m", "deblur", *sys.argv[1:], "--json"]
-    names = {"WORLD_SIZE": str(processes)}
-    running = [
-        subprocess.Popen(
-            command,
-            env={**os.environ, **names, "RANK": str(rank), "LOCAL_RANK": str(rank)},
-            stdout=subprocess.PIPE,
-        )
-        for rank in range(processes)
-    ]
-    for rank, process in enumerate(running):
-        said, _ = process.communicate()
-        share = jobs[rank::processes]
-        try:
-            told = [Outcome(**outcome) for outcome in json.loads(said)]
-        except ValueError:
-            reason = f"process {rank} ended with status {process.returncode}"
-            told = [_find_out(job, job in there, reason) for job in share]
-        yield from told
-
-
-def _find_out(job: Job, before: bool, reason: str) -> Outcome:
-    """Tell by its target what became of a job, after the process that had it ended for a reason."""
-    names = str(job.source), str(job.target)
-    if not job.target.exists():
-        return Outcome(*names, "failed", reason=reason)
-    return Outcome(*names, "skipped" if before else "restored")
-
-
-class _Bar:
-    """Shows how many are done, how many a minute, and the time left; nothing without a terminal."""
-
-    def __init__(self, count: int, quiet: bool) -> None:
-        self.start = self.began = time.perf_counter()
-        self.progress = Progress(
-            TextColumn("restoring"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[pace]}"),
-            TimeRemainingColumn(),
-            console=Console(stderr=True),
-            transient=True,
-            disable=quiet or not sys.stderr.isatty(),
-        )
-        self.task = self.progress.add_task("", total=count, pace="")
-
-    def __enter__(self) -> "_Bar":
-        self.progress.start()
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self.progress.stop()
-
-    def advance(self) -> None:
-        """Count one more picture."""
-        self.progress.advance(self.task)
-        done = self.progress.tasks[0].completed
-        pace = 60 * done / (time.perf_counter() - self.start)
-        self.progress.update(self.task, pace=f"{pace:.1f} a minute")
-        self.began = time.perf_counter()
-
-    def watch(self, film: Any) -> None:
-        """Show how far a video is."""
-        pace = film.done / max(1e-6, time.perf_counter() - self.began)
-        of = f" of {film.total}" if film.total else ""
-        self.progress.update(self.task, pace=f"frame {film.done}{of}, {pace:.1f} a second")
+        return int(options.processes)
+    return max(1, _count_devices()) if ranks == 1 and options.device in ("auto", "cuda") else 1

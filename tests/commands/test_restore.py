@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import mortal
 import numpy as np
 import pytest
 from conftest import fill
@@ -17,6 +18,7 @@ from PIL import Image
 from deblur.__main__ import main
 from deblur.checkpoints import save_generator
 from deblur.networks import ResNet
+from deblur.progress import Bar
 from deblur.restorer import Restorer
 
 
@@ -192,29 +194,298 @@ def test_a_killed_process_loses_nothing_for_good(
     assert not [*out.glob(".*")]
 
 
-def test_a_process_that_ends_early_is_named_once(
-    photos: Path,
-    model: Path,
+@pytest.fixture
+def deadly(tmp_path: Path, photos: Path, picture: Callable[..., Path]) -> Path:
+    """Write a picture that kills the process which restores it; return its model."""
+    picture(photos / "b.png", size=(mortal.DEADLY, 20))
+    return mortal_model(tmp_path)
+
+
+def mortal_model(folder: Path, **settings: str) -> Path:
+    path = folder / "mortal.safetensors"
+    save_generator(path, mortal.Mortal(), {"_target_": "mortal.Mortal", **settings}, {})
+    return path
+
+
+def test_a_dead_process_is_replaced_and_its_picture_named(
+    deadly: Path, photos: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    shutil.copy(photos / "b.png", out)  # of before: that it exists is no success
+    many = [photos, "-o", out, "--overwrite", "--processes", 2, "--trust", "mortal"]
+    assert deblur(deadly, *many) == 1
+    said = capfd.readouterr()
+    assert said.out.splitlines()[-1] == "3 restored, 1 failed"
+    (line,) = [line for line in said.err.splitlines() if line.startswith("failed: ")]
+    assert line.startswith(f"failed: {photos / 'b.png'}: ") and "SIGKILL" in line
+    assert not [*out.rglob(".*")]
+
+
+def test_what_one_process_died_of_another_restores(
+    deadly: Path, photos: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    model = mortal_model(tmp_path, once=str(tmp_path / "once"))
+    many = [photos, "-o", tmp_path / "out", "--processes", 2, "--trust", "mortal"]
+    assert deblur(model, *many) == 0
+    assert capfd.readouterr().out.splitlines()[-1] == "4 restored"
+    assert (tmp_path / "once").exists()
+    assert not [*(tmp_path / "out").rglob(".*")]
+
+
+def test_the_bar_counts_what_all_processes_do(
+    photos: Path, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counted: list[int] = []
+
+    class Counting(Bar):
+        def __init__(self, count: int, quiet: bool) -> None:
+            super().__init__(count, quiet)
+            counted.append(count)
+
+        def advance(self) -> None:
+            super().advance()
+            counted.append(int(self.progress.tasks[0].completed))
+
+    monkeypatch.setattr("deblur.commands.restore.Bar", Counting)
+    assert deblur(model, photos, "-o", tmp_path / "out", "--processes", 2) == 0
+    assert counted == [3, 1, 2, 3]
+
+
+def test_a_model_that_is_none_is_told_once_by_processes(
+    photos: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "cases.md").write_text("# a note")
+    assert deblur(tmp_path / "cases.md", photos, "--processes", 2) == 2
+    said = capfd.readouterr().err
+    assert said.startswith("error: ") and "cases.md" in said and said.count("\n") == 1
+
+
+def test_processes_take_names_behind_a_double_dash(
+    photos: Path, model: Path, tmp_path: Path
+) -> None:
+    options = ["--model", str(model), "--device", "cpu", "-o", str(tmp_path / "out")]
+    names = [str(photos / "a.png"), str(photos / "b" / "c.png")]
+    assert main([*options, "--processes", "2", "--", *names]) == 0
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"a.png", "c.png"}
+
+
+@pytest.mark.parametrize(
+    ("name", "status", "processes"),
+    [
+        ("SIGTERM", 143, 1),
+        ("SIGTERM", 143, 2),
+        ("SIGHUP", 129, 1),
+        ("SIGINT", 130, 2),
+    ],
+)
+def test_what_ends_it_leaves_what_is_done_and_nothing_else(
+    name: str,
+    status: int,
+    processes: int,
     tmp_path: Path,
-    capfd: pytest.CaptureFixture[str],
+    picture: Callable[..., Path],
+) -> None:
+    for width, file in ((48, "a.png"), (mortal.TIRING, "b.png"), (mortal.TIRING, "c.png")):
+        picture(tmp_path / "in" / file, size=(width, 20))
+    out = tmp_path / "out"
+    arguments = [tmp_path / "in", "-o", out, "--model", mortal_model(tmp_path), "--device", "cpu"]
+    more = ["--trust", "mortal", "--processes", processes]
+    command = [sys.executable, "-m", "deblur", *map(str, [*arguments, *more])]
+    paths = os.pathsep.join([str(Path(mortal.__file__).parent), os.environ.get("PYTHONPATH", "")])
+    process = subprocess.Popen(
+        command,
+        env={**os.environ, "PYTHONPATH": paths},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    while not ((out / "a.png").exists() and [*out.glob(".*.part")]):
+        assert process.poll() is None
+        time.sleep(0.05)
+    number = getattr(signal, name)
+    if name == "SIGINT":  # as a terminal does
+        os.killpg(process.pid, number)
+    else:
+        process.send_signal(number)
+    told, complained = process.communicate(timeout=60)
+    assert process.returncode == status
+    assert told.splitlines()[-1] == "1 restored, 2 left to do"
+    assert complained == ("" if name == "SIGINT" else f"stopped by {name}\n")
+    assert [path.name for path in out.iterdir()] == ["a.png"]
+    with pytest.raises(ProcessLookupError):  # the processes are gone, too
+        while True:
+            os.killpg(process.pid, 0)
+            time.sleep(0.05)
+
+
+def test_any_error_of_one_picture_is_a_line_and_the_rest_is_done(
+    photos: Path,
+    tmp_path: Path,
+    picture: Callable[..., Path],
+    capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    class Killed(subprocess.Popen[bytes]):
-        def __init__(self, command: list[str], env: dict[str, str], **settings: object) -> None:
-            if env["RANK"] == "0":
-                shutil.copy(photos / "a.png", tmp_path / "out" / "a.png")
-                command = [sys.executable, "-c", "import os; os.kill(os.getpid(), 9)"]
-            super().__init__(command, env=env, stdout=subprocess.PIPE)
+    picture(photos / "b.png", size=(mortal.FAILING, 20))
+    model = mortal_model(tmp_path)
+    assert deblur(model, photos, "-o", tmp_path / "out", "--trust", "mortal") == 1
+    said = capsys.readouterr()
+    assert said.out == "3 restored, 1 failed\n"
+    reason = "RuntimeError: could not create a primitive"
+    assert said.err == f"failed: {photos / 'b.png'}: {reason}\n"
+    stdin = io.TextIOWrapper(io.BytesIO((photos / "b.png").read_bytes()))
+    monkeypatch.setattr(sys, "stdin", stdin)
+    assert deblur(model, "-", "-o", tmp_path / "one.png", "--trust", "mortal") == 2
+    assert capsys.readouterr().err == f"error: {reason}\n"
 
-    (tmp_path / "out").mkdir()
-    monkeypatch.setattr(subprocess, "Popen", Killed)
-    arguments = [photos, "-o", tmp_path / "out", "--processes", 2]
-    options = ["--model", str(model), "--device", "cpu"]
-    monkeypatch.setattr(sys, "argv", ["deblur", *map(str, arguments), *options])
-    assert main(sys.argv[1:]) == 1
-    said = capfd.readouterr()
-    assert said.out.splitlines()[-1] == "2 restored, 1 failed"
-    assert said.err.splitlines()[-1] == "failed: process 0 ended with status -9"
+
+def test_files_that_fail_alike_are_listed_below_the_reason(
+    photos: Path, tmp_path: Path, picture: Callable[..., Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    for file in ("b.png", "e.png"):
+        picture(photos / file, size=(mortal.FAILING, 20))
+    model = mortal_model(tmp_path)
+    assert deblur(model, photos, "-o", tmp_path / "out", "--trust", "mortal") == 1
+    reason, *names = capsys.readouterr().err.splitlines()
+    assert reason.startswith("failed: ") and reason.endswith("(2 files)")
+    assert names == [f"  {photos / file}" for file in ("b.png", "e.png")]
+
+
+def test_what_is_no_file_fails_and_the_rest_is_done(
+    photos: Path, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    os.mkfifo(photos / "pipe.jpg")
+    assert deblur(model, photos, "-o", tmp_path / "out") == 0
+    named = [photos / "pipe.jpg", photos / "a.png"]
+    assert deblur(model, *named, "-o", tmp_path / "two") == 1
+    assert capsys.readouterr().err.startswith(f"failed: {photos / 'pipe.jpg'}: ")
+    assert (tmp_path / "two" / "a.png").exists()
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        os.fsdecode(b"bad\xff"),
+        "line\nfailed: all",
+        "\x1b[31mred",
+        "Stra\xdfe \u5199\u771f",
+    ],
+)
+def test_files_of_any_name_are_restored_and_named_harmlessly(
+    name: str, photos: Path, model: Path, tmp_path: Path
+) -> None:
+    shutil.copy(photos / "a.png", photos / f"{name}.png")
+    (photos / f"{name}2.png").write_text("no picture")
+    shutil.rmtree(photos / "b")
+    out = tmp_path / "out"
+    arguments = [photos, "-o", out, "--model", model, "--device", "cpu"]
+    command = [sys.executable, "-m", "deblur", *map(str, arguments)]
+    plain = {"PYTHONIOENCODING": "ascii:strict", "LC_ALL": "C", "PYTHONCOERCECLOCALE": "0"}
+    environment = {**os.environ, **plain, "PYTHONUTF8": "0"}
+    run = subprocess.run(command, env=environment, capture_output=True)
+    assert run.returncode == 1
+    assert run.stdout == b"2 restored, 1 failed\n"
+    assert run.stderr.count(b"\n") == 1 and b"\x1b" not in run.stderr
+    assert run.stderr.startswith(b"failed: " + os.fsencode(photos))
+    assert {os.fsencode(path) for path in os.listdir(out)} == {
+        *(b"a.png", os.fsencode(f"{name}.png"))
+    }
+
+
+@pytest.mark.parametrize("end", ["-o -", "-"])
+def test_a_picture_goes_to_stdout(end: str, photos: Path, model: Path, tmp_path: Path) -> None:
+    source = "-" if end == "-" else str(photos / "a.png")
+    command = [sys.executable, "-m", "deblur", source, "-o", "-", "--model", str(model)]
+    content = (photos / "a.png").read_bytes()
+    run = subprocess.run(command, input=content, capture_output=True, cwd=tmp_path)
+    assert run.returncode == 0, run.stderr
+    assert Image.open(io.BytesIO(run.stdout)).size == (48, 40)
+    assert not (tmp_path / "-").exists()
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["photos", "-o", "-"],
+        ["photos/a.png", "photos/b/c.png", "-o", "-"],
+        ["photos/clip.mp4", "-o", "-"],
+        ["photos/a.png", "-", "-o", "out"],
+        ["photos/a.png", "-o", "-", "--json"],
+        ["-", "-o", "photos"],
+        ["-", "-o", "name.xyz"],
+        ["-", "-o", "a.png", "--format", "webp"],
+        ["-", "-o", "a.png", "--compare"],
+    ],
+)
+def test_what_a_pipe_cannot_be_is_refused(
+    arguments: list[str], photos: Path, model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(photos.parent)
+    (photos / "clip.mp4").touch()
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO()))
+    before = {*photos.parent.rglob("*")}
+    assert deblur(model, *arguments) == 2
+    assert {*photos.parent.rglob("*")} == before
+
+
+@pytest.mark.parametrize(
+    "option",
+    [
+        *("--format=xyz", "--format=", "--format=mp4", "--processes=0", "--processes=-3"),
+        *("--processes=two", "--quality=0", "--quality=101"),
+    ],
+)
+def test_values_out_of_range_are_refused_before_any_work(
+    option: str, photos: Path, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        deblur(model, photos, "-o", tmp_path / "out", option)
+    assert ended.value.code == 2
+    assert option.partition("=")[0] in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("told", ["jpg", ".jpg", "JPEG", ".JPG"])
+def test_a_format_may_be_an_ending(told: str, photos: Path, model: Path, tmp_path: Path) -> None:
+    assert deblur(model, photos / "b", "-o", tmp_path / "out", "--format", told) == 0
+    endings = {path.name.partition(".")[2] for path in (tmp_path / "out").iterdir()}
+    assert len({*(tmp_path / "out").iterdir()}) == 2 and endings <= {"jpg", "jpeg"}
+    assert all(Image.open(path).format == "JPEG" for path in (tmp_path / "out").iterdir())
+
+
+def test_a_format_holds_for_what_is_inside_too(photos: Path, model: Path, tmp_path: Path) -> None:
+    shutil.copy(photos / "a.png", photos / "lie.jpg")
+    assert deblur(model, photos / "lie.jpg", "-o", tmp_path / "out", "--format", "jpeg") == 0
+    assert Image.open(tmp_path / "out" / "lie.jpg").format == "JPEG"
+
+
+def test_the_same_command_given_twice_does_nothing_new(
+    photos: Path, model: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(photos)
+    for pattern in ("*", ".", "**/*.png"):
+        for _ in range(2):
+            names = sorted(os.listdir()) if pattern == "*" else [pattern]  # as a shell does
+            assert deblur(model, *names) == 0
+        assert capsys.readouterr().out.splitlines()[-1].startswith("0 restored")
+        assert not (photos / "restored" / "restored").exists()
+
+
+def test_sheets_overwrite_nothing_and_are_one_for_each(
+    photos: Path, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Image.open(photos / "a.png").save(photos / "a.gif")
+    out = tmp_path / "out"
+    (out / "b").mkdir(parents=True)
+    (out / "b" / "c_compare.png").write_text("my own")
+    assert deblur(model, photos, "-o", out, "--compare") == 0
+    sheets = {path.relative_to(out).as_posix() for path in out.rglob("*_compare.png")}
+    assert sheets == {
+        *("a.gif_compare.png", "a.png_compare.png", "b/c_compare.png", "b/d_compare.png")
+    }
+    assert (out / "b" / "c_compare.png").read_text() == "my own"
+    assert f"{photos / 'b' / 'c.png'}: " in capsys.readouterr().out
 
 
 def test_ctrl_c_leaves_what_is_done(

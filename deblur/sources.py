@@ -1,0 +1,98 @@
+"""Files and folders that a command is asked to look at."""
+
+import glob
+import os
+import stat
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+
+Fail = Callable[[str, str], None]
+"""Is told a path that cannot be looked at, and the reason."""
+
+
+def find_sources(patterns: Iterable[str], fail: Fail) -> list[Path]:
+    """List the files and folders that names and globs ask for, each once.
+
+    Raises FileNotFoundError for a pattern that fits nothing.
+    """
+    sources: dict[Path, Path] = {}
+    for pattern in patterns:
+        for path in _expand(pattern, fail):
+            try:
+                mode = os.stat(path).st_mode
+            except OSError as error:
+                fail(str(path), str(error.strerror))
+                continue
+            if stat.S_ISREG(mode) or stat.S_ISDIR(mode):
+                sources.setdefault(locate(path), path)
+            else:
+                fail(str(path), "neither a file nor a folder; `deblur -` reads from a pipe")
+    return [*sources.values()]
+
+
+def _expand(pattern: str, fail: Fail) -> list[Path]:
+    try:
+        os.stat(pattern)
+    except PermissionError:
+        return [Path(pattern)]  # it may exist
+    except OSError:  # some shells leave patterns to programs
+        pass
+    else:
+        return [Path(pattern)]
+    found = [Path(path) for path in sorted(glob.glob(pattern, recursive=True))]
+    # Folders that cannot be listed are left out by glob in silence.
+    closed = 0
+    for folder in glob.glob(os.path.join(os.path.dirname(pattern), ""), recursive=True):
+        try:
+            os.scandir(folder).close()
+        except OSError as error:
+            fail(str(Path(folder)), str(error.strerror))
+            closed += 1
+    if not found and not closed:
+        raise FileNotFoundError(f"{pattern}: no such file or folder (and no verb of deblur --help)")
+    return found
+
+
+def locate(path: Path) -> Path:
+    """Return where a path lies: one for all ways to write it, but another for each link to it."""
+    return path.resolve() if path.name in ("", "..") else path.parent.resolve() / path.name
+
+
+def lies_in(path: Path, folder: Path) -> bool:
+    """Say whether a path is that of a folder or of something below it; links are followed."""
+    resolved, place = path.resolve(), folder.resolve()
+    return place == resolved or place in resolved.parents
+
+
+def walk(
+    source: Path, out: Path, is_wanted: Callable[[Path], bool], fail: Fail
+) -> Iterator[tuple[Path, Path]]:
+    """Yield the regular files of a folder, and their paths below it; or the file that it is.
+
+    is_wanted: by their names; hidden files are not, nor is the folder `out`.
+    """
+    if not source.is_dir():
+        yield source, Path(source.name)
+        return
+    results = out.resolve()
+
+    def skip(error: OSError) -> None:
+        fail(str(Path(error.filename)), str(error.strerror))
+
+    for folder, folders, files in os.walk(source, onerror=skip):
+        folders[:] = sorted(
+            name
+            for name in folders
+            if not name.startswith(".") and Path(folder, name).resolve() != results
+        )
+        for name in sorted(files):
+            file = Path(folder, name)
+            if name.startswith(".") or not is_wanted(file):
+                continue
+            try:
+                regular = stat.S_ISREG(os.stat(file).st_mode)
+            except OSError as error:
+                skip(error)
+                continue
+            if regular:
+                yield file, file.relative_to(source)

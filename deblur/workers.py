@@ -1,0 +1,158 @@
+"""Processes that share the work on many things, one at a time each; one that dies loses nothing."""
+
+import signal
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
+from multiprocessing import get_context, resource_tracker
+from multiprocessing.connection import Connection, wait
+from typing import Any
+
+from deblur.terminal import raising_signals
+
+TRIES = 2
+"""How many processes may die of a thing before it is given up."""
+GRACE = 10.0
+"""Seconds that a process without work has to end."""
+SPAWN = get_context("spawn")  # CUDA does not survive a fork
+Tell = Callable[[Any], None]
+Work = Callable[[Any, Tell], None]
+
+
+def share(
+    things: Iterable[Any],
+    count: int,
+    start: Callable[[int], Work],
+    *,
+    tell: Tell,
+    give_up: Callable[[Any, str], None],
+) -> None:
+    """Work on things in as many processes as `count`, and return when all are done.
+
+    All that is passed to processes and back is pickled. If one dies, its thing is tried once more,
+    after all others, by another. On Ctrl-C and SIGTERM the processes are ended, and what they had
+    to tell is told, before KeyboardInterrupt is raised again.
+
+    Args:
+        start: called in each process with its number, from 0; returns what works on one thing, and
+            is given a function to tell something.
+        tell: called here with what the processes tell.
+        give_up: called here with a thing that processes have died of, and with the reason.
+
+    Raises ValueError with the reason where `start` raised an error.
+    """
+    waiting = deque((thing, 1) for thing in things)
+    workers = [_Worker(number, start) for number in range(count)]
+    reason = ""
+    try:
+        while waiting or any(worker.task for worker in workers):
+            for worker in workers:
+                if waiting and worker.ready and worker.task is None:
+                    worker.give(waiting.popleft())
+            for worker in _wait(workers):
+                if worker.listen(tell):
+                    continue
+                workers.remove(worker)
+                reason = worker.end()
+                if worker.task is not None:
+                    thing, tries = worker.task
+                    if tries < TRIES:
+                        waiting.append((thing, tries + 1))
+                    else:
+                        give_up(thing, f"{reason}, {TRIES} times")
+                if waiting and worker.ready:
+                    workers.append(_Worker(worker.number, start))
+            if not workers:  # of those that could not even start no others are made
+                while waiting:
+                    give_up(waiting.popleft()[0], f"{reason} before it could start")
+    except KeyboardInterrupt:
+        for worker in workers:
+            worker.process.terminate()
+        for worker in workers:
+            while worker.listen(tell):
+                pass
+        raise
+    finally:
+        for worker in workers:
+            worker.connection.close()
+        for worker in workers:
+            worker.end()
+
+
+class _Worker:
+    """A process, and what it is at."""
+
+    def __init__(self, number: int, start: Callable[[int], Work]) -> None:
+        self.number = number
+        self.task: tuple[Any, int] | None = None
+        self.ready = False
+        self.connection, theirs = SPAWN.Pipe()
+        self.process = SPAWN.Process(target=_work, args=(theirs, number, start), daemon=True)
+        with _sheltered():
+            self.process.start()
+        theirs.close()
+
+    def give(self, task: tuple[Any, int]) -> None:
+        """Let the process do a task."""
+        self.task = task
+        with suppress(OSError):  # if it is dead, that is found out by listening
+            self.connection.send(task[0])
+
+    def listen(self, tell: Tell) -> bool:
+        """Take the next message; return whether there was one, for the dead have none."""
+        try:
+            kind, content = self.connection.recv()
+        except (EOFError, OSError):
+            return False
+        if kind == "unfit":
+            raise ValueError(content)
+        if kind == "told":
+            tell(content)
+        else:
+            self.ready, self.task = True, None
+        return True
+
+    def end(self) -> str:
+        """Wait for the end of the process, and return how it ended."""
+        self.process.join(GRACE)
+        if self.process.is_alive():
+            self.process.kill()
+            self.process.join()
+        status = self.process.exitcode or 0
+        if status < 0:
+            return f"its process was ended by {signal.Signals(-status).name}"
+        return f"its process ended with status {status}"
+
+
+def _wait(workers: list[_Worker]) -> list[_Worker]:
+    """Wait for workers that have something to say, or have died."""
+    talking = wait([worker.connection for worker in workers])
+    return [worker for worker in workers if worker.connection in talking]
+
+
+@contextmanager
+def _sheltered() -> Iterator[None]:
+    """Start processes that Ctrl-C cannot reach before they ignore it."""
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
+    resource_tracker.ensure_running()  # which unblocks it, and is started with the first process
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _work(connection: Connection, number: int, start: Callable[[int], Work]) -> None:
+    """Work on what the first process sends, until that closes the connection or is gone."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # it reaches all, and the first one decides
+    with suppress(EOFError, OSError, KeyboardInterrupt), raising_signals():
+        try:
+            work = start(number)
+        except Exception as error:
+            connection.send(("unfit", str(error) or type(error).__name__))
+            return
+        while True:
+            connection.send(("ready", None))
+            work(connection.recv(), lambda content: connection.send(("told", content)))
