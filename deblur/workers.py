@@ -1,4 +1,4 @@
-"""Processes that share the work on many things, one at a time each; one that dies loses nothing."""
+"""Processes that share the work on many items, one at a time each; one that dies loses nothing."""
 
 import signal
 from collections import deque
@@ -11,7 +11,7 @@ from typing import Any
 from deblur.terminal import raising_signals
 
 TRIES = 2
-"""How many processes may die of a thing before it is given up."""
+"""How many processes may die of a item before it is given up."""
 GRACE = 10.0
 """Seconds that a process without work has to end."""
 SPAWN = get_context("spawn")  # CUDA does not survive a fork
@@ -20,30 +20,30 @@ Work = Callable[[Any, Tell], None]
 
 
 def share(
-    things: Iterable[Any],
+    items: Iterable[Any],
     count: int,
     start: Callable[[int], Work],
     *,
     tell: Tell,
     give_up: Callable[[Any, str], None],
 ) -> None:
-    """Work on things in as many processes as `count`, and return when all are done.
+    """Work on items in as many processes as `count`, and return when all are done.
 
-    All that is passed to processes and back is pickled. If one dies, its thing is tried once more,
+    All that is passed to processes and back is pickled. If one dies, its item is tried once more,
     after all others, by another. On Ctrl-C and SIGTERM the processes are ended, and what they had
     to tell is told, before KeyboardInterrupt is raised again.
 
     Args:
-        start: called in each process with its number, from 0; returns what works on one thing, and
+        start: called in each process with its number, from 0; returns what works on one item, and
             is given a function to tell something.
         tell: called here with what the processes tell.
-        give_up: called here with a thing that processes have died of, and with the reason.
+        give_up: called here with a item that processes have died of, and with the reason.
 
-    Raises ValueError with the reason where `start` raised an error.
+    Raises ValueError with the reason where no process could start.
     """
-    waiting = deque((thing, 1) for thing in things)
+    waiting = deque((item, 1) for item in items)
     workers = [_Worker(number, start) for number in range(count)]
-    reason = ""
+    reason, started = "", False
     try:
         while waiting or any(worker.task for worker in workers):
             for worker in workers:
@@ -53,18 +53,19 @@ def share(
                 if worker.listen(tell):
                     continue
                 workers.remove(worker)
-                reason = worker.end()
+                reason, started = worker.end(), started or worker.ready
                 if worker.task is not None:
-                    thing, tries = worker.task
+                    item, tries = worker.task
                     if tries < TRIES:
-                        waiting.append((thing, tries + 1))
+                        waiting.append((item, tries + 1))
                     else:
-                        give_up(thing, f"{reason}, {TRIES} times")
+                        give_up(item, f"{reason}, {TRIES} times")
                 if waiting and worker.ready:
                     workers.append(_Worker(worker.number, start))
-            if not workers:  # of those that could not even start no others are made
-                while waiting:
-                    give_up(waiting.popleft()[0], f"{reason} before it could start")
+            if not workers and not started:
+                raise ValueError(reason)
+            while waiting and not workers:  # those that could not even start are not replaced
+                give_up(waiting.popleft()[0], reason)
     except KeyboardInterrupt:
         for worker in workers:
             worker.process.terminate()
@@ -86,6 +87,8 @@ class _Worker:
         self.number = number
         self.task: tuple[Any, int] | None = None
         self.ready = False
+        self.reason = ""
+        """Why it could not start."""
         self.connection, theirs = SPAWN.Pipe()
         self.process = SPAWN.Process(target=_work, args=(theirs, number, start), daemon=True)
         with _sheltered():
@@ -99,13 +102,14 @@ class _Worker:
             self.connection.send(task[0])
 
     def listen(self, tell: Tell) -> bool:
-        """Take the next message; return whether there was one, for the dead have none."""
+        """Take the next message; return False if the process is dead or cannot start."""
         try:
             kind, content = self.connection.recv()
         except (EOFError, OSError):
             return False
         if kind == "unfit":
-            raise ValueError(content)
+            self.reason = content
+            return False
         if kind == "told":
             tell(content)
         else:
@@ -113,15 +117,14 @@ class _Worker:
         return True
 
     def end(self) -> str:
-        """Wait for the end of the process, and return how it ended."""
+        """Wait for the end of the process, and return why it ended."""
         self.process.join(GRACE)
         if self.process.is_alive():
             self.process.kill()
             self.process.join()
         status = self.process.exitcode or 0
-        if status < 0:
-            return f"its process was ended by {signal.Signals(-status).name}"
-        return f"its process ended with status {status}"
+        how = f"by {signal.Signals(-status).name}" if status < 0 else f"with status {status}"
+        return self.reason or f"its process ended {how}"
 
 
 def _wait(workers: list[_Worker]) -> list[_Worker]:

@@ -88,7 +88,10 @@ def _whole(low: int, high: int | None = None) -> Callable[[str], int]:
     """Return a reader of whole numbers in a range."""
 
     def read(text: str) -> int:
-        number = int(text) if text.strip().lstrip("+-").isdecimal() else low - 1
+        try:
+            number = int(text)
+        except ValueError:
+            number = low - 1
         if number < low or (high is not None and number > high):
             top = "or more" if high is None else f"to {high}"
             raise argparse.ArgumentTypeError(f"{text!r}, expected a whole number, {low} {top}")
@@ -121,7 +124,7 @@ def run(options: argparse.Namespace) -> int:
         print(f"left out {printable(names)}: results are written there", file=sys.stderr)
     jobs = plan.jobs[rank::ranks]
     left = [job for job in jobs if options.overwrite or not job.is_done()]
-    outcomes = plan.failed if rank == 0 else []
+    outcomes = [*plan.failed] if rank == 0 else []
     outcomes += [Outcome(*job.names, "skipped") for job in {*jobs}.difference(left)]
     count = len(outcomes) + len(left)
     stop = None
@@ -202,8 +205,8 @@ def _pipe(options: argparse.Namespace) -> int:
         raise ValueError("- is stdin or stdout, which is a single picture; expected a single PATH")
     if options.compare or options.json:
         raise ValueError("--compare and --json require files; - is stdin or stdout")
-    restorer = load(options)
     source, target = _open_source(options), _open_target(options)
+    restorer = load(options)
     try:
         notes = restorer.restore_file(
             source,

@@ -57,6 +57,33 @@ def test_check_data_needs_a_layout(tmp_path: Path, capsys: pytest.CaptureFixture
     assert f"did you mean {tmp_path / 'gopro'}?" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["check-data", "{}"],
+        ["check-data", "{}/none"],
+        ["prepare", "{}", "{}/arrays"],
+        ["verify", "{}/none.ckpt"],
+        ["convert", "{}/none.ckpt", "-o", "{}/out.safetensors"],
+        ["compare", "{}"],
+        ["score", "{}", "{}"],
+        ["frames", "{}", "{}/pairs"],
+        ["{}/none.jpg"],
+        ["{}/a.jpg", "--model", "{}/none.ckpt"],
+    ],
+)
+def test_names_cannot_forge_what_is_printed(
+    arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "red\x1b[31m\nfaults: none"
+    write("gopro", folder)
+    (folder / "a.jpg").touch()
+    assert main([argument.format(folder) for argument in arguments]) in (0, 1, 2)
+    said = "".join(capsys.readouterr())
+    assert r"red\x1b[31m\nfaults: none" in said
+    assert "\x1b" not in said and "\nfaults: none/" not in said
+
+
 def test_prepare_says_what_to_do_next(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write("gopro", tmp_path / "gopro")
     assert main(["prepare", str(tmp_path / "gopro"), str(tmp_path / "arrays")]) == 0
