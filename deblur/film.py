@@ -44,8 +44,9 @@ def restore_film(
     """Restore a video's main stream, and copy what else its file holds, packet by packet.
 
     Codec, size, depth, chroma, colour tags, turn, and each frame's time stay as they are; the
-    container is that of the target's ending. restore: takes and gives (H, W, 3), uint8 or (above
-    8 bits) uint16, RGB, as stored. quality: 1 to 100, 80 if None. watch: called after each frame.
+    container is that of the target's ending. restore: takes and gives (H, W, 3), or (H, W, 4) with
+    alpha, uint8 or (above 8 bits) uint16, RGB, as stored. quality: 1 to 100, 80 if None. watch:
+    called after each frame.
 
     The target appears when it is complete. On Ctrl-C it is finished with what was restored, and
     KeyboardInterrupt raised again; other errors leave nothing. Until then the file is hidden beside
@@ -164,7 +165,7 @@ class _Writer:
         """Restore a frame and encode it."""
         rgb = self.colours.to_rgb(frame, self.packed)
         pixels = view(rgb)
-        pixels[..., :3] = restore(np.ascontiguousarray(pixels[..., :3]))
+        pixels[..., :3] = restore(np.ascontiguousarray(pixels))[..., :3]
         if self.encoding.turns:
             upright = np.ascontiguousarray(np.rot90(pixels, self.encoding.turns))
             turned = import_av().VideoFrame.from_ndarray(upright, format=self.packed)

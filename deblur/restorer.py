@@ -15,9 +15,12 @@ from torch import Tensor, nn
 from deblur.checkpoints import load_generator
 from deblur.checkpoints.shipped import find_model
 from deblur.examples import show_examples
+from deblur.flat import find_detail, keep_flat
 from deblur.footprint import measure_footprint
+from deblur.formats.upright import make_upright
 from deblur.guard import find_harm, put_back
 from deblur.hardware import free_memory, is_out_of_memory, pick_device
+from deblur.hidden import fill_hidden
 from deblur.inference import Precision, adapt
 from deblur.networks.maxim import Tiling
 from deblur.photo import Frame, open_photo
@@ -45,6 +48,11 @@ class Harm(NamedTuple):
     of: int
 
 
+def is_grey(image: Tensor) -> bool:
+    """Return whether a picture (C, H, W) has no colour, though it may have channels for it."""
+    return all(bool((image[0] == other).all()) for other in image[1:])
+
+
 class Restorer:
     """Restores pictures with a generator, in tiles where they are large.
 
@@ -58,7 +66,8 @@ class Restorer:
     memory, tiles are halved.
     strength: how much of the change is made, 0 to 1. self_ensemble: restores each picture in its
     eight orientations and gives the mean: eight times slower, about 0.2 dB better.
-    guard: parts of a picture in which the output blows up are given back as they were.
+    guard: parts of a picture in which the output blows up, and flat parts, which have nothing to
+    restore, are given back as they were.
 
     Raises ValueError for values out of range and devices that are not there.
     """
@@ -150,11 +159,13 @@ class Restorer:
     def restore(self, image: Any) -> Any:
         """Restore a picture, or several.
 
-        A PIL image comes back as one of its mode; palettes, bilevel images and CMYK become RGB or
-        grey. A numpy array is (H, W), (H, W, C) or (N, H, W, C) of 1 to 4 channels, uint8, uint16
-        or floats in [0, 1]; a second or fourth channel is alpha and stays as it is. A tensor is
-        (C, H, W) or (N, C, H, W) of 1 or 3 channels, in [-1, 1] or uint8. A list gives a list.
-        Raises TypeError and ValueError for anything else.
+        A PIL image comes back as one of its mode, upright, with its info (EXIF, ICC profile,
+        density ...); palettes, bilevel images and CMYK become RGB or grey, a transparent colour
+        becomes alpha. A numpy array is (H, W), (H, W, C) or (N, H, W, C) of 1 to 4 channels, uint8,
+        uint16 or floats in [0, 1]; a second or fourth channel is alpha and stays as it is, and so
+        do colours under an alpha of 0. A tensor is (C, H, W) or (N, C, H, W) of 1 or 3 channels,
+        in [-1, 1] or uint8. A list gives a list. Colours that are all grey stay grey. Raises
+        TypeError and ValueError for anything else.
         """
         if isinstance(image, list):
             return [self.restore(each) for each in image]
@@ -169,12 +180,10 @@ class Restorer:
         raise TypeError(f"cannot restore a {type(image).__name__}, expected PIL, numpy or a tensor")
 
     def _restore_pil(self, image: Image.Image) -> Image.Image:
-        if image.mode in ("1", "P", "PA", "CMYK", "YCbCr", "LAB", "HSV", "RGBX", "La", "RGBa"):
-            clear = "transparency" in image.info or image.mode in ("PA", "La", "RGBa")
-            image = image.convert("L" if image.mode == "1" else "RGBA" if clear else "RGB")
-        if image.mode not in ("L", "LA", "RGB", "RGBA", "I;16"):
-            raise ValueError(f"cannot restore an image of mode {image.mode}")
-        return Image.fromarray(self._restore_array(np.asarray(image)))
+        ready = make_upright(image)
+        restored = Image.fromarray(self._restore_array(np.asarray(ready)))
+        restored.info = ready.info
+        return restored
 
     def _restore_array(self, array: NDArray[Any]) -> NDArray[Any]:
         if array.ndim == 4:
@@ -189,10 +198,15 @@ class Restorer:
         colours = 1 if array.shape[2] < 3 else 3
         top = {"u1": 255.0, "u2": 65535.0}.get(array.dtype.str[1:], 1.0)
         plain = np.require(array[..., :colours], requirements=["C", "W"])
+        alpha = array[..., -1] if array.shape[2] in (2, 4) else None
+        if alpha is not None:
+            plain = fill_hidden(plain, alpha)
         restored = np.empty_like(array)
         restored[..., colours:] = array[..., colours:]
         for rows, band in self._bands(torch.from_numpy(plain).permute(2, 0, 1), 0.0, top):
             restored[rows, :, :colours] = band.permute(1, 2, 0).numpy()
+        if alpha is not None:
+            np.copyto(restored, array, where=(alpha == 0)[..., None])
         return restored
 
     def _restore_tensor(self, image: Tensor) -> Tensor:
@@ -218,6 +232,8 @@ class Restorer:
             yield slice(None), image.clone()
             return
         whole = not image.is_floating_point()
+        grey = is_grey(image)
+        detail = find_detail(image, low, high) if self.guard else None
 
         def compute(rows: slice, columns: slice) -> Tensor:
             part = image[:, rows, columns].to(self.device).float()
@@ -233,10 +249,15 @@ class Restorer:
             rows, columns = plan_tiles((height, width), area, overlap, self.stride)
             try:
                 for span, band in blend(rows, columns, compute):
-                    if len(image) == 1:
+                    if grey:
                         band = band.mean(0, keepdim=True)
+                    if detail is not None:
+                        blur = image[: len(band), span].float().cpu()
+                        blur = (blur - low) * (2 / (high - low)) - 1
+                        band = keep_flat(blur, band, detail, span)
                     band.add_(1).mul_((high - low) / 2).add_(low).clamp_(low, high)
-                    yield span, (band.round_() if whole else band).to(image.dtype)
+                    band = (band.round_() if whole else band).to(image.dtype)
+                    yield span, band.expand(len(image), -1, -1)
                 return
             except (RuntimeError, MemoryError) as error:
                 if not is_out_of_memory(error) or area <= SMALLEST:

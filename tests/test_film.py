@@ -294,7 +294,14 @@ def test_transparency_stays(clip: Callable[..., Path], tmp_path: Path) -> None:
     clear = np.random.default_rng(0).integers(0, 256, (48, 64, 4), np.uint8)
     frames = [av.VideoFrame.from_ndarray(clear, format="rgba")]
     source = clip("clip.mov", "png", "rgba", times=[0], frames=frames)
-    restore_film(source, tmp_path / "out.mov", lambda rgb: rgb // 2)
+    seen = []
+
+    def darken(pixels: NDArray[Any]) -> NDArray[Any]:
+        seen.append(pixels.copy())
+        return pixels // 2
+
+    restore_film(source, tmp_path / "out.mov", darken)
+    assert np.array_equal(seen[0], clear)  # with alpha, so that hidden colours can be told
     found = decode(tmp_path / "out.mov")[0].to_ndarray()
     assert np.array_equal(found[..., 3], clear[..., 3])
     assert np.array_equal(found[..., :3], clear[..., :3] // 2)

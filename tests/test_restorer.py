@@ -1,3 +1,4 @@
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -5,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from conftest import fill
+from photo_samples import ICC, exif_block, xmp_packet
 from PIL import Image
 from torch import Tensor, nn
 
@@ -60,6 +62,82 @@ def test_other_modes_become_rgb_or_grey(mode: str, becomes: str) -> None:
     clear = Image.new("P", (30, 20))
     clear.info["transparency"] = 0
     assert restorer().restore(clear).mode == "RGBA"
+
+
+def test_a_pil_image_comes_back_upright_with_what_it_says() -> None:
+    stored = BytesIO()
+    image = Image.fromarray(np.random.default_rng(0).integers(60, 256, (20, 30, 3), np.uint8))
+    image.save(
+        stored, "WEBP", lossless=True, exif=exif_block(6), xmp=xmp_packet(6), icc_profile=ICC
+    )
+    restored = restorer().restore(Image.open(stored))
+    assert restored.size == (20, 30)
+    upright = np.asarray(image.transpose(Image.Transpose.ROTATE_270))
+    assert np.abs(np.asarray(restored) - (upright - 25.5)).max() <= 1
+    assert (restored.info["exif"], restored.info["xmp"]) == (exif_block(1), xmp_packet(1))
+    assert restored.info["icc_profile"] == ICC
+    again = BytesIO()
+    restored.save(again, "JPEG", exif=restored.getexif())
+    assert Image.open(again).getexif()[0x010F] == "ABC"
+
+
+@pytest.mark.parametrize("channels", [2, 4])
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
+def test_hidden_colours_change_nothing_that_is_seen_and_come_back(
+    channels: int, dtype: Any
+) -> None:
+    top = 1 if dtype == np.float32 else np.iinfo(dtype).max
+    generator = np.random.default_rng(0)
+    picture = (generator.uniform(0.3, 0.6, (40, 60, channels)) * top).astype(dtype)
+    hidden = np.hypot(*np.ogrid[-20:20, -30:30]) > 15
+    picture[..., -1] = np.where(hidden, 0, top)
+    network, outputs = lively(ResNet(blocks=2, width=8, dropout=0.0)), []
+    for colour in (0, top):
+        picture[hidden, :-1] = colour
+        outputs.append(restorer(network).restore(picture))
+        assert np.array_equal(outputs[-1][hidden], picture[hidden])
+    assert np.array_equal(*(output[~hidden] for output in outputs))
+    assert not np.array_equal(outputs[0][~hidden], picture[~hidden])
+
+
+def test_grey_stored_as_colour_stays_grey() -> None:
+    class Tinting(nn.Module):
+        def forward(self, blur: Tensor) -> Tensor:
+            return blur + torch.tensor([0.2, 0.1, 0.0])[:, None, None]
+
+    grey = np.random.default_rng(0).integers(0, 200, (20, 30), np.uint8)
+    expected = restorer(Tinting()).restore(grey)
+    assert (expected > grey).all()
+    for alpha in ([], [np.full_like(grey, 70)]):
+        restored = restorer(Tinting()).restore(np.dstack([grey, grey, grey, *alpha]))
+        assert all(np.array_equal(restored[..., channel], expected) for channel in range(3))
+    image = encode(torch.from_numpy(grey)).expand(3, -1, -1)
+    restored = restorer(Tinting()).restore(image)
+    assert (restored == restored[:1]).all()
+    coloured = np.dstack([grey, grey, grey])
+    coloured[0, 0, 0] += 1
+    assert np.ptp(restorer(Tinting()).restore(coloured), -1).min() > 20
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
+@pytest.mark.parametrize("shape", [(40, 60), (1, 1), (33, 70, 3)])
+def test_flat_pictures_stay_as_they_are(dtype: Any, shape: tuple[int, ...]) -> None:
+    top = 1 if dtype == np.float32 else np.iinfo(dtype).max
+    for level in (0.0, 0.37, 0.97, 1.0):
+        flat = np.full(shape, level * top, dtype)
+        guarded = restorer(guard=True).restore(flat).astype(np.float64)
+        assert np.abs(guarded - flat).max() <= 0.5 * top / 255
+    assert restorer(guard=False).restore(flat).max() < top
+
+
+def test_flat_parts_stay_and_others_do_not_whatever_the_tiles() -> None:
+    image = torch.full((3, 130, 200), 0.9)
+    image[:, 40:80, 20:60] = torch.rand(3, 40, 40)
+    whole = restorer(guard=True).restore(image)
+    torch.testing.assert_close(whole[..., 100:], image[..., 100:])
+    torch.testing.assert_close(whole[:, 36:84, 16:64], image[:, 36:84, 16:64] - 0.2)
+    for tile in (48, 70):
+        torch.testing.assert_close(restorer(guard=True, tile=tile).restore(image), whole)
 
 
 def test_tensors_come_back_of_their_kind() -> None:

@@ -106,7 +106,7 @@ def _convert(picture: ImageFile.ImageFile, note: Note) -> Image.Image:
     if mode in CHANNELS or (mode == "I" and picture.format == "PPM"):
         return picture
     if mode == "CMYK":
-        return _from_cmyk(picture, note)
+        return from_cmyk(picture, note)
     if mode == "P":
         return _from_palette(picture, note)
     if mode not in CONVERTED:
@@ -127,7 +127,8 @@ def _from_palette(picture: ImageFile.ImageFile, note: Note) -> Image.Image:
     return picture.convert(("LA" if clear else "L") if grey else ("RGBA" if clear else "RGB"))
 
 
-def _from_cmyk(picture: ImageFile.ImageFile, note: Note) -> Image.Image:
+def from_cmyk(picture: Image.Image, note: Note) -> Image.Image:
+    """Convert a picture for printing to RGB, by its colour profile where it has one."""
     from PIL import ImageCms
 
     try:

@@ -1,0 +1,51 @@
+"""Flat parts of a picture: where nothing varies there is nothing to restore, so nothing changes.
+
+A network may shift flat patches by a level, and saturated ones by many, above all at a picture's
+rim. Blur spreads every edge into a slope, so the parts that lie between a blurred edge's sides
+are never flat, and whatever a network restores of it stays.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+CELL = 8
+"""Pixels of a side: the range of values is taken of squares of three by three cells."""
+NOTHING, SOMETHING = 2 / 255, 6 / 255
+"""Ranges, of black to white, up to which a square is flat and from which it is not."""
+STRIP = 64 * CELL
+"""So many rows are searched at a time."""
+
+
+@torch.inference_mode()
+def find_detail(image: Tensor, low: float, high: float) -> Tensor:
+    """Find where a picture (C, H, W), whose black is low and white high, has detail.
+
+    Returns a share, 0 to 1, for each row of cells and each column of pixels: (H / 8, W). It is 1
+    up to 4 pixels or more around any detail, and 0 beyond 36.
+    """
+    cells = []
+    for top in range(0, image.shape[1], STRIP):
+        strip = image[:, top : top + STRIP].float().contiguous()
+        both = torch.stack([strip, -strip])
+        cells.append(F.max_pool2d(both, CELL, ceil_mode=True).cpu())
+    # The greatest values and, negated, the least.
+    spread = F.max_pool2d(torch.cat(cells, 2), 3, 1, 1).sum(0)
+    spread = spread.amax(0, keepdim=True) / (high - low)
+    share = ((spread - NOTHING) / (SOMETHING - NOTHING)).clamp(0, 1)
+    share = F.avg_pool2d(F.max_pool2d(share, 3, 1, 1), 3, 1, 1, count_include_pad=False)
+    wide = F.interpolate(share[None], scale_factor=(1, CELL), mode="bilinear")
+    return wide[0, 0, :, : image.shape[2]]
+
+
+def keep_flat(blur: Tensor, restored: Tensor, detail: Tensor, rows: slice) -> Tensor:
+    """Return rows of a restored picture with those of the blurred one where that has no detail.
+
+    blur, restored: (1 or 3, h, W), of these rows. detail: of the whole picture, so that the result
+    does not depend on how it was cut into bands and tiles.
+    """
+    place = ((torch.arange(rows.start, rows.stop) + 0.5) / CELL - 0.5).clamp(0, len(detail) - 1)
+    above = place.long()
+    below = (above + 1).clamp(max=len(detail) - 1)
+    share = detail[above].lerp(detail[below], (place - above)[:, None])
+    return restored if bool((share == 1).all()) else blur.lerp(restored, share)
