@@ -1,13 +1,15 @@
 """Picture files, as arrays of 8-bit RGB pixels."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import kornia_rs
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
+
+from deblur.formats.source import long_texts
 
 Pixels = NDArray[np.uint8]
 """(H, W, 3), RGB."""
@@ -17,6 +19,8 @@ FORMATS = ("PNG", "JPEG", "WEBP", "TIFF", "BMP")
 """What their content may be, in Pillow's words: for others, such as EPS, it runs programs."""
 LIMIT = 178_956_970
 """Pixels, as Pillow has it: a file of a few bytes can claim any number, and fill the memory."""
+SAMPLE_FORMAT, SIGNED = 339, 2
+"""TIFF's tag, and the value of those of 8 bits that Pillow takes for unsigned."""
 TURNED = {5, 6, 7, 8}
 """EXIF orientations that swap width and height."""
 
@@ -93,8 +97,12 @@ def _to_8_bits(pixels: NDArray[np.uint16]) -> Pixels:
 @contextmanager
 def _opened(path: Path) -> Iterator[Image.Image]:
     try:
-        with Image.open(path, formats=FORMATS) as picture:
-            yield picture
+        # Texts are read with the head, and behind the pixels again.
+        with long_texts() if path.suffix.lower() == ".png" else nullcontext():
+            with Image.open(path, formats=FORMATS) as picture:
+                if SIGNED in getattr(picture, "tag_v2", {}).get(SAMPLE_FORMAT, ()):
+                    raise ValueError("signed pixels, expected unsigned ones")
+                yield picture
     except FileNotFoundError:
         raise
     except Image.DecompressionBombError as error:

@@ -17,7 +17,7 @@ from tempfile import SpooledTemporaryFile
 from types import TracebackType
 from typing import BinaryIO, NamedTuple, cast
 
-from deblur.formats import heif, jpeg, plain, png, tiff
+from deblur.formats import avif, heif, jpeg, plain, png, raw, tiff
 from deblur.formats.frame import Frame, check, fit
 from deblur.formats.original import Original
 from deblur.formats.reader import PillowReader
@@ -42,17 +42,22 @@ class Format(NamedTuple):
     """16 bits."""
     many: bool = False
     """Frames or pages."""
+    holds: frozenset[str] = frozenset()
+    """Of what a file says beside its pixels, see `Metadata.list_lost`."""
 
 
+USUAL = frozenset({"EXIF", "XMP", "ICC profile"})
+JPEGS = (".jpg", ".jpeg", ".jpe", ".jfif", ".mpo")
+PRINTED = USUAL | {"density", "comment"}
 FORMATS = {
-    "JPEG": Format((".jpg", ".jpeg", ".jpe", ".jfif", ".mpo"), jpeg.write, alpha=False),
-    "PNG": Format((".png", ".apng"), png.write, deep=True, many=True),
-    "WEBP": Format((".webp",), plain.write_webp, many=True),
-    "TIFF": Format((".tif", ".tiff"), tiff.write, deep=True, many=True),
-    "HEIF": Format((".heic", ".heif", ".hif"), heif.write, deep=True),
-    "AVIF": Format((".avif",), plain.write_avif, many=True),
-    "GIF": Format((".gif",), plain.write_gif, many=True),
-    "BMP": Format((".bmp", ".dib"), plain.write_bmp, alpha=False),
+    "JPEG": Format(JPEGS, jpeg.write, alpha=False, holds=PRINTED),
+    "PNG": Format((".png", ".apng"), png.write, deep=True, many=True, holds=PRINTED | {"CICP"}),
+    "WEBP": Format((".webp",), plain.write_webp, many=True, holds=USUAL),
+    "TIFF": Format((".tif", ".tiff"), tiff.write, deep=True, many=True, holds=USUAL | {"density"}),
+    "HEIF": Format((".heic", ".heif", ".hif"), heif.write, deep=True, holds=USUAL | {"CICP"}),
+    "AVIF": Format((".avif",), avif.write, many=True, holds=USUAL | {"CICP"}),
+    "GIF": Format((".gif",), plain.write_gif, many=True, holds=frozenset({"comment"})),
+    "BMP": Format((".bmp", ".dib"), plain.write_bmp, alpha=False, holds=frozenset({"density"})),
     "PPM": Format((".ppm", ".pgm", ".pbm", ".pnm"), plain.write_ppm, alpha=False, deep=True),
 }
 
@@ -74,6 +79,8 @@ def open_photo(source: Path | BinaryIO, *, limit: int = LIMIT) -> "Photo":
         head = stream.read(64)
     if not head:
         raise ValueError(f"{file.name}: not a readable picture (it is empty)")
+    if raw.is_raw(head, file.path):
+        raise ValueError(f"{file.name}: not a readable picture ({raw.REASON})")
     reader = heif.HeifReader if heif.is_heif(head) else PillowReader
     return Photo(reader(file, limit))
 
@@ -132,8 +139,17 @@ class Photo:
         name = self._choose(target, format)
         if quality is not None and not 1 <= quality <= 100:
             raise ValueError(f"quality {quality}, expected 1 to 100")
+        self._note_lost(name)
         with replacing(target) if isinstance(target, Path) else _held_back(target) as file:
             FORMATS[name].write(file, self._fitted(frames, name), self._original, quality)
+
+    def _note_lost(self, name: str) -> None:
+        """Note what of the file's metadata a format cannot hold."""
+        lost = self._original.metadata.list_lost(FORMATS[name].holds)
+        if name != self.format:
+            lost += self._original.metadata.own
+        if lost:
+            self._original.source.note(f"left out what {name} cannot hold: {', '.join(lost)}")
 
     def _choose(self, target: Path | BinaryIO, told: str | None) -> str:
         """Choose the format to write."""

@@ -33,6 +33,7 @@ from deblur.batch import (
     summarize,
 )
 from deblur.checkpoints.shipped import DEFAULT, find_model
+from deblur.passed import describe_passed
 from deblur.photo import FORMATS, discard_parts, format_of
 from deblur.progress import Bar
 from deblur.task import explain, restore_job
@@ -115,9 +116,12 @@ def run(options: argparse.Namespace) -> int:
         return _pipe(options)
     rank, ranks, local = find_rank()
     ending = f".{options.format}" if options.format else None
-    plan = find_jobs(options.paths, Path(options.out or "restored"), ending, sheets=options.compare)
+    out = Path(options.out or "restored")
+    plan = find_jobs(options.paths, out, ending, sheets=options.compare)
+    passed = printable(describe_passed(options.paths, out))
     if not plan.jobs and not plan.failed:
-        raise ValueError(f"found no pictures or videos in {', '.join(options.paths)}")
+        reason = f"found no pictures or videos in {', '.join(options.paths)}"
+        raise ValueError(f"{reason}; {passed}" if passed else reason)
     find_model(options.model)
     if plan.results and rank == 0:
         names = str(plan.results[0]) if len(plan.results) == 1 else f"{len(plan.results)} paths"
@@ -137,13 +141,14 @@ def run(options: argparse.Namespace) -> int:
     if options.json:
         print(json.dumps([outcome._asdict() for outcome in outcomes], indent=2))
     else:
-        _report(outcomes, f"rank {rank} of {ranks}: " if ranks > 1 else "", count)
+        prefix = f"rank {rank} of {ranks}: " if ranks > 1 else ""
+        _report(outcomes, prefix, count, passed if rank == 0 else "")
     if stop is not None:
         raise stop
     return int(any(outcome.status == "failed" for outcome in outcomes))
 
 
-def _report(outcomes: list[Outcome], prefix: str, count: int) -> None:
+def _report(outcomes: list[Outcome], prefix: str, count: int, passed: str) -> None:
     for outcome in outcomes:
         for note in outcome.notes:
             print(f"{printable(outcome.source)}: {printable(note)}")
@@ -159,7 +164,7 @@ def _report(outcomes: list[Outcome], prefix: str, count: int) -> None:
             print(f"failed: {printable(reason)} ({len(names)} files)", file=sys.stderr)
             print("\n".join(f"  {name}" for name in names), file=sys.stderr)
     left = f", {count - len(outcomes)} left to do" if len(outcomes) < count else ""
-    print(f"{prefix}{summarize(outcomes)}{left}")
+    print(f"{prefix}{summarize(outcomes)}{left}{f'; {passed}' if passed else ''}")
 
 
 def _restore(

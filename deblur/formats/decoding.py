@@ -5,6 +5,7 @@ read the samples in the other byte order it takes the low one, so asking twice g
 reads whatever Pillow reads (interlaced PNG, TIFF with LZW or tiles), and needs no other library.
 """
 
+import re
 import sys
 from collections.abc import Callable
 from io import BytesIO
@@ -19,6 +20,8 @@ from deblur.formats.frame import ROWS, Frame
 Note = Callable[[str], None]
 OTHER = {"B": "L", "L": "B", "N": "B" if sys.byteorder == "little" else "L"}
 """The other byte order; N is the machine's own."""
+DEEP = re.compile(r"(?!I)\w+;16[BLN]")
+"""Raw modes of colour with 16 bits a sample; without an order, as BMP's BGR;16, it is a pixel's."""
 CHANNELS = {"L": 1, "LA": 1, "I;16": 1, "I;16B": 1, "RGB": 3, "RGBA": 3}
 """Of the modes that go through as they are, beside alpha."""
 CONVERTED = {
@@ -46,7 +49,7 @@ def decode(
     """
     raw = _raw_mode(picture)
     key = _key(picture, raw)
-    if ";16" in raw and raw[0] != "I":
+    if DEEP.fullmatch(raw):
         still = picture.format == "TIFF" or getattr(picture, "n_frames", 1) == 1
         if still and picture.mode in CHANNELS:
             return _keyed(_decode_deep(again, raw, orientation), key)

@@ -8,7 +8,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from deblur.formats.frame import Frame
-from deblur.formats.metadata import EXIF_HEAD, Metadata, fitting_profile
+from deblur.formats.metadata import EXIF_HEAD, Cicp, Metadata, fitting_profile
 from deblur.formats.original import QUALITY, Original, Timing
 from deblur.formats.source import Source
 
@@ -17,6 +17,8 @@ KEPT = (
     *("mastering_display_colour_volume", "ambient_viewing_environment"),
 )
 """What pillow-heif tells about colours, and writes again."""
+LIGHT = KEPT[3:]
+CICP = ("color_primaries", "transfer_characteristics")
 
 
 def is_heif(head: bytes) -> bool:
@@ -36,16 +38,21 @@ class HeifReader:
         with source.open() as stream, source.reading():
             heif = import_heif()
             file = heif.open_heif(BytesIO(stream.read()), convert_hdr_to_8bit=False)
+            if not len(file):
+                raise ValueError("found no picture in it that can be decoded")
             source.check_size(file.size, limit)
             self.size: tuple[int, int] = file.size
             self.bits = int(file.info.get("bit_depth", 8))
             info = file.info
             if len(file) > 1 or info.get("depth_images") or info.get("aux"):
                 source.note("other pictures in the file (bursts, depth, gain maps) were left out")
+            tags = info.get("nclx_profile") or {}
             self.metadata = Metadata(
                 (info.get("exif") or b"").removeprefix(EXIF_HEAD),
                 info.get("xmp") or b"",
                 info.get("icc_profile") or b"",
+                cicp=Cicp(*(int(tags[key]) for key in CICP)) if tags else None,
+                own=tuple(key.replace("_", " ") for key in LIGHT if info.get(key)),
             )
             self.settings = {key: info[key] for key in KEPT if info.get(key)}
             self.settings |= {"chroma": info.get("chroma", 420), "bit_depth": self.bits}
@@ -80,6 +87,8 @@ def write(
     settings: dict[str, Any] = {"bit_depth": 10}
     if isinstance(original, HeifReader):
         settings = original.settings
+    elif cicp := original.metadata.cicp:
+        settings |= dict(zip(CICP, cicp))
     pixels, alpha = frame
     samples = pixels if alpha is None else np.concatenate([pixels, alpha[..., None]], -1)
     height, width, channels = samples.shape

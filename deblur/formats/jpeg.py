@@ -1,6 +1,7 @@
 """JPEG: the same tables, subsampling and segments as the file that the picture came from."""
 
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Iterator
 from io import BytesIO
 from typing import Any, BinaryIO
 
@@ -18,12 +19,17 @@ from deblur.formats.metadata import (
 from deblur.formats.original import QUALITY, Original
 
 XMP_HEAD = b"http://ns.adobe.com/xap/1.0/\0"
+EXTENDED_HEAD = b"http://ns.adobe.com/xmp/extension/\0"
 PHOTOSHOP_HEAD = b"Photoshop 3.0\0"
 ICC_HEAD = b"ICC_PROFILE\0"
 JFIF, APP1, APP2, APP13, COMMENT = 0xE0, 0xE1, 0xE2, 0xED, 0xFE
 CREDENTIALS, ADOBE = 0xEB, 0xEE
+GAIN_MAP = b"urn:iso:std:iso:ts:21496:-1\0"
 LONGEST = 65533
 """Bytes of a segment."""
+MARKER = re.compile(rb"\xff+([\x02-\xcf\xd8-\xfe])")
+"""Of compressed pixels a 0 follows 255, or one of the marks to restart at."""
+OTHERS = "other pictures in the file (previews, depth, gain maps) were left out"
 
 Segment = tuple[int, bytes]
 """A marker's second byte, and what follows its length."""
@@ -59,6 +65,33 @@ def write(
     file.write(data[start:])
 
 
+def list_left_out(file: BinaryIO) -> Iterator[str]:
+    """Say what follows a file's first picture, which is all that is read."""
+    file.seek(0)
+    content = file.read()
+    rest = content[_end(content) :]
+    if not rest.strip(b"\0\n\r \xff\xd9"):
+        return
+    pictures, video = b"\xff\xd8\xff" in rest, re.search(rb"\0\0\0.ftyp", rest, re.DOTALL)
+    if pictures:
+        yield OTHERS
+    if video:
+        yield "the video of a motion photo was left out"
+    if not pictures and not video:
+        yield f"{len(rest)} bytes behind the picture were left out"
+
+
+def _end(content: bytes) -> int:
+    """Return where a JPEG's first picture ends."""
+    place = 2
+    while found := MARKER.search(content, place):
+        place = found.end()
+        if found[1] == b"\xd9":
+            return place
+        place += max(2, int.from_bytes(content[place : place + 2], "big"))
+    return len(content)
+
+
 def _settings(picture: JpegImagePlugin.JpegImageFile, quality: int | None) -> dict[str, Any]:
     """Tell how a picture was coded, as Pillow's `save` wants it."""
     settings: dict[str, Any] = {
@@ -78,11 +111,30 @@ def _kept(picture: JpegImagePlugin.JpegImageFile, original: Original) -> list[Se
     for name, content in picture.applist:
         marker = COMMENT if name == "COM" else 0xE0 + int(name[3:])
         content = _upright(marker, content)
-        if marker == CREDENTIALS:
-            original.source.note("content credentials were left out: they are for the old pixels")
-        elif content and not (picture.mode == "CMYK" and content.startswith(ICC_HEAD)):
+        if (
+            marker != CREDENTIALS
+            and content
+            and not (picture.mode == "CMYK" and content.startswith(ICC_HEAD))
+        ):
             kept.append((marker, content))
     return kept
+
+
+def list_own(picture: JpegImagePlugin.JpegImageFile) -> Iterator[str]:
+    """Name the segments that only a JPEG can hold."""
+    told = (EXIF_HEAD, XMP_HEAD, ICC_HEAD, b"MPF\0", GAIN_MAP)
+    for name, content in picture.applist:
+        if name == "APP13" and content.startswith(PHOTOSHOP_HEAD):
+            yield "Photoshop's and IPTC's data"
+        elif name == "APP1" and content.startswith(EXTENDED_HEAD):
+            yield "extended XMP"
+        elif name not in ("APP0", "APP11", "APP14", "COM") and not content.startswith(told):
+            yield f"segment {name}"
+
+
+def has_credentials(picture: JpegImagePlugin.JpegImageFile) -> bool:
+    """Return whether a picture has content credentials, which are for its old pixels."""
+    return any(name == "APP11" for name, _ in picture.applist)
 
 
 def _upright(marker: int, content: bytes) -> bytes:
@@ -98,7 +150,7 @@ def _upright(marker: int, content: bytes) -> bytes:
         return PHOTOSHOP_HEAD + without_preview(content[len(PHOTOSHOP_HEAD) :])
     # "MPF" tells where a phone's other pictures are, which are left out. Adobe's segment tells how
     # colours are coded, which is Pillow's choice now.
-    return b"" if marker == ADOBE or content.startswith(b"MPF\0") else content
+    return b"" if marker == ADOBE or content.startswith((b"MPF\0", GAIN_MAP)) else content
 
 
 def _made(metadata: Metadata, channels: int, original: Original) -> list[Segment]:

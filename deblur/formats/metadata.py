@@ -6,12 +6,32 @@ unlinked, since they show the blurred picture.
 """
 
 import re
+from collections.abc import Container
 from typing import Literal, NamedTuple
 
 EXIF_HEAD = b"Exif\0\0"
 ORIENTATION = 0x0112
 PREVIEWS = {1033, 1036}
 """Photoshop's resources that hold a small picture."""
+PROMISES = {
+    rb"http://ns\.adobe\.com/hdr-gain-map/1\.0/": rb"[\w.-]+",
+    rb"http://ns\.apple\.com/HDRGainMap/1\.0/": rb"[\w.-]+",
+    rb"http://ns\.google\.com/photos/(?:dd/)?1\.0/container/": rb"[\w.-]+",
+    rb"http://ns\.google\.com/photos/1\.0/camera/": rb"(?:MotionPhoto|MicroVideo)\w*",
+}
+"""Expressions for XMP's names, by those for their namespaces, of what lies behind a picture."""
+
+
+class Cicp(NamedTuple):
+    """How colours are coded, by the numbers of ITU-T H.273."""
+
+    primaries: int
+    transfer: int
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether a program that ignores it shows the same: it is about that of sRGB."""
+        return self.primaries in (1, 2) and self.transfer in (1, 2, 6, 13)
 
 
 class Metadata(NamedTuple):
@@ -23,10 +43,29 @@ class Metadata(NamedTuple):
     icc: bytes = b""
     dpi: tuple[float, float] | None = None
     comment: bytes = b""
+    cicp: Cicp | None = None
+    own: tuple[str, ...] = ()
+    """What else there is, by name, which only files of the same format can hold."""
 
     def upright(self) -> "Metadata":
         """Give the metadata of the upright, restored picture."""
         return self._replace(exif=upright_exif(self.exif), xmp=upright_xmp(self.xmp))
+
+    def list_lost(self, held: Container[str]) -> list[str]:
+        """List what another format, which holds what is named, cannot hold."""
+        colours = self.cicp is not None and not self.cicp.is_plain and not self.icc
+        there = {
+            "EXIF": self.exif,
+            "XMP": self.xmp,
+            "ICC profile": self.icc,
+            # Programs write 72 where they do not know.
+            "density": self.dpi not in (None, (72.0, 72.0)),
+            "comment": self.comment,
+            "CICP": colours,
+        }
+        lost = [name for name, value in there.items() if value and name not in held]
+        told = f" ({self.cicp.primaries}/{self.cicp.transfer})" if self.cicp else ""
+        return [f"CICP colour tags{told}" if name == "CICP" else name for name in lost]
 
 
 def orientation(exif: bytes, xmp: bytes) -> int:
@@ -54,7 +93,16 @@ def upright_exif(exif: bytes) -> bytes:
 
 
 def upright_xmp(xmp: bytes) -> bytes:
-    """Set the orientation of an XMP packet to 1; all else stays."""
+    """Set the orientation of an XMP packet to 1, and take out what it promises; all else stays.
+
+    That is what PROMISES name: gain maps and videos behind the picture, which are left out.
+    """
+    for space, names in PROMISES.items():
+        for prefix in set(re.findall(rb"xmlns:([\w.-]+)\s*=\s*[\"']%s[\"']" % space, xmp)):
+            name = rb"%s:%s" % (re.escape(prefix), names)
+            xmp = re.sub(rb"\s+%s\s*=\s*(\"[^\"]*\"|'[^']*')" % name, b"", xmp)
+            xmp = re.sub(rb"<%s(\s[^<>]*)?/>" % name, b"", xmp)
+            xmp = re.sub(rb"<(%s)(\s[^<>]*)?>.*?</\1\s*>" % name, b"", xmp, flags=re.DOTALL)
     return re.sub(rb"(tiff:Orientation(?:=[\"']|>))[0-9]", rb"\g<1>1", xmp)
 
 

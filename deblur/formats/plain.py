@@ -1,4 +1,4 @@
-"""Formats that Pillow writes by itself: WebP, AVIF, GIF, BMP, PPM.
+"""Formats that Pillow writes by itself: WebP, GIF, BMP, PPM.
 
 Of an animation all frames are held until it is written: Pillow wants them at once.
 """
@@ -24,7 +24,7 @@ def write_webp(
 ) -> None:
     """Write a picture or an animation. quality: 1 to 100; None is lossless if the original is."""
     images = [as_image(frame) for frame in frames]
-    settings = _settings(original.metadata.upright(), 3)
+    settings = settings_of(original.metadata.upright(), 3)
     if quality is None and _is_lossless(original):
         settings |= {"lossless": True, "exact": True}
     else:
@@ -35,23 +35,7 @@ def write_webp(
         settings["duration"] = [round(duration) for duration in timing.durations]
         settings["loop"] = 1 if timing.loop is None else timing.loop
         settings["background"] = timing.background
-    _save(images[0], file, original, "WEBP", settings)
-
-
-def write_avif(
-    file: BinaryIO, frames: Iterable[Frame], original: Original, quality: int | None = None
-) -> None:
-    """Write a picture or an animation, with the original's subsampling. quality: 1 to 100."""
-    images = [as_image(frame) for frame in frames]
-    grey = all(image.mode == "L" for image in images)
-    settings = _settings(original.metadata.upright(), 1 if grey else 3)
-    settings["quality"] = quality or QUALITY
-    if not grey:
-        settings["subsampling"] = _avif_subsampling(original)
-    if len(images) > 1:
-        settings |= {"save_all": True, "append_images": images[1:]}
-        settings["duration"] = [round(duration) for duration in original.timing().durations]
-    _save(images[0], file, original, "AVIF", settings)
+    save(images[0], file, original, "WEBP", settings)
 
 
 def write_gif(
@@ -69,7 +53,7 @@ def write_gif(
         settings |= {"save_all": True, "append_images": images[1:], "disposal": 2 if clear else 1}
         settings["duration"] = timing.durations
         settings |= {} if timing.loop is None else {"loop": timing.loop}
-    _save(images[0], file, original, "GIF", settings)
+    save(images[0], file, original, "GIF", settings)
 
 
 def write_bmp(
@@ -77,7 +61,7 @@ def write_bmp(
 ) -> None:
     """Write the first frame, which has no alpha, with its density."""
     settings = {"dpi": original.metadata.dpi} if original.metadata.dpi else {}
-    _save(as_image(next(iter(frames))), file, original, "BMP", settings)
+    save(as_image(next(iter(frames))), file, original, "BMP", settings)
 
 
 def write_ppm(
@@ -92,9 +76,10 @@ def write_ppm(
         file.write(band.astype(band.dtype.newbyteorder(">")).tobytes())
 
 
-def _save(
+def save(
     image: Image.Image, file: BinaryIO, original: Original, format: str, settings: dict[str, Any]
 ) -> None:
+    """Write an image by Pillow; raise ValueError where it cannot."""
     # Not into the file itself: of a full disk Pillow would say nothing but "encoder error".
     coded = BytesIO()
     with original.source.writing(format):
@@ -102,7 +87,7 @@ def _save(
     file.write(coded.getbuffer())
 
 
-def _settings(metadata: Metadata, channels: int) -> dict[str, Any]:
+def settings_of(metadata: Metadata, channels: int) -> dict[str, Any]:
     """Give the metadata as Pillow's `save` wants it."""
     return {
         "exif": metadata.exif,
@@ -127,27 +112,6 @@ def _is_lossless(original: Original) -> bool:
             else:
                 file.seek(size + size % 2, 1)
     return False
-
-
-def _avif_subsampling(original: Original) -> str:
-    """Tell how an AVIF's colours are subsampled; those of other files are not to be."""
-    if original.format != "AVIF":
-        return "4:4:4"
-    with original.source.open() as file:
-        return {3: "4:2:0", 2: "4:2:2"}.get(_avif_flags(file) >> 2 & 3, "4:4:4")
-
-
-def is_deep_avif(file: BinaryIO) -> bool:
-    """Say whether an AVIF has more than 8 bits, which Pillow does not give."""
-    return bool(_avif_flags(file) & 64)
-
-
-def _avif_flags(file: BinaryIO) -> int:
-    """Read how an AVIF is coded (AV1 in ISOBMFF, 2.3.3): bit 6 for depth, 2 and 3 for colours."""
-    file.seek(0)
-    head = file.read(1 << 16)
-    place = head.find(b"av1C")
-    return head[place + 6] if 0 < place < len(head) - 6 else 0
 
 
 def _in_palette(frame: Frame) -> Image.Image:

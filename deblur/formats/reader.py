@@ -4,9 +4,10 @@ import math
 from collections.abc import Iterator
 from typing import Any, BinaryIO
 
-from PIL import ImageFile
+from PIL import ImageFile, UnidentifiedImageError
+from PIL.JpegImagePlugin import JpegImageFile
 
-from deblur.formats import plain, png, tiff
+from deblur.formats import avif, jpeg, png, tiff
 from deblur.formats.decoding import decode
 from deblur.formats.frame import Frame
 from deblur.formats.metadata import EXIF_HEAD, Metadata, orientation
@@ -20,7 +21,7 @@ class PillowReader:
     def __init__(self, source: Source, limit: int) -> None:
         self.source, self.limit = source, limit
         with source.open() as stream, source.reading():
-            picture = source.picture(stream)
+            picture = self._open(stream)
             source.check_size(picture.size, limit)
             # The other pictures of a phone's file are previews, depths or gain maps.
             self.format = "JPEG" if picture.format == "MPO" else str(picture.format)
@@ -32,10 +33,8 @@ class PillowReader:
                 self._orientation = orientation(self.metadata.exif, self.metadata.xmp)
             width, height = picture.size
             self.size = (height, width) if self._orientation > 4 else (width, height)
-            if self.format == "AVIF" and plain.is_deep_avif(stream):
-                source.note("10 or 12 bits were read as 8")
-            if picture.format == "MPO":
-                source.note("other pictures in the file (previews, depth, gain maps) were left out")
+            for said in self._list_left_out(picture, stream):
+                source.note(said)
 
     def frames(self) -> Iterator[Frame]:
         """Decode the frames, one at a time."""
@@ -76,22 +75,51 @@ class PillowReader:
             self.source.check_size(picture.size, self.limit)
             return decode(picture, again, self._orientation, self.source.note)
 
+    def _open(self, stream: BinaryIO) -> ImageFile.ImageFile:
+        """Open the picture; say of a TIFF that Pillow does not know why not."""
+        head = stream.read(4)
+        if tiff.is_tiff(head):
+            tiff.examine(stream, self.source.note)
+        stream.seek(0)
+        try:
+            return self.source.picture(stream)
+        except UnidentifiedImageError as error:
+            if tiff.is_tiff(head):
+                raise ValueError(tiff.describe(stream)) from error
+            raise
+
+    def _list_left_out(self, picture: ImageFile.ImageFile, stream: BinaryIO) -> Iterator[str]:
+        """Say what of a file is not read."""
+        if isinstance(picture, JpegImageFile):
+            yield from jpeg.list_left_out(stream)
+            if jpeg.has_credentials(picture):
+                yield "content credentials were left out: they are for the old pixels"
+        if picture.format == "MPO":
+            yield jpeg.OTHERS
+        if self.format == "PNG" and (count := png.count_behind(stream)):
+            yield f"{count} bytes behind the picture were left out"
+        if self.format == "AVIF":
+            yield from avif.list_left_out(stream)
+
     def _read_metadata(self, picture: ImageFile.ImageFile, stream: BinaryIO) -> Metadata:
         info = picture.info
-        exif, xmp = info.get("exif", b""), info.get("xmp", b"")
-        if self.format == "PNG":
-            exif, xmp = png.exif_and_xmp(stream)
-        elif self.format == "TIFF":
-            tiff.refuse_raw(stream)
-            exif = tiff.exif_of(stream)
-        comment = info.get("comment", b"")
-        return Metadata(
-            exif.removeprefix(EXIF_HEAD),
+        xmp, comment = info.get("xmp", b""), info.get("comment", b"")
+        metadata = Metadata(
+            info.get("exif", b"").removeprefix(EXIF_HEAD),
             xmp if isinstance(xmp, bytes) else str(xmp).encode(),
             info.get("icc_profile") or b"",
             _density(info.get("dpi")),
             comment if isinstance(comment, bytes) else str(comment).encode(),
         )
+        if self.format == "PNG":
+            told = png.read_metadata(stream)
+            return metadata._replace(exif=told.exif, xmp=told.xmp, cicp=told.cicp, own=told.own)
+        if self.format == "TIFF":
+            own = tuple(tiff.list_own(stream))
+            return metadata._replace(exif=tiff.exif_of(stream), own=own)
+        if isinstance(picture, JpegImageFile):
+            return metadata._replace(own=tuple(dict.fromkeys(jpeg.list_own(picture))))
+        return metadata._replace(cicp=avif.read_cicp(stream) if self.format == "AVIF" else None)
 
 
 def _density(dpi: Any) -> tuple[float, float] | None:

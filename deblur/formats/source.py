@@ -10,8 +10,10 @@ from pathlib import Path
 from threading import RLock
 from typing import BinaryIO
 
-from PIL import Image, ImageFile, UnidentifiedImageError, _imaging
+from PIL import Image, ImageFile, PngImagePlugin, UnidentifiedImageError, _imaging
 
+LONGEST_TEXT, TEXTS = 1 << 26, 1 << 28
+"""Characters of a PNG's text, and of all its texts; Pillow takes 1 million, and 64."""
 READABLE = ("JPEG", "PNG", "WEBP", "TIFF", "GIF", "BMP", "PPM", "AVIF")
 """Pillow's formats that are photographs; others it reads run programs (EPS) or are no pictures."""
 LOCK = RLock()
@@ -85,9 +87,26 @@ def _reason(error: Exception) -> str:
     if isinstance(error, MemoryError):
         return "it needs more memory than there is"
     reason = " ".join(str(error).split())
-    if reason and isinstance(error, (OSError, SyntaxError, ValueError)):
+    meant = isinstance(error, (OSError, SyntaxError, ValueError, RuntimeError))
+    if reason and meant and not isinstance(error, UnicodeError):
         return reason
-    return f"{type(error).__name__}: {reason}".removesuffix(": ")
+    # What a library did not think of.
+    return f"it is broken or of an odd kind, {type(error).__name__}: {reason}".removesuffix(": ")
+
+
+@contextmanager
+def long_texts() -> Iterator[None]:
+    """Let Pillow open PNG files with long texts, such as those that tell how they were made.
+
+    These are settings of the whole process: they are put back, and one thread at a time has them.
+    """
+    with LOCK:
+        before = PngImagePlugin.MAX_TEXT_CHUNK, PngImagePlugin.MAX_TEXT_MEMORY
+        PngImagePlugin.MAX_TEXT_CHUNK, PngImagePlugin.MAX_TEXT_MEMORY = LONGEST_TEXT, TEXTS
+        try:
+            yield
+        finally:
+            PngImagePlugin.MAX_TEXT_CHUNK, PngImagePlugin.MAX_TEXT_MEMORY = before
 
 
 @contextmanager
@@ -97,7 +116,7 @@ def _quiet(note: Callable[[str], None]) -> Iterator[None]:
     These are settings of the whole process: they are put back, and one thread at a time has them.
     """
     silent = logging.NullHandler()  # without one, Python prints what is logged
-    with LOCK, warnings.catch_warnings(record=True) as caught:
+    with LOCK, long_texts(), warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         logging.getLogger("PIL").addHandler(silent)
         limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None

@@ -13,7 +13,7 @@ from typing import Any, BinaryIO, NamedTuple
 from numpy.typing import NDArray
 from PIL import Image
 
-from deblur.formats import tags
+from deblur.formats import raw, tags
 from deblur.formats.frame import Frame, bands
 from deblur.formats.metadata import Metadata, fitting_profile, upright_xmp, without_preview
 from deblur.formats.original import QUALITY, Original
@@ -23,7 +23,10 @@ Note = Callable[[str], None]
 WIDTH, HEIGHT, BITS, COMPRESSION, PHOTOMETRIC, OFFSETS, SAMPLES = 256, 257, 258, 259, 262, 273, 277
 ROWS, COUNTS, X_DENSITY, Y_DENSITY, PLANES, UNIT = 278, 279, 282, 283, 284, 296
 PREDICTOR, EXTRA, ORIENTATION, XMP, ICC, PHOTOSHOP = 317, 338, 274, 700, 34675, 34377
-KIND, LAYERS, DNG = 254, 37724, 50706
+KIND, LAYERS, DNG, SUB, FORMAT, IPTC = 254, 37724, 50706, 330, 339, 33723
+SIGNED = 2
+COLOURS = {0: 1, 1: 1, 2: 3, 3: 1, 5: 4, 6: 3, 8: 3}
+"""How many channels colours have, by PHOTOMETRIC."""
 OF_JPEG = (PHOTOMETRIC, 347, 530, 532)
 """Tags that a page packed as JPEG needs: colours, tables, subsampling, black and white."""
 OF_PIXELS = {
@@ -58,18 +61,61 @@ class _Packing(NamedTuple):
 def exif_of(file: BinaryIO) -> bytes:
     """Make an EXIF block of a TIFF file's first page, for files of other formats."""
     page = next(tags.read(file))
-    others = OF_PIXELS | {KIND, ORIENTATION, XMP, ICC, PHOTOSHOP, 33723}
+    others = OF_PIXELS | {KIND, ORIENTATION, XMP, ICC, PHOTOSHOP, IPTC}
     kept = {number: tag for number, tag in page.items() if number not in others}
     if not kept.keys() - {X_DENSITY, Y_DENSITY, UNIT}:
         return b""
     return b"II*\0\x08\0\0\0" + tags.write(kept, 8)
 
 
-def refuse_raw(file: BinaryIO) -> None:
-    """Raise ValueError for what a camera's sensor saw: only its small preview could be read."""
-    page = next(tags.read(file))
-    if DNG in page or any(kind & 1 for kind in tags.numbers(page, KIND)):
-        raise ValueError("a raw picture of a camera, expected a developed one")
+def is_tiff(head: bytes) -> bool:
+    """Return whether a file begins as a TIFF or a BigTIFF."""
+    return head[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+
+
+def examine(file: BinaryIO, note: Note) -> None:
+    """Note what of a file's pages is not read.
+
+    Raises ValueError for what a camera's sensor saw, of which only a small preview could be read,
+    and for pixels that Pillow would take for others.
+    """
+    for number, page in enumerate(tags.read(file)):
+        if number == 0 and (DNG in page or any(kind & 1 for kind in tags.numbers(page, KIND))):
+            raise ValueError(raw.REASON)
+        if SIGNED in tags.numbers(page, FORMAT) and 8 in tags.numbers(page, BITS):
+            raise ValueError("signed pixels, expected unsigned ones of 8 or 16 bits")
+        if spare := _count_spare(page):
+            channels = "a channel" if spare == 1 else f"{spare} channels"
+            note(f"{channels} beside colour and alpha (TIFF's extra samples) left out")
+        if SUB in page:
+            note("smaller or other pictures inside of a page (TIFF's SubIFDs) were left out")
+        if LAYERS in page:
+            note("Photoshop's layers were left out: they hold the old pixels")
+
+
+def _count_spare(page: Directory) -> int:
+    """Count a page's channels that are neither colour nor alpha."""
+    samples = (*tags.numbers(page, SAMPLES), 1)[0]
+    colours = COLOURS.get((*tags.numbers(page, PHOTOMETRIC), 1)[0], samples)
+    alpha = tags.numbers(page, EXTRA)[:1] != (0,)  # where none is named, Pillow takes it for one
+    return max(0, samples - colours - alpha)
+
+
+def describe(file: BinaryIO) -> str:
+    """Describe the pixels of the first page, of a kind that Pillow does not know."""
+    page = next(tags.read(file), {})
+    kinds = {SIGNED: "signed", 3: "floating-point", 5: "complex", 6: "complex"}
+    kind = kinds.get((*tags.numbers(page, FORMAT), 1)[0], "")
+    samples = (*tags.numbers(page, SAMPLES), 1)[0]
+    bits = (*tags.numbers(page, BITS), 1)[0]
+    told = f"{samples} {kind} samples of {bits} bits".replace("  ", " ")
+    return f"pixels of {told}, expected grey or RGB of 8 or 16 bits, with alpha or without"
+
+
+def list_own(file: BinaryIO) -> list[str]:
+    """Name what a file's first page has, beside its pixels, that only a TIFF can hold."""
+    page = next(tags.read(file), {})
+    return ["Photoshop's and IPTC's data"] if page.keys() & {PHOTOSHOP, IPTC} else []
 
 
 def write(
@@ -82,7 +128,7 @@ def write(
             wide = _is_wide(original) or frame.pixels.nbytes * original.count * 4 / 3 > LARGEST
             file.write(b"II+\0\x08\0\0\0" + bytes(8) if wide else b"II*\0" + bytes(4))
             link = 8 if wide else 4
-        directory = dict(_carried(page, frame, note))
+        directory = dict(_carried(page, frame))
         directory |= _write_pixels(file, frame, _packing(page, frame, quality, note))
         place = _even(file)
         file.write(tags.write(directory, place, wide=wide))
@@ -172,10 +218,8 @@ def _pack(band: NDArray[Any], packing: _Packing) -> tuple[bytes, dict[int, Tag |
     return packed.getvalue()[place : place + size], jpeg
 
 
-def _carried(page: Directory, frame: Frame, note: Note) -> Iterator[tuple[int, Tag | Directory]]:
+def _carried(page: Directory, frame: Frame) -> Iterator[tuple[int, Tag | Directory]]:
     """Give the tags that go into the new file, as the upright, restored pixels want them."""
-    if LAYERS in page:
-        note("Photoshop's layers were left out: they hold the old pixels")
     for number, tag in page.items():
         if number in OF_PIXELS:
             continue

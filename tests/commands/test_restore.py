@@ -83,6 +83,24 @@ def test_a_bad_picture_fails_alone(
     assert captured.err.count("failed: ") == 2
 
 
+def test_what_is_passed_over_is_counted(
+    photos: Path, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (photos / "b" / "raw.NEF").write_bytes(b"MM\0*\0\0\0\x08" + bytes(60))
+    (photos / "notes.txt").touch()
+    assert deblur(model, photos, "-o", tmp_path / "out") == 0
+    summary = capsys.readouterr().out.splitlines()[-1]
+    assert summary.startswith("3 restored; passed over: 1 raw file of cameras (develop them first)")
+    assert summary.endswith("1 file of other kinds (.txt)")
+    assert deblur(model, photos / "b" / "raw.NEF", "-o", tmp_path / "out") == 1
+    said = capsys.readouterr().err
+    assert "raw.NEF: " in said and "a camera's raw file: develop it first" in said
+    (tmp_path / "raws").mkdir()
+    (photos / "b" / "raw.NEF").rename(tmp_path / "raws" / "raw.NEF")
+    assert deblur(model, tmp_path / "raws", "-o", tmp_path / "out") == 2
+    assert "1 raw file of cameras" in capsys.readouterr().err
+
+
 def test_the_verb_can_be_left_out_or_said(photos: Path, model: Path, tmp_path: Path) -> None:
     assert deblur(model, photos / "a.png", "-o", tmp_path / "one.png") == 0
     assert deblur(model, "restore", photos / "a.png", "-o", tmp_path / "two.webp") == 0

@@ -227,8 +227,8 @@ def test_premultiplied_alpha_is_undone(tmp_path: Path) -> None:
             {"planarconfig": "separate", "photometric": "rgb"},
             "planes of their own",
         ),
-        (noise(1)[..., 0], {"subfiletype": 1}, "a raw picture of a camera"),
-        (noise(1)[..., 0], {"extratags": [(50706, 1, 4, b"\1\4\0\0", True)]}, "a raw picture"),
+        (noise(1)[..., 0], {"subfiletype": 1}, "a camera's raw file: develop it"),
+        (noise(1)[..., 0], {"extratags": [(50706, 1, 4, b"\1\4\0\0", True)]}, "a camera's raw"),
         (noise(1)[..., 0].astype(np.int32), {}, "mode I, expected 8 or 16 bits"),
     ],
 )
