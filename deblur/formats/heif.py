@@ -1,5 +1,6 @@
 """HEIC, by pillow-heif where it is installed (its wheels hold x265, which is under the GPL)."""
 
+import re
 from collections.abc import Iterable, Iterator
 from importlib import import_module
 from io import BytesIO
@@ -17,6 +18,8 @@ KEPT = (
     *("mastering_display_colour_volume", "ambient_viewing_environment"),
 )
 """What pillow-heif tells about colours, and writes again."""
+VIDEO = re.compile(rb"mpvd\0\0\0.ftyp", re.DOTALL)
+"""Where the box of a motion photo's video begins."""
 LIGHT = KEPT[3:]
 CICP = ("color_primaries", "transfer_characteristics")
 
@@ -36,8 +39,8 @@ class HeifReader:
     def __init__(self, source: Source, limit: int) -> None:
         self.source = source
         with source.open() as stream, source.reading():
-            heif = import_heif()
-            file = heif.open_heif(BytesIO(stream.read()), convert_hdr_to_8bit=False)
+            heif, content = import_heif(), stream.read()
+            file = heif.open_heif(BytesIO(content), convert_hdr_to_8bit=False)
             if not len(file):
                 raise ValueError("found no picture in it that can be decoded")
             source.check_size(file.size, limit)
@@ -46,6 +49,8 @@ class HeifReader:
             info = file.info
             if len(file) > 1 or info.get("depth_images") or info.get("aux"):
                 source.note("other pictures in the file (bursts, depth, gain maps) were left out")
+            if VIDEO.search(content):
+                source.note("the video of a motion photo was left out")
             tags = info.get("nclx_profile") or {}
             self.metadata = Metadata(
                 (info.get("exif") or b"").removeprefix(EXIF_HEAD),

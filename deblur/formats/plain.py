@@ -3,7 +3,7 @@
 Of an animation all frames are held until it is written: Pillow wants them at once.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from io import BytesIO
 from typing import Any, BinaryIO
 
@@ -17,6 +17,15 @@ from deblur.formats.original import QUALITY, Original
 LOSSLESS = {"PNG", "TIFF", "GIF", "BMP", "PPM"}
 CLEAR = 255
 """The place of GIF's transparent colour."""
+HEAD = 1 << 16
+LEFT_OUT = {
+    "GIF": {
+        b"\x21\xff\x0bXMP DataXMP": "XMP was left out",
+        b"\x21\xff\x0bICCRGBG1012": "the ICC profile was left out",
+    },
+    "BMP": {b"DEBM": "the ICC profile was left out"},
+}
+"""What Pillow does not read, by what it begins with in the first bytes of a file."""
 
 
 def write_webp(
@@ -74,6 +83,16 @@ def write_ppm(
     file.write(f"{kind}\n{width} {height}\n{top}\n".encode())
     for band in bands(Frame(pixels)):
         file.write(band.astype(band.dtype.newbyteorder(">")).tobytes())
+
+
+def list_left_out(file: BinaryIO, format: str) -> Iterator[str]:
+    """Say what of a file Pillow does not read."""
+    file.seek(0)
+    head = file.read(HEAD if format == "GIF" else 128)
+    yield from (said for mark, said in LEFT_OUT.get(format, {}).items() if mark in head)
+    behind = file.seek(0, 2) - 8 - int.from_bytes(head[4:8], "little") if format == "WEBP" else 0
+    if behind > 1:  # one may make the length even
+        yield f"{behind} bytes behind the picture were left out"
 
 
 def save(

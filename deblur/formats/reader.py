@@ -7,7 +7,7 @@ from typing import Any, BinaryIO
 from PIL import ImageFile, UnidentifiedImageError
 from PIL.JpegImagePlugin import JpegImageFile
 
-from deblur.formats import avif, jpeg, png, tiff
+from deblur.formats import avif, jpeg, plain, png, tiff
 from deblur.formats.decoding import decode
 from deblur.formats.frame import Frame
 from deblur.formats.metadata import EXIF_HEAD, Metadata, orientation
@@ -100,6 +100,7 @@ class PillowReader:
             yield f"{count} bytes behind the picture were left out"
         if self.format == "AVIF":
             yield from avif.list_left_out(stream)
+        yield from plain.list_left_out(stream, self.format)
 
     def _read_metadata(self, picture: ImageFile.ImageFile, stream: BinaryIO) -> Metadata:
         info = picture.info

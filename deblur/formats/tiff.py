@@ -85,8 +85,8 @@ def examine(file: BinaryIO, note: Note) -> None:
         if SIGNED in tags.numbers(page, FORMAT) and 8 in tags.numbers(page, BITS):
             raise ValueError("signed pixels, expected unsigned ones of 8 or 16 bits")
         if spare := _count_spare(page):
-            channels = "a channel" if spare == 1 else f"{spare} channels"
-            note(f"{channels} beside colour and alpha (TIFF's extra samples) left out")
+            channels = "a channel was" if spare == 1 else f"{spare} channels were"
+            note(f"{channels} left out: neither colour nor alpha (TIFF's extra samples)")
         if SUB in page:
             note("smaller or other pictures inside of a page (TIFF's SubIFDs) were left out")
         if LAYERS in page:

@@ -113,3 +113,37 @@ def test_of_several_pictures_the_main_one_is_read(tmp_path: Path) -> None:
     (read,) = photo.frames()
     assert np.abs(read.pixels.astype(int) - pixels(48, 64)).mean() < 8
     assert photo.notes == ["other pictures in the file (bursts, depth, gain maps) were left out"]
+
+
+def test_a_heic_without_a_picture_is_called_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    library = pytest.importorskip("pillow_heif")
+    photo_of(tmp_path / "a.heic", Frame(pixels(48, 64), None))
+    monkeypatch.setattr(library, "open_heif", lambda *args, **settings: library.HeifFile())
+    with pytest.raises(ValueError, match=r"a.heic: .*\(found no picture in it that can be decoded"):
+        open_photo(tmp_path / "a.heic")
+
+
+@pytest.mark.parametrize("error", [IndexError("list index out of range"), TypeError("Missing")])
+def test_what_a_library_did_not_think_of_is_said_to_be_odd(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    library = pytest.importorskip("pillow_heif")
+
+    def fail(*args: Any, **settings: Any) -> None:
+        raise error
+
+    photo_of(tmp_path / "a.heic", Frame(pixels(48, 64), None))
+    monkeypatch.setattr(library, "open_heif", fail)
+    with pytest.raises(ValueError, match=r"a.heic: .*\(it is broken or of an odd kind"):
+        open_photo(tmp_path / "a.heic")
+
+
+def test_a_motion_photos_video_is_said_to_be_left_out(tmp_path: Path) -> None:
+    pytest.importorskip("pillow_heif")
+    photo_of(tmp_path / "a.heic", Frame(pixels(48, 64), None))
+    video = b"\0\0\0\x18ftypmp42\0\0\0\0isommp42"
+    with open(tmp_path / "a.heic", "ab") as file:
+        file.write((len(video) + 8).to_bytes(4, "big") + b"mpvd" + video)
+    assert open_photo(tmp_path / "a.heic").notes == ["the video of a motion photo was left out"]

@@ -187,3 +187,87 @@ def test_pictures_larger_than_jpeg_can_be_are_named(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="a.png: can't be written as JPEG"):
         photo.write(tmp_path / "a.jpg", photo.frames())
     assert not (tmp_path / "a.jpg").exists()
+
+
+ULTRA_HDR = b"""<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://rdf"><rdf:Description
+ xmlns:Container="http://ns.google.com/photos/1.0/container/"
+ xmlns:Item="http://ns.google.com/photos/1.0/container/item/"
+ xmlns:hdrgm="http://ns.adobe.com/hdr-gain-map/1.0/" hdrgm:Version="1.0" dc:title="A day">
+<Container:Directory><rdf:Seq><rdf:li rdf:parseType="Resource"><Container:Item
+ Item:Semantic="Primary" Item:Mime="image/jpeg"/></rdf:li><rdf:li><Container:Item
+ Item:Semantic="GainMap" Item:Length="999"/></rdf:li></rdf:Seq></Container:Directory>
+</rdf:Description></rdf:RDF></x:xmpmeta>"""
+MOTION = b"""<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:Description tiff:Orientation="1"
+ xmlns:Cam='http://ns.google.com/photos/1.0/camera/' Cam:MotionPhoto="1" Cam:MicroVideo='1'
+ Cam:MotionPhotoPresentationTimestampUs="500" Cam:PortraitVersion="3"><Cam:MicroVideoOffset>99
+ </Cam:MicroVideoOffset></rdf:Description></x:xmpmeta>"""
+XMP_HEAD = b"http://ns.adobe.com/xap/1.0/\0"
+VIDEO = b"\0\0\0\x18ftypmp42\0\0\0\0isommp42" + bytes(range(99))
+
+
+def small_jpeg() -> bytes:
+    coded = BytesIO()
+    Image.fromarray(pixels(16, 16)).save(coded, "JPEG")
+    return coded.getvalue()
+
+
+@pytest.mark.parametrize("ending", ["jpg", "png", "webp", "tif"])
+def test_a_gain_map_goes_and_nothing_promises_it(tmp_path: Path, ending: str) -> None:
+    urn = b"urn:iso:std:iso:ts:21496:-1\0\0\0"
+    first = marked(tmp_path / "a.jpg", [(0xE1, XMP_HEAD + ULTRA_HDR), (0xE2, urn)])
+    (tmp_path / "a.jpg").write_bytes(first + small_jpeg())
+    photo = open_photo(tmp_path / "a.jpg")
+    photo.write(tmp_path / f"b.{ending}", photo.frames())
+    assert "other pictures in the file (previews, depth, gain maps) were left out" in photo.notes
+    content = (tmp_path / f"b.{ending}").read_bytes()
+    assert b'dc:title="A day"' in content and content.count(b"\xff\xd8\xff") <= 1
+    for promise in (b"hdrgm:Version", b"Container:Directory", b"GainMap", urn):
+        assert promise in first and promise not in content
+
+
+def test_a_motion_photos_video_goes_and_nothing_promises_it(tmp_path: Path) -> None:
+    first = marked(tmp_path / "a.jpg", [(0xE1, XMP_HEAD + MOTION)])
+    (tmp_path / "a.jpg").write_bytes(first + VIDEO)
+    photo = open_photo(tmp_path / "a.jpg")
+    after = rewritten(tmp_path / "a.jpg")
+    assert photo.notes == ["the video of a motion photo was left out"]
+    assert b"Cam:PortraitVersion" in after and after.endswith(b"\xff\xd9")
+    assert b"MotionPhoto" not in after and b"MicroVideo" not in after
+
+
+@pytest.mark.parametrize(
+    "behind, note",
+    [
+        (b"a secret", "8 bytes behind the picture were left out"),
+        (VIDEO + b"MotionPhoto_Data", "the video of a motion photo was left out"),
+        (bytes(500) + b"\xff\xd9\n", None),
+        (b"", None),
+    ],
+)
+@pytest.mark.parametrize("progressive", [False, True])
+def test_what_follows_the_picture_is_said(
+    tmp_path: Path, behind: bytes, note: str | None, progressive: bool
+) -> None:
+    preview = exif_block(1, preview=small_jpeg())  # has an end of its own
+    first = marked(
+        tmp_path / "a.jpg",
+        [(0xE1, b"Exif\0\0" + preview)],
+        progressive=progressive,
+        restart_marker_rows=1,
+    )
+    (tmp_path / "a.jpg").write_bytes(first + behind)
+    assert open_photo(tmp_path / "a.jpg").notes == ([note] if note else [])
+
+
+def test_what_only_jpeg_holds_is_said_where_it_goes(tmp_path: Path) -> None:
+    extended = b"http://ns.adobe.com/xmp/extension/\0" + b"0" * 40
+    own = [(0xED, IPTC), (0xE1, extended), (0xEC, b"Ducky\0"), (0xEB, b"JP\0\1"), (0xFE, b"hi")]
+    marked(tmp_path / "a.jpg", own)
+    photo = open_photo(tmp_path / "a.jpg")
+    photo.write(tmp_path / "b.jpg", photo.frames())
+    assert photo.notes == ["content credentials were left out: they are for the old pixels"]
+    photo.write(tmp_path / "b.png", photo.frames())
+    (note,) = photo.notes[1:]
+    assert note == (
+        "left out what PNG cannot hold: Photoshop's and IPTC's data, extended XMP, segment APP12"
+    )

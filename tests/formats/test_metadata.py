@@ -4,6 +4,8 @@ import pytest
 from photo_samples import ICC, MAKER_NOTE, exif_block, xmp_packet
 
 from deblur.formats.metadata import (
+    Cicp,
+    Metadata,
     fitting_profile,
     orientation,
     upright_exif,
@@ -40,6 +42,23 @@ def test_exif_goes_before_xmp() -> None:
 def test_only_the_orientation_of_xmp_changes() -> None:
     assert upright_xmp(xmp_packet(6)) == xmp_packet(1)
     assert upright_xmp(b"<tiff:Orientation>8</") == b"<tiff:Orientation>1</"
+
+
+def test_promises_go_whatever_their_prefix_and_form() -> None:
+    space = b'xmlns:g="http://ns.adobe.com/hdr-gain-map/1.0/"'
+    packet = (
+        b"<d %s g:Version='1' other:Version='2'><g:A/><g:B x='1'>b<g:C/></g:B><o:B/></d>" % space
+    )
+    assert upright_xmp(packet) == b"<d %s other:Version='2'><o:B/></d>" % space
+    for whole in (b"<d g:Version='1'/>", b"<d %s g:Version='1" % space, b""):
+        assert upright_xmp(whole) == whole  # of another namespace, or broken
+
+
+def test_what_a_format_cannot_hold_is_listed() -> None:
+    full = Metadata(b"e", b"x", b"", (300.0, 300.0), b"c", Cicp(9, 16))
+    assert full.list_lost({"EXIF", "comment"}) == ["XMP", "density", "CICP colour tags (9/16)"]
+    assert Metadata(dpi=(72.0, 72.0), cicp=Cicp(1, 13)).list_lost(()) == []
+    assert Metadata(icc=b"p", cicp=Cicp(12, 13)).list_lost(()) == ["ICC profile"]
 
 
 @pytest.mark.parametrize("size", range(0, 60, 3))

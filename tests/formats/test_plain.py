@@ -222,3 +222,66 @@ def test_an_animated_avif_keeps_its_times(tmp_path: Path) -> None:
             picture.load()
             times.append(picture.info["duration"])
     assert times == [40, 500, 70]
+
+
+@pytest.mark.parametrize(
+    "ending, lost",
+    [
+        ("gif", "EXIF, XMP, ICC profile, density"),
+        ("bmp", "EXIF, XMP, ICC profile, comment"),
+        ("ppm", "EXIF, XMP, ICC profile, density, comment"),
+        ("webp", "density, comment"),
+        ("avif", "density, comment"),
+        ("tif", "comment"),
+        ("png", ""),
+        ("jpg", ""),
+    ],
+)
+def test_what_a_format_cannot_hold_is_said(tmp_path: Path, ending: str, lost: str) -> None:
+    about = {"exif": b"Exif\0\0" + exif_block(1), "xmp": xmp_packet(), "icc_profile": ICC}
+    Image.fromarray(noise()).save(tmp_path / "a.jpg", **about, dpi=(300, 300), comment="hello")
+    photo = open_photo(tmp_path / "a.jpg")
+    photo.write(tmp_path / "b", photo.frames(), format=ending)
+    said = [note for note in photo.notes if "cannot hold" in note]
+    names = {"tif": "TIFF"}.get(ending, ending.upper())
+    assert said == ([f"left out what {names} cannot hold: {lost}"] if lost else [])
+
+
+@pytest.mark.parametrize("name, what", [(b"XMP DataXMP", "XMP"), (b"ICCRGBG1012", "ICC profile")])
+def test_what_pillow_does_not_read_of_a_gif_is_said(tmp_path: Path, name: bytes, what: str) -> None:
+    Image.fromarray(noise(1)[..., 0]).save(tmp_path / "a.gif", comment="hello")
+    content = (tmp_path / "a.gif").read_bytes()
+    block = b"\x21\xff\x0b" + name + bytes([4]) + b"<x/>" + b"\0"
+    place = content.index(b"\x21\xfe")
+    (tmp_path / "a.gif").write_bytes(content[:place] + block + content[place:])
+    (note,) = open_photo(tmp_path / "a.gif").notes
+    assert f"{what} was left out" in note
+
+
+def test_a_profile_of_a_bmp_is_said_to_be_lost(tmp_path: Path) -> None:
+    head = struct.pack("<IiiHHIIiiII", 124, 2, 1, 1, 24, 0, 8, 0, 0, 0, 0) + bytes(16)
+    body = head + b"DEBM" + bytes(124 - len(head) - 4) + bytes(range(8))
+    (tmp_path / "a.bmp").write_bytes(b"BM" + struct.pack("<IHHI", 14 + len(body), 0, 0, 138) + body)
+    assert open_photo(tmp_path / "a.bmp").notes == ["the ICC profile was left out"]
+
+
+@pytest.mark.parametrize("masks", [(0xF800, 0x7E0, 0x1F), (0x7C00, 0x3E0, 0x1F)])
+def test_a_bmp_of_sixteen_bits_a_pixel_is_read(tmp_path: Path, masks: tuple[int, ...]) -> None:
+    row = struct.pack("<4H", *masks, sum(masks))
+    head = struct.pack("<IiiHHIIiiII", 40, 4, 2, 1, 16, 3, 16, 0, 0, 0, 0)
+    body = head + struct.pack("<3I", *masks) + row * 2
+    (tmp_path / "a.bmp").write_bytes(b"BM" + struct.pack("<IHHI", 14 + len(body), 0, 0, 66) + body)
+    (read,) = open_photo(tmp_path / "a.bmp").frames()
+    colours = [(255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255)]
+    assert read.pixels.dtype == np.uint8
+    assert np.abs(read.pixels[1].astype(int) - colours).max() <= 9
+    assert read.pixels[0, 3].tolist() == [255, 255, 255]
+
+
+@pytest.mark.parametrize("lossless", [False, True])
+def test_what_follows_a_webp_is_said(tmp_path: Path, lossless: bool) -> None:
+    Image.fromarray(noise()).save(tmp_path / "a.webp", lossless=lossless)
+    assert open_photo(tmp_path / "a.webp").notes == []
+    with open(tmp_path / "a.webp", "ab") as file:
+        file.write(b"behind")
+    assert open_photo(tmp_path / "a.webp").notes == ["6 bytes behind the picture were left out"]

@@ -1,3 +1,4 @@
+import re
 import struct
 import zlib
 from pathlib import Path
@@ -9,6 +10,7 @@ from numpy.typing import NDArray
 from photo_samples import HEIGHT, ICC, WIDTH, exif_block, frame, noise, same, xmp_packet
 from PIL import Image, PngImagePlugin
 
+from deblur.images import read as read_pixels
 from deblur.photo import Frame, open_photo
 
 COLOURS = {1: 0, 2: 4, 3: 2, 4: 6}
@@ -244,3 +246,53 @@ def test_an_animation_of_16_bits_is_written_so_but_read_as_8(tmp_path: Path) -> 
     for one, other in zip(photo.frames(), deep, strict=True):
         assert np.array_equal(one.pixels, other.pixels >> 8)
     assert photo.notes == ["16 bits were read as 8"]
+
+
+@pytest.mark.parametrize("kind", [b"zTXt", b"iTXt"])
+@pytest.mark.parametrize("behind", [False, True])
+def test_long_texts_are_kept(tmp_path: Path, kind: bytes, behind: bool) -> None:
+    flags = b"\0" if kind == b"zTXt" else b"\1\0\0\0"
+    packed = zlib.compress(b"{" * 3_000_000)
+    text = chunk(kind, b"workflow\0" + flags + packed)
+    content = encoded(noise())
+    place = len(content) - 12 if behind else 33
+    (tmp_path / "a.png").write_bytes(content[:place] + text + content[place:])
+    limits = PngImagePlugin.MAX_TEXT_CHUNK, PngImagePlugin.MAX_TEXT_MEMORY
+    (read,) = open_photo(tmp_path / "a.png").frames()
+    assert np.array_equal(read.pixels, noise())
+    assert (kind, b"workflow\0" + flags + packed) in rewritten(tmp_path / "a.png")
+    assert np.array_equal(read_pixels(tmp_path / "a.png"), noise())
+    assert limits == (PngImagePlugin.MAX_TEXT_CHUNK, PngImagePlugin.MAX_TEXT_MEMORY)
+
+
+def test_what_follows_the_picture_is_no_part_of_it(tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_bytes(encoded(noise()) + chunk(b"teXt", b"behind") + b"more")
+    found = rewritten(tmp_path / "a.png")
+    assert [kind for kind, _ in found] == [b"IHDR", b"IDAT", b"IEND"]
+    assert open_photo(tmp_path / "a.png").notes == ["22 bytes behind the picture were left out"]
+
+
+@pytest.mark.parametrize(
+    "extra, lost",
+    [
+        ([(b"gAMA", struct.pack(">L", 100000)), (b"tEXt", b"Author\0I")], "gAMA, text"),
+        (
+            [(b"cHRM", bytes(32)), (b"mDCV", bytes(24)), (b"prvt", b"")],
+            "cHRM, chunk mDCV, chunk prvt",
+        ),
+        ([(b"cICP", bytes([9, 16, 0, 1])), (b"gAMA", bytes(4))], r"CICP colour tags \(9/16\)"),
+        ([(b"gAMA", bytes(4)), (b"sRGB", b"\0"), (b"tIME", bytes(7))], None),
+        ([(b"gAMA", struct.pack(">L", 45455)), (b"eXIf", exif_block(1))], None),
+    ],
+)
+def test_what_only_png_holds_is_said_where_it_goes(
+    tmp_path: Path, extra: list[tuple[bytes, bytes]], lost: str | None
+) -> None:
+    (tmp_path / "a.png").write_bytes(encoded(noise(), tuple(extra)))
+    photo = open_photo(tmp_path / "a.png")
+    photo.write(tmp_path / "b.png", photo.frames())
+    assert photo.notes == []
+    photo.write(tmp_path / "b.webp", photo.frames())
+    assert len(photo.notes) == (lost is not None)
+    for note in photo.notes:
+        assert re.fullmatch(f"left out what WEBP cannot hold: {lost}", note)

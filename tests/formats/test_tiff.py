@@ -10,6 +10,7 @@ from PIL import Image
 
 from deblur.formats import tags
 from deblur.formats.tags import Tag
+from deblur.images import read as read_pixels
 from deblur.photo import Frame, open_photo
 
 tifffile = pytest.importorskip("tifffile")
@@ -230,6 +231,10 @@ def test_premultiplied_alpha_is_undone(tmp_path: Path) -> None:
         (noise(1)[..., 0], {"subfiletype": 1}, "a camera's raw file: develop it"),
         (noise(1)[..., 0], {"extratags": [(50706, 1, 4, b"\1\4\0\0", True)]}, "a camera's raw"),
         (noise(1)[..., 0].astype(np.int32), {}, "mode I, expected 8 or 16 bits"),
+        (noise(1)[..., 0].view(np.int8), {}, "signed pixels, expected unsigned"),
+        (noise(3).view(np.int8), {"photometric": "rgb"}, "signed pixels, expected unsigned"),
+        (noise(3).astype(np.float64), {"photometric": "rgb"}, "3 floating-point samples of 64"),
+        (noise(5, True), {"photometric": "rgb", "extrasamples": [0, 0]}, "5 samples of 16 bits"),
     ],
 )
 def test_what_is_not_read_is_refused(
@@ -238,6 +243,55 @@ def test_what_is_not_read_is_refused(
     tifffile.imwrite(tmp_path / "a.tif", samples, **settings)
     with pytest.raises(ValueError, match=rf"a\.tif: not a readable picture \(.*{reason}"):
         [*open_photo(tmp_path / "a.tif").frames()]
+
+
+@pytest.mark.parametrize(
+    "extra, alpha, note",
+    [
+        (["unassalpha"], True, None),
+        (["unspecified"], False, "a channel was left out: neither colour nor alpha"),
+        (["unassalpha", "unspecified"], True, "a channel was left out"),
+        (["unspecified", "unspecified"], False, "2 channels were left out"),
+    ],
+)
+@pytest.mark.parametrize("ending", ["tif", "png"])
+def test_channels_that_are_not_read_are_said(
+    tmp_path: Path, extra: list[str], alpha: bool, note: str | None, ending: str
+) -> None:
+    samples = noise(3 + len(extra))
+    tifffile.imwrite(tmp_path / "a.tif", samples, photometric="rgb", extrasamples=extra)
+    photo = open_photo(tmp_path / "a.tif")
+    photo.write(tmp_path / f"b.{ending}", photo.frames())
+    assert [said.startswith(note or "?") for said in photo.notes] == [True] * bool(note)
+    (again,) = open_photo(tmp_path / f"b.{ending}").frames()
+    assert np.array_equal(again.pixels, samples[..., :3]) and (again.alpha is not None) == alpha
+
+
+@pytest.mark.parametrize("ending", ["tif", "jpg"])
+def test_pictures_inside_of_pages_are_said_to_be_left_out(tmp_path: Path, ending: str) -> None:
+    with tifffile.TiffWriter(tmp_path / "a.tif") as file:
+        file.write(noise(), photometric="rgb", subifds=1)
+        file.write(noise()[::2, ::2], photometric="rgb", subfiletype=1)
+    photo = open_photo(tmp_path / "a.tif")
+    photo.write(tmp_path / f"b.{ending}", photo.frames())
+    (note,) = photo.notes
+    assert "SubIFDs" in note and "left out" in note
+
+
+def test_signed_pixels_are_refused_for_training_too(tmp_path: Path) -> None:
+    tifffile.imwrite(tmp_path / "a.tif", noise(1)[..., 0].view(np.int8))
+    with pytest.raises(ValueError, match="a.tif: .*signed pixels"):
+        read_pixels(tmp_path / "a.tif")
+
+
+def test_what_only_tiff_holds_is_said_where_it_goes(tmp_path: Path) -> None:
+    iptc = [(33723, 7, 6, b"\x1c\2x\0\1a", True)]
+    tifffile.imwrite(tmp_path / "a.tif", noise(), photometric="rgb", extratags=iptc)
+    photo = open_photo(tmp_path / "a.tif")
+    photo.write(tmp_path / "b.tif", photo.frames())
+    assert photo.notes == []
+    photo.write(tmp_path / "b.png", photo.frames())
+    assert photo.notes == ["left out what PNG cannot hold: Photoshop's and IPTC's data"]
 
 
 def test_photoshops_layers_are_left_out(tmp_path: Path) -> None:
