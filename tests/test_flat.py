@@ -8,6 +8,7 @@ def shares(image: torch.Tensor, low: float = -1, high: float = 1) -> torch.Tenso
     """Find how much of a change is kept at each pixel."""
     ones = torch.ones(image.shape[-2:])[None]
     detail = find_detail(image, low, high)
+    assert detail is not None
     return keep_flat(torch.zeros_like(ones), ones, detail, slice(0, ones.shape[1]))[0]
 
 
@@ -42,9 +43,21 @@ def test_bands_agree_with_the_whole() -> None:
     image = torch.zeros(3, 1100, 30)
     image[:, 507:530] = torch.rand(3, 23, 30)
     detail = find_detail(image, -1, 1)
-    assert detail.shape == (138, 30)
+    assert detail is not None and detail.shape == (138, 30)
     blur, restored = image, image + 1
     whole = keep_flat(blur, restored, detail, slice(0, 1100))
     for rows in (slice(0, 510), slice(510, 516), slice(516, 1100)):
         band = keep_flat(blur[:, rows], restored[:, rows], detail, rows)
         torch.testing.assert_close(band, whole[:, rows])
+
+
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.uint16, torch.float32])
+@pytest.mark.parametrize("size", [(1, 1), (3, 40), (40, 3), (519, 9), (64, 64)])
+def test_every_kind_and_size_is_searched(dtype: torch.dtype, size: tuple[int, int]) -> None:
+    flat = torch.full((*size, 3), 100, dtype=dtype).permute(2, 0, 1)
+    detail = find_detail(flat, 0, 255)
+    assert detail is not None and detail.shape == (-(-size[0] // 8), size[1])
+    assert (detail == 0).all()
+    if min(size) > 1:
+        lively = torch.rand(*size, 3).mul(255).to(dtype).permute(2, 0, 1)
+        assert find_detail(lively, 0, 255) is None

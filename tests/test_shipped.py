@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from conftest import ROOT
@@ -55,6 +56,31 @@ def test_each_restores_photos_that_it_was_not_trained_on(name: str, blur: str) -
         )
         gains.append(float(after.psnr - before.psnr))
     assert sum(gains) / len(gains) > 0.8 and min(gains) > -0.3, gains
+
+
+@pytest.mark.parametrize("name", list_shipped())
+def test_flat_patches_and_grey_pictures_keep_their_colours(name: str) -> None:
+    restorer = deblur.Restorer.load(name, device="cpu")
+    for colour in ((250, 250, 250), (0, 0, 0), (255, 0, 0), (0, 0, 255), (245, 253, 249)):
+        flat = np.full((72, 96, 3), colour, np.uint8)
+        assert np.abs(restorer.restore(flat).astype(int) - flat).max() <= 0.5
+    grey = np.random.default_rng(0).integers(0, 256, (72, 96, 1), np.uint8).repeat(3, -1)
+    restored = restorer.restore(grey)
+    assert np.ptp(restored, -1).max() == 0
+    assert np.array_equal(restored[..., 0], restorer.restore(grey[..., 0]))
+
+
+@pytest.mark.parametrize("name", list_shipped())
+def test_what_is_kept_flat_costs_nothing_of_the_gain(name: str) -> None:
+    restorer, pairs = deblur.Restorer.load(name, device="cpu"), listed("trajectory", "shake")
+    costs = []
+    for index in range(len(pairs)):
+        pair, figures = pairs[0, index], []
+        for restorer.guard in (False, True):
+            restored = restorer.restore(pair.blur)[None]
+            figures.append(float(Comparison(restored, pair.sharp[None]).psnr))
+        costs.append(figures[0] - figures[1])
+    assert max(costs) < 0.01, costs
 
 
 def test_a_photo_is_restored_without_a_word_more(

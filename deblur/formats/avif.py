@@ -50,9 +50,10 @@ def _tagged(content: bytes, cicp: Cicp | None) -> bytes:
 
 
 def read_cicp(file: BinaryIO) -> Cicp | None:
-    """Read the colour tags."""
-    _, found, tags = _head(file).partition(TAGS)
-    return Cicp(*struct.unpack(">HH", tags[:4])) if found and len(tags) > 4 else None
+    """Read the colour tags; those of more than a byte are of no kind that is known."""
+    tags = _head(file).partition(TAGS)[2]
+    cicp = Cicp(*struct.unpack(">HH", tags[:4])) if len(tags) > 4 else None
+    return cicp if cicp and max(cicp) < 256 else None
 
 
 def list_left_out(file: BinaryIO) -> Iterator[str]:

@@ -111,11 +111,8 @@ def _kept(picture: JpegImagePlugin.JpegImageFile, original: Original) -> list[Se
     for name, content in picture.applist:
         marker = COMMENT if name == "COM" else 0xE0 + int(name[3:])
         content = _upright(marker, content)
-        if (
-            marker != CREDENTIALS
-            and content
-            and not (picture.mode == "CMYK" and content.startswith(ICC_HEAD))
-        ):
+        used = picture.mode == "CMYK" and content.startswith(ICC_HEAD)
+        if content and marker != CREDENTIALS and not used:
             kept.append((marker, content))
     return kept
 

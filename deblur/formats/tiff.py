@@ -102,14 +102,16 @@ def _count_spare(page: Directory) -> int:
 
 
 def describe(file: BinaryIO) -> str:
-    """Describe the pixels of the first page, of a kind that Pillow does not know."""
+    """Say why Pillow does not know the first page: its pixels are of another kind, or broken."""
     page = next(tags.read(file), {})
+    if not tags.numbers(page, WIDTH) or not tags.numbers(page, HEIGHT):
+        return "a TIFF whose first page has no size"
     kinds = {SIGNED: "signed", 3: "floating-point", 5: "complex", 6: "complex"}
     kind = kinds.get((*tags.numbers(page, FORMAT), 1)[0], "")
     samples = (*tags.numbers(page, SAMPLES), 1)[0]
     bits = (*tags.numbers(page, BITS), 1)[0]
-    told = f"{samples} {kind} samples of {bits} bits".replace("  ", " ")
-    return f"pixels of {told}, expected grey or RGB of 8 or 16 bits, with alpha or without"
+    told = " ".join(filter(None, (str(samples), kind, f"sample{'s' * (samples != 1)}")))
+    return f"pixels of {told} of {bits} bits, expected grey or RGB of 8 or 16 bits"
 
 
 def list_own(file: BinaryIO) -> list[str]:

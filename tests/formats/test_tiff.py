@@ -340,3 +340,12 @@ def test_a_bad_directory_does_not_read_the_file_over_and_over() -> None:
     content = b"II*\0\x08\0\0\0" + (1000).to_bytes(2, "little") + entries
     (page,) = tags.read(BytesIO(content.ljust(size, b"\0")))
     assert len(page) == 1
+
+
+def test_a_tiff_without_a_size_is_called_so(tmp_path: Path) -> None:
+    (tmp_path / "a.tif").write_bytes(b"II*\0\x08\0\0\0" + tags.write({259: Tag(3, b"\1\0")}, 8))
+    with pytest.raises(ValueError, match=r"a.tif: .*\(a TIFF whose first page has no size"):
+        open_photo(tmp_path / "a.tif")
+    (tmp_path / "a.tif").write_bytes(b"II*\0" + bytes(60))
+    with pytest.raises(ValueError, match="a.tif: not a readable picture"):
+        open_photo(tmp_path / "a.tif")
