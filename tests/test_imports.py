@@ -96,7 +96,17 @@ MAY_KNOW = {
         *("data", "images", "video", "evaluation", "matching"),
         *("metrics", "outcome", "pair", "results", "tables"),
         *("batch", "checkpoints", "film", "hardware", "inference", "networks"),
-        *("passed", "photo", "progress", "restorer", "sheets", "task", "terminal", "web", "workers"),
+        *(
+            "passed",
+            "photo",
+            "progress",
+            "restorer",
+            "sheets",
+            "task",
+            "terminal",
+            "web",
+            "workers",
+        ),
     },
     "__main__": {"terminal"},
 }
