@@ -9,12 +9,13 @@ from pathlib import Path
 import hydra
 from omegaconf import DictConfig
 
-from deblur import run
+from deblur import acceptance, commandline, run
 
 log = logging.getLogger("eval")
 
 
 @hydra.main(version_base="1.3", config_path="conf", config_name="eval")
+@acceptance.tidied
 def main(cfg: DictConfig) -> float | None:
     """Evaluate checkpoints on their data's test split; return the first one's mean PSNR."""
     from hydra.utils import instantiate
@@ -31,7 +32,9 @@ def main(cfg: DictConfig) -> float | None:
 
     run.reset_loggers()
     with run.one_line_errors():
+        commandline.expand_home(cfg)
         run.check_scalars(cfg, run.EvalScalars)
+        run.check_no_run(Path(cfg.run_dir))
         settings.check_groups(cfg, "blur", "data")
         protocols = choose(cfg.protocol)
         device = hardware.pick_device(cfg.device)
@@ -66,6 +69,7 @@ def main(cfg: DictConfig) -> float | None:
             data.setup("validate")
         mask = tune_unsharp_mask(islice(data.val_dataloader(), 8))
         methods = {mask.label: mask, **methods}
+    acceptance.accept(cfg)
     if cfg.check and provenance.can_check(tests.dataset):
         log.info("checking the data, as deblur check-data does (check=false leaves it out)")
     verdict = provenance.check_data(tests.dataset) if cfg.check else None
@@ -96,5 +100,5 @@ def main(cfg: DictConfig) -> float | None:
 
 
 if __name__ == "__main__":
-    sys.argv[1:] = run.quote_paths(sys.argv[1:])
+    sys.argv[1:] = run.quote_paths(commandline.read(sys.argv[1:]))
     run.launch(main)

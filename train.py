@@ -3,20 +3,21 @@
 import logging
 import signal
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import hydra
 from omegaconf import DictConfig, OmegaConf
 
-from deblur import ranks, resume, run, sweep
+from deblur import commandline, ranks, resume, run, sweep
 
 log = logging.getLogger("train")
 
 
 @hydra.main(version_base="1.3", config_path="conf", config_name="train")
 @sweep.recorded
-def main(cfg: DictConfig) -> float | None:
-    """Run one training; return its best validation PSNR, for sweepers."""
+def main(cfg: DictConfig, begin: Callable[[], None]) -> float | None:
+    """Run one training, once it is accepted; return its best validation PSNR, for sweepers."""
     import lightning as L
     from hydra.utils import instantiate
     from lightning.pytorch.utilities.exceptions import SIGTERMException
@@ -35,14 +36,20 @@ def main(cfg: DictConfig) -> float | None:
     from deblur.networks.layers import table2
 
     run.reset_loggers()
+    folder = Path(cfg.run_dir)
     with run.one_line_errors():
+        commandline.expand_home(cfg)
         run.check_scalars(cfg, run.TrainScalars)
         run.check_experiment(cfg)
+        run.check_choices(cfg)
         settings.check_groups(cfg, "blur", "data", "model", "trainer")
-        start = resume.find(cfg.ckpt, Path(cfg.run_dir))
+        start = resume.find(cfg.ckpt, folder)
+        if ended := resume.check_left(start, cfg.trainer.max_epochs, folder):
+            return ended.score
         device = hardware.pick_device(cfg.trainer.accelerator)
-        data = instantiate(cfg.data, _convert_="all")
-        data.setup("fit")
+        with run.one_line_errors(fault="data"):
+            data = instantiate(cfg.data, _convert_="all")
+            data.setup("fit")
         L.seed_everything(cfg.seed, verbose=False)  # for the weights' start
         model = instantiate(cfg.model, _convert_="all")
         if start.path is not None:
@@ -55,22 +62,25 @@ def main(cfg: DictConfig) -> float | None:
         trainer = instantiate(cfg.trainer, precision=precision, _convert_="all")
         ranks.check(trainer.num_devices, trainer.num_nodes, cfg.trainer.get("strategy"))
         data.check_ranks(trainer.world_size)
+        config = OmegaConf.to_yaml(cfg, resolve=True)
+        generator = OmegaConf.to_container(cfg.model.generator, resolve=True)
+        provenance = callbacks.Provenance(generator, recipe.note_data(cfg), cfg.run_dir)
+    begin()
     parts = {"generator": model.generator, "discriminator": model.discriminator}
     networks = {name: part for name, part in parts.items() if part is not None}
     exchange.tell_batch_norm(trainer.world_size, networks.values(), data.batch_size)
-    generator = OmegaConf.to_container(cfg.model.generator, resolve=True)
-    trainer.callbacks.append(callbacks.Provenance(generator, recipe.note_data(cfg), cfg.run_dir))
     table = table2(networks, (3, data.crop, data.crop))
     log.info("Table 2, at %d pixels\n%s", data.crop, table)
-    config = OmegaConf.to_yaml(cfg, resolve=True)
     about = tensorboard.Description(config, table, run.hyperparameters(cfg))
-    trainer.callbacks.append(about)
+    trainer.callbacks += [provenance, about]
     if start.inside:
-        logs.rewind(Path(cfg.run_dir), start.step)
+        logs.rewind(folder, start.step)
     try:
         trainer.fit(model, data, ckpt_path=start.path, weights_only=True)
     except SIGTERMException:
         sys.exit(128 + signal.SIGTERM)
+    except SystemExit:  # Lightning's own, after Ctrl-C
+        sys.exit(128 + signal.SIGINT)
     except Exception as error:
         told = str(error) if isinstance(error, FloatingPointError) else data.explain(error)
         if told := told or ranks.explain(error):
@@ -83,5 +93,6 @@ def main(cfg: DictConfig) -> float | None:
 
 
 if __name__ == "__main__":
-    sys.argv[1:] = run.quote_paths(resume.recall(ranks.prepare(sys.argv[1:])))
+    given = ranks.prepare(commandline.read(sys.argv[1:]))
+    sys.argv[1:] = run.quote_paths(resume.recall(given))
     run.launch(main)

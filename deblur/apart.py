@@ -46,8 +46,10 @@ def start(
         )
 
 
-def finish(process: Process, folder: Path) -> Outcome:
+def finish(process: Process, folder: Path, overrides: Sequence[str] = ()) -> Outcome:
     """Wait for such a run, and say how it ended; what was killed has failed.
+
+    overrides: its settings, for one that has ended before it could note them.
 
     An exception meanwhile, such as Ctrl-C's, stops the run before it goes on. So does the end of
     the process that is named by SWEEP in the environment, which ends this one, too.
@@ -66,7 +68,7 @@ def finish(process: Process, folder: Path) -> Outcome:
     found = outcome.read(folder)
     if found is None or found.status == "running":
         told = _tell_status(process.returncode) + _last_words(folder)
-        found = Outcome("failed", found.overrides if found else [], error=told)
+        found = Outcome("failed", found.overrides if found else [*overrides], error=told)
         with suppress(BlockingIOError), outcome.claim(folder):  # else it is another process's
             found.write(folder)
     return found

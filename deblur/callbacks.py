@@ -53,7 +53,8 @@ class Provenance(Callback):
         network = deepcopy(pl_module.generator).cpu()
         network.load_state_dict(contents.weights)
         save_generator(path, network, contents.config, contents.data)
-        log.info("the best generator is in %s", path)
+        kind = "newest" if Path(best).name == "last.ckpt" else "best"  # without a validation
+        log.info("the %s generator is in %s", kind, path)
         log.info("measure it:  python eval.py ckpt=%s", path)
         log.info("look at the run:  tensorboard --logdir %s", self.folder)
 

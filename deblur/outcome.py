@@ -13,6 +13,13 @@ from typing import Literal
 log = logging.getLogger(__name__)
 
 NAME = "outcome.json"
+LOCK = ".lock"
+TRACES = (NAME, ".hydra", "checkpoints", "csv")
+"""What a folder has that a run, or an evaluation, has used."""
+
+
+Fault = Literal["", "data"]
+"""What is to blame for a failure, where that is known."""
 
 
 @dataclass(frozen=True)
@@ -26,6 +33,7 @@ class Outcome:
     """The best validation PSNR in dB; None where there is none."""
     error: str = ""
     """What has gone wrong."""
+    fault: Fault = ""
 
     def write(self, folder: Path) -> None:
         """Write it into a run's folder, whole or not at all."""
@@ -46,9 +54,14 @@ def read(folder: Path) -> Outcome | None:
         raise ValueError(f"{path}: does not tell how a run ended ({error})") from error
 
 
+def find_trace(folder: Path) -> str:
+    """Return the name of something in a folder that tells that it was used; "" for none."""
+    return next((name for name in TRACES if (folder / name).exists()), "")
+
+
 @contextmanager
 def claim(folder: Path, wait: int = 0) -> Iterator[None]:
-    """Keep other processes out of a run's folder.
+    """Keep other processes out of a run's folder, and leave one that is still empty empty.
 
     wait: for so many seconds, for one that saves itself. Raises BlockingIOError where one is in it.
     """
@@ -56,9 +69,10 @@ def claim(folder: Path, wait: int = 0) -> Iterator[None]:
         yield
         return
     folder.mkdir(parents=True, exist_ok=True)
-    handle = os.open(folder / ".lock", os.O_WRONLY | os.O_CREAT)
+    handle = os.open(folder / LOCK, os.O_WRONLY | os.O_CREAT)
+    held = False
     try:
-        while not _lock(handle, folder):
+        while not (held := _lock(handle, folder)):
             if wait <= 0:
                 raise BlockingIOError(f"{folder}: another process trains in it; wait for its end")
             log.info("%s: another process trains in it; waiting %d s for its end", folder, wait)
@@ -66,6 +80,8 @@ def claim(folder: Path, wait: int = 0) -> Iterator[None]:
             wait -= 5
         yield
     finally:
+        if held and os.listdir(folder) == [LOCK]:
+            os.unlink(folder / LOCK)
         os.close(handle)
 
 

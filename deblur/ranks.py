@@ -47,7 +47,7 @@ def prepare(arguments: list[str]) -> list[str]:
     if is_first():
         return arguments
     number = next(os.environ[name] for name in RANKS if name in os.environ)
-    return [*arguments, f"hydra.job.name=train_ddp_process_{number}", "hydra.output_subdir=null"]
+    return [*arguments, f"hydra.job.name=train_ddp_process_{number}"]
 
 
 def _count_started() -> int:

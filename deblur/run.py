@@ -1,5 +1,6 @@
 """How a run is put together from its config: what train.py and eval.py share."""
 
+import inspect
 import logging
 import os
 import re
@@ -13,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from hydra import initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
@@ -20,9 +22,11 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from deblur.mistakes import explain
+from deblur import outcome
+from deblur.mistakes import explain, find_elsewhere
+from deblur.outcome import Fault
 from deblur.ranks import is_first
-from deblur.schema import find_typo
+from deblur.schema import find_typo, list_unknown
 
 log = logging.getLogger(__name__)
 
@@ -102,7 +106,7 @@ def split_paths(value: Any) -> list[str]:
     if not isinstance(value, str):
         return [str(path) for path in value]
     if value.startswith("[") and value.endswith("]") and not Path(value).exists():
-        return [path.strip() for path in value[1:-1].split(",")]
+        return [os.path.expanduser(path.strip()) for path in value[1:-1].split(",")]
     return [value]
 
 
@@ -118,9 +122,45 @@ def check_scalars(cfg: DictConfig, schema: type[Any]) -> None:
     for key, hint in schema.__annotations__.items():
         check_value(key, scalars.get(key, "???"), hint)
     known = {*schema.__annotations__, *GROUPS}
-    for key in map(str, cfg):  # others are a user's own, to refer to
-        if key not in known and (meant := find_typo(key, known)):
-            raise ValueError(f"{key} is no setting, did you mean {meant}?")
+    for key in map(str, cfg):
+        if key in known or key in _list_referred(cfg):  # a user's own, to refer to
+            continue
+        meant = find_typo(key, known) or find_elsewhere(key, cfg)
+        told = f"did you mean {meant}?" if meant else f"and no other refers to it by ${{{key}}}"
+        raise ValueError(f"{key} is no setting, {told}")
+
+
+def _list_referred(cfg: DictConfig) -> set[str]:
+    """List the root keys to which values of a config, Hydra's among them, refer."""
+    hydra = HydraConfig.instance().cfg
+    texts = [repr(OmegaConf.to_container(node)) for node in (cfg, hydra) if node is not None]
+    return {name for text in texts for name in re.findall(r"\$\{\.*(\w+)", text)}
+
+
+def check_choices(cfg: DictConfig) -> None:
+    """Raise ValueError for what is chosen by name but was given as a value, and the reverse.
+
+    The reverse are settings that an experiment has for a class, where another class was chosen.
+    """
+    hydra = HydraConfig.get()
+    typed = [override.partition("=")[0].lstrip("+~") for override in hydra.overrides.task]
+    for group in (one for one in hydra.runtime.choices if re.fullmatch(r"\w+/\w+", one)):
+        key = group.replace("/", ".")
+        if isinstance(value := OmegaConf.select(cfg, key), str):
+            raise ValueError(f"{key} is {value!r}, a name: {group}={value} chooses by it")
+    unknown = [one for one in list_unknown(OmegaConf.to_container(cfg)) if one not in typed]
+    if unknown and (experiment := hydra.runtime.choices.get("experiment")):
+        without = " ".join(f"~{key}" for key in unknown)
+        raise ValueError(
+            f"{', '.join(unknown)}: set by experiment={experiment}, but what was chosen instead of "
+            f"its own has no such setting: add {without}"
+        )
+
+
+def check_no_run(folder: Path) -> None:
+    """Raise ValueError where a folder, into which something else would be written, holds a run."""
+    if (folder / outcome.NAME).exists():
+        raise ValueError(f"{folder}: holds a run: give another hydra.run.dir=FOLDER")
 
 
 def check_experiment(cfg: DictConfig) -> None:
@@ -179,8 +219,19 @@ class Mistake(Exception):
     """Something that a user can mend, in one line: for a sweep, which goes on to its next job."""
 
 
+class Refusal(SystemExit):
+    """The end of a command that cannot be run, with the line to print.
+
+    fault: what is to blame for it, where that is known.
+    """
+
+    def __init__(self, line: str, fault: Fault = "") -> None:
+        super().__init__(f"error: {line}")
+        self.fault = fault
+
+
 @contextmanager
-def one_line_errors(hint: str = "") -> Iterator[None]:
+def one_line_errors(hint: str = "", fault: Fault = "") -> Iterator[None]:
     """Turn what a user can get wrong into one line, with a hint, and exit status 1."""
     try:
         yield
@@ -188,7 +239,7 @@ def one_line_errors(hint: str = "") -> Iterator[None]:
         line = explain(error) + (f" ({hint})" if hint else "")
         if HydraConfig.get().mode == RunMode.MULTIRUN:
             raise Mistake(line) from error
-        sys.exit(f"error: {line}")
+        raise Refusal(line, fault) from error
 
 
 def launch(main: Callable[[], Any]) -> None:
@@ -211,7 +262,9 @@ def launch(main: Callable[[], Any]) -> None:
         misuse = type(error).__name__ == "MisconfigurationException"  # Lightning's
         if begun and not misuse and not isinstance(error, Mistake | OSError):
             raise
-        told = explain(error)
+        conf = Path(inspect.unwrap(main).__code__.co_filename).with_name("conf")
+        with initialize_config_dir(str(conf), version_base="1.3"):  # for the names in it
+            told = explain(error)
         keys = [argument.partition("=")[0].lstrip("+~") for argument in sys.argv[1:]]
         where = "" if begun or any(key in told for key in keys) else f" ({' '.join(sys.argv[1:])})"
         sys.exit(f"error: {told}{where}")

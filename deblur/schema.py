@@ -36,6 +36,24 @@ def find_fault(key: str, value: Any, hint: Any) -> str:
     return next(deeper, f"{key} is {_show(value)}, expected {_name(hint)}")
 
 
+def list_unknown(node: Any, key: str = "") -> list[str]:
+    """List the keys in a plain config that the classes named there do not take."""
+    found: list[str] = []
+    if isinstance(node, list):
+        node = dict(enumerate(node))
+    if not isinstance(node, dict):
+        return found
+    own = [str(one) for one in node if one not in OF_HYDRA] if "_target_" in node else []
+    try:
+        parameters, _ = _signature(pkgutil.resolve_name(str(node["_target_"]))) if own else ({}, {})
+        found = [f"{key}{one}" for one in own if not _is_known(one, parameters)]
+    except Exception:  # what cannot be imported is told by find_fault
+        pass
+    for name, value in node.items():
+        found += list_unknown(value, f"{key}{name}.")
+    return found
+
+
 def suggest(key: str, known: Iterable[str]) -> str:
     """Say which name is most like the last part of a key that is not known, or which there are."""
     mark = "/" if "/" in key else "."

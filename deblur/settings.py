@@ -13,7 +13,6 @@ from copy import deepcopy
 from typing import Any
 
 import torch
-from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from torch import nn
@@ -47,6 +46,21 @@ RANGES: Mapping[str, tuple[float, float]] = {
     "trainer.gradient_clip_val": (0, 0),  # and model.clip_norm limits them
 }
 """Of values that no constructor checks."""
+INSTEAD: Mapping[str, tuple[tuple[Any, ...], str]] = {
+    "trainer.max_steps": (
+        (None, -1),
+        "which Lightning counts for each network: trainer.max_epochs=1 "
+        "trainer.limit_train_batches={value} trains that many batches, and validates",
+    ),
+    "trainer.min_steps": ((None,), "trainer.min_epochs counts epochs"),
+    "trainer.fast_dev_run": (
+        (None, False, 0),
+        "trainer.max_epochs=1 trainer.limit_train_batches=1 is as quick, and writes its files",
+    ),
+    "trainer.enable_checkpointing": ((None, True), "all runs are saved, so that they can go on"),
+    "trainer.barebones": ((None, False), "all runs are logged and saved"),
+}
+"""Settings of Lightning by which a run is not what it says: what they may be, and what to type."""
 PRECISIONS = ("32-true", "16-mixed", "bf16-mixed", "32", "16", "bf16", 32, 16)
 """In which images stay float32."""
 LIGHT: Mapping[str, Mapping[str, Any]] = {
@@ -72,6 +86,7 @@ def check_groups(cfg: DictConfig, *names: str) -> None:
             check_range(key, OmegaConf.select(cfg, key))
     if "trainer" in names:
         _check_hardware(cfg.trainer)
+        _check_instead(cfg)
     copy = deepcopy(cfg)
     OmegaConf.set_struct(copy, False)
     for name in names:
@@ -104,19 +119,42 @@ def _check_hardware(trainer: DictConfig) -> None:
         raise ValueError(f"trainer.precision is {trainer.precision}, expected one of {known}")
 
 
+def _check_instead(cfg: DictConfig) -> None:
+    for key, (allowed, instead) in INSTEAD.items():
+        value = OmegaConf.select(cfg, key)
+        if value not in allowed:
+            told = instead.format(value=value)
+            raise ValueError(
+                f"{key} is {value}, expected {allowed[-1]}: {told}".replace("None", "null")
+            )
+
+
 def _rehearse(name: str, cfg: DictConfig) -> None:
     """Build a group for its classes' own checks, let a model compute its losses, and forget it."""
     try:
-        with torch.device("meta"), warnings.catch_warnings(action="ignore"):
-            built = instantiate(cfg[name], _convert_="all")
-    except InstantiationException as error:
-        # A trainer has no tensors. Whatever else is wrong on that device need not be on another.
-        if name == "trainer" or isinstance(error.__cause__, ValueError):
+        _build(name, cfg, "meta")
+    except Exception as error:
+        cause = error.__cause__ or error
+        if isinstance(cause, NotImplementedError):
+            return  # not all can be computed on that device
+        if name == "trainer" or isinstance(cause, ValueError):
             raise
-        return
+        # The code may read values, which tensors have not there: is it right where they do?
+        with torch.random.fork_rng(devices=[]):
+            _build(name, cfg, "cpu")
+
+
+def _build(name: str, cfg: DictConfig, device: str) -> None:
+    with torch.device(device), warnings.catch_warnings(action="ignore"):
+        built = instantiate(cfg[name], _convert_="all")
     if name == "model":
         _try_optimizer(built.optimizer, built.lr, built.discriminator_lr)
-        _try_step(built, cfg.data.crop)
+        try:
+            _try_step(built, cfg.data.crop, device)
+        except Exception as error:
+            if isinstance(error, ValueError) or device == "cpu":
+                raise ValueError(f"model: {error}") from error
+            raise
 
 
 def _try_optimizer(make: Callable[..., Any], *rates: float) -> None:
@@ -127,19 +165,14 @@ def _try_optimizer(make: Callable[..., Any], *rates: float) -> None:
             raise ValueError(f"model.optimizer: {error}") from error
 
 
-def _try_step(model: Any, crop: int) -> None:
-    """Compute the losses of crops that have a shape alone: do the parts go together?"""
-    images = torch.zeros(2, 3, crop, crop, device="meta")
-    try:
-        scales = model.scales(images)
-        model.generator_losses(Pair(images, images, ""), scales)
-        if model.game:
-            objective, discriminator = model.game
-            objective.discriminator_loss(discriminator, scales[-1].detach(), images)
-    except ValueError as error:
-        raise ValueError(f"model: {error}") from error
-    except Exception:
-        pass  # on this device not all can be computed
+def _try_step(model: Any, crop: int, device: str) -> None:
+    """Compute the losses of black crops: do the parts go together?"""
+    images = torch.zeros(2, 3, crop, crop, device=device)
+    scales = model.scales(images)
+    model.generator_losses(Pair(images, images, ""), scales)
+    if model.game:
+        objective, discriminator = model.game
+        objective.discriminator_loss(discriminator, scales[-1].detach(), images)
 
 
 def _lighten(node: Any) -> None:

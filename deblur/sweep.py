@@ -8,6 +8,7 @@ import sys
 import threading
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from functools import wraps
 from pathlib import Path
 from typing import Any
@@ -16,21 +17,26 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.experimental.callback import Callback
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
-from deblur import apart, outcome
+from deblur import acceptance, apart, outcome
 from deblur.outcome import Outcome
 from deblur.ranks import FOLLOW, is_first
-from deblur.run import Mistake
+from deblur.run import Mistake, Refusal, check_experiment
 
 log = logging.getLogger(__name__)
 
-Train = Callable[[DictConfig], float | None]
-"""Trains by a config, and gives the run's score."""
+Train = Callable[[DictConfig, Callable[[], None]], float | None]
+"""Trains by a config, and gives the run's score; calls a function when it accepts the config."""
 PATIENCE = 60
 """Seconds in which the job of a sweep that was killed may save itself."""
+_refused: dict[str, Outcome] = {}
+"""Jobs of this sweep whose data cannot be used, by their data: others of the same are not tried."""
+_told: dict[str, str] = {}
+"""Reasons of failures that were told, and the jobs that they were told of."""
 
 
-def recorded(train: Any) -> Train:
+def recorded(train: Train) -> Callable[[DictConfig], float | None]:
     """Let a script's training write its Outcome, and be a job of a sweep.
 
     There it has a process of its own, so that whatever ends it, such as a lack of memory, ends no
@@ -42,17 +48,20 @@ def recorded(train: Any) -> Train:
     @wraps(train)
     def run(cfg: DictConfig) -> float | None:
         if HydraConfig.get().mode == RunMode.MULTIRUN:
-            return _do_job(script, Path(cfg.run_dir))
+            return _do_job(script, cfg)
         if FOLLOW in os.environ and hasattr(signal, "SIGUSR2"):
             signal.signal(signal.SIGUSR2, signal.SIG_IGN)  # Slurm's, to submitit, which stops this
-        return _note(train, cfg)
+        try:
+            return _note(train, cfg)
+        finally:
+            acceptance.discard(Path(cfg.run_dir))
 
     return run
 
 
-def _do_job(script: Path, folder: Path) -> float | None:
+def _do_job(script: Path, cfg: DictConfig) -> float | None:
     """Do a job unless it is done; one that fails gives NaN."""
-    overrides = _overrides()
+    folder, overrides = Path(cfg.run_dir), _overrides()
     before = outcome.read(folder)
     if before and before.overrides != overrides:
         sys.exit(f"error: {folder} holds a run of other settings: give another hydra.sweep.dir")
@@ -60,18 +69,51 @@ def _do_job(script: Path, folder: Path) -> float | None:
         log.info("finished before: %s, %s", folder, _show(before.score))
         return before.score
     _listen()
+    data = _describe_data(cfg)
+    if data in _refused:
+        found = replace(_refused[data], overrides=overrides)
+        found.write(folder)
+    else:
+        found = _run_apart(script, folder, overrides)
+    if found.fault == "data":
+        _refused[data] = found
+    if found.status == "failed":
+        _tell_failed(folder, found)
+        return math.nan
+    return found.score
+
+
+def _run_apart(script: Path, folder: Path, overrides: list[str]) -> Outcome:
+    """Run a job in a process of its own; where it is stopped, so is the sweep."""
     process = apart.start(script, folder, HydraConfig.get().overrides.task, _options())
     try:
-        found = apart.finish(process, folder)
+        found = apart.finish(process, folder, overrides)
         if found.status == "stopped":
             raise KeyboardInterrupt
     except (KeyboardInterrupt, SystemExit) as error:
         log.info("to go on: the same command, with hydra.sweep.dir=%s", folder.parent)
         sys.exit(error.code if isinstance(error, SystemExit) else 128 + signal.SIGINT)
-    if found.status == "failed":
+    return found
+
+
+def _describe_data(cfg: DictConfig) -> str:
+    """Write down what decides whether a job's data can be used."""
+    try:
+        settings = OmegaConf.to_container(cfg.data, resolve=True)
+    except OmegaConfBaseException as error:
+        return str(error)
+    if isinstance(settings, dict):
+        settings.pop("seed", None)
+    return repr(settings)
+
+
+def _tell_failed(folder: Path, found: Outcome) -> None:
+    """Tell why a job has failed: each reason once in a sweep."""
+    first = _told.setdefault(found.error, folder.name)
+    if first == folder.name:
         log.error("this job has failed: %s", found.error)
-        return math.nan
-    return found.score
+    else:
+        log.error("this job has failed like %s", first)
 
 
 def _listen() -> None:
@@ -93,22 +135,32 @@ def _options() -> list[str]:
 
 
 def _note(train: Train, cfg: DictConfig) -> float | None:
-    """Train, and write how it ends."""
+    """Train, and write how it ends, once the run is accepted."""
     if not is_first():
-        return train(cfg)
+        return train(cfg, lambda: acceptance.accept(cfg))
     folder, overrides = Path(cfg.run_dir), _overrides()
-    with outcome.claim(folder, wait=PATIENCE if FOLLOW in os.environ else 0):
-        Outcome("running", overrides).write(folder)
+    awaited = FOLLOW in os.environ
+    with outcome.claim(folder, wait=PATIENCE if awaited else 0):
+        before = outcome.read(folder) if awaited else None
+        # Who waits for a job is told that it was refused, but a finished run is never touched.
+        noted = awaited and not (before and before.status == "finished")
+
+        def begin() -> None:
+            nonlocal noted
+            noted = True
+            Outcome("running", overrides).write(folder)
+            acceptance.accept(cfg)
+
         try:
-            score = train(cfg)
+            score = train(cfg, begin)
         except BaseException as error:
-            told = _tell(error)
-            with suppress(OSError):  # of a full disk, which the run has told
-                Outcome("failed" if told else "stopped", overrides, error=told).write(folder)
+            if noted:
+                with suppress(OSError):  # of a full disk, which the run has told
+                    _describe(error, overrides).write(folder)
             raise
-        if score is not None and not math.isfinite(score):
+        if noted and score is not None and not math.isfinite(score):
             Outcome("failed", overrides, error=f"its score is {score}").write(folder)
-        else:
+        elif noted:
             Outcome("finished", overrides, score).write(folder)
     return score
 
@@ -119,14 +171,18 @@ def _overrides() -> list[str]:
     return [one for one in given if one.partition("=")[0] != "ckpt"]
 
 
-def _tell(error: BaseException) -> str:
-    """Say what went wrong, in one line; "" where somebody has stopped the run."""
-    if isinstance(error, KeyboardInterrupt):
-        return ""
-    if isinstance(error, SystemExit):
-        return error.code.removeprefix("error: ") if isinstance(error.code, str) else ""
-    line = next(iter(str(error).splitlines()), "")
-    return line if isinstance(error, Mistake) else f"{type(error).__name__}: {line}"
+def _describe(error: BaseException, overrides: list[str]) -> Outcome:
+    """Say how a run has ended by an error; somebody has stopped one that gives no reason."""
+    told = ""
+    if isinstance(error, Mistake):
+        told = str(error)
+    elif isinstance(error, SystemExit):
+        told = error.code.removeprefix("error: ") if isinstance(error.code, str) else ""
+    elif not isinstance(error, KeyboardInterrupt):
+        line = next(iter(str(error).splitlines()), "")
+        told = f"{type(error).__name__}: {line}"
+    fault = error.fault if isinstance(error, Refusal) else ""
+    return Outcome("failed" if told else "stopped", overrides, error=told, fault=fault)
 
 
 class Summary(Callback):
@@ -135,7 +191,17 @@ class Summary(Callback):
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Exit with one line where the folder has other jobs, whose places would be taken."""
         os.environ[apart.SWEEP] = str(os.getpid())
+        _refused.clear()
+        _told.clear()
         folder = Path(config.hydra.sweep.dir)
+        keys = {one.partition("=")[0] for one in config.hydra.overrides.task}
+        if not keys & {"experiment", "trainer.max_epochs"}:
+            try:
+                check_experiment(config)
+            except ValueError as error:  # else each job would tell it
+                sys.exit(f"error: {error}")
+        if (folder / outcome.NAME).is_file():
+            sys.exit(f"error: {folder} holds a run: give another hydra.sweep.dir")
         if (folder / "multirun.yaml").is_file():
             before = list(OmegaConf.load(folder / "multirun.yaml").hydra.overrides.task)
             now = list(config.hydra.overrides.task)
@@ -150,9 +216,12 @@ class Summary(Callback):
         folder = Path(config.hydra.sweep.dir)
         jobs = _find_jobs(folder)
         shared = set.intersection(*(set(job.overrides) for job in jobs.values())) if jobs else set()
+        first: dict[str, str] = {}
         for name, job in jobs.items():
             own = " ".join(one for one in job.overrides if one not in shared)
-            log.info("%s  %s: %s, %s", name, own, job.status, job.error or _show(job.score))
+            same = job.error and first.setdefault(job.error, name) != name
+            why = f"like {first[job.error]}" if same else job.error or _show(job.score)
+            log.info("%s  %s: %s, %s", name, own, job.status, why)
         log.info("side by side:  deblur compare %s", folder)
         without = sum(job.score is None for job in jobs.values())
         if without:

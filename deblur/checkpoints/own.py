@@ -2,9 +2,6 @@
 
 import hashlib
 import json
-import os
-import pickle
-import warnings
 from collections.abc import Mapping
 from importlib import import_module
 from importlib.metadata import version
@@ -13,12 +10,13 @@ from typing import Any, NamedTuple
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor, nn
 
 from deblur import networks
 from deblur.checkpoints import keras, kinds, maxim, published
 from deblur.checkpoints.contents import Contents, describe_difference
+from deblur.checkpoints.whole import replacing
 from deblur.networks.arguments import find_config
 
 GENERATORS = [name for name in networks.__all__ if not name.endswith("Discriminator")]
@@ -138,14 +136,8 @@ def save_generator(
         "digest": digest(weights),
         "format": "pt",
     }
-    part = Path(path).with_name(f"{Path(path).name}.part")
-    try:
-        save_file(weights, part, metadata)
-        os.replace(part, path)
-    except SafetensorError as error:
-        raise OSError(f"{path}: cannot be written ({error})") from error
-    finally:
-        part.unlink(missing_ok=True)
+    with replacing(Path(path)) as file:  # safetensors' own files are for their owner alone
+        file.write(save(weights, metadata))
 
 
 def digest(weights: Mapping[str, Tensor]) -> str:

@@ -62,6 +62,8 @@ class DeblurData(L.LightningDataModule):
             inspect.signature(dataset).bind(root=root, split="train", crop=crop, seed=seed, **extra)
         except TypeError as error:
             raise ValueError(f"dataset: {error}") from error
+        if root is None and inspect.signature(dataset).parameters["root"].annotation is str:
+            raise ValueError("root is null, expected a folder: data.root=FOLDER")
         self.dataset = dataset
         self.root = root
         self.batch_size = batch_size

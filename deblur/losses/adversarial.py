@@ -1,7 +1,8 @@
 """Adversarial objectives: a class each, with the generator's and the discriminator's side."""
 
 from collections.abc import Callable, Sequence
-from typing import Literal, NamedTuple, Protocol
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any, Literal, NamedTuple, Protocol
 
 import torch
 import torch.nn.functional as F
@@ -138,7 +139,7 @@ class WassersteinGP:
         share = torch.rand(count, 1, 1, 1, device=sharp.device)  # for all devices' images
         share = share[rank::ranks] if self.mixing == "sample" else share
         between = (share * sharp + (1 - share) * restored).float().detach().requires_grad_()
-        with torch.autocast(sharp.device.type, enabled=False):
+        with _no_autocast(sharp.device.type):
             maps = discriminator(between)
             sums = torch.stack([each.sum() for each in maps])
             value = sums.sum() if self.norm == "pixel" else _scores(maps).sum()
@@ -230,10 +231,14 @@ class RelativisticLS(nn.Module):
         self, real: list[Tensor], fake: list[Tensor]
     ) -> tuple[list[Tensor], list[Tensor]]:
         """Give the average logit of sharp and of restored images, a scalar a map."""
-        if not self.history or self.recent.isnan().all():
-            return [each.mean() for each in real], [each.mean() for each in fake]
-        sharp, restored = self.recent.nanmean(2)
-        return [*sharp], [*restored]
+        averages = [[each.mean() for each in maps] for maps in (real, fake)]
+        if self.history:  # of none yet the mean is NaN
+            averages = [
+                [torch.where(old.isnan(), new, old) for old, new in zip(kept, own)]
+                for kept, own in zip(self.recent.nanmean(2), averages)
+            ]
+        sharp, restored = averages
+        return sharp, restored
 
     def _checked(self, maps: list[Tensor]) -> list[Tensor]:
         if len(maps) != self.recent.shape[1]:
@@ -242,6 +247,12 @@ class RelativisticLS(nn.Module):
                 f"maps={self.recent.shape[1]}"
             )
         return [each.float() for each in maps]
+
+
+def _no_autocast(device: str) -> AbstractContextManager[Any]:
+    """Keep float32 on a device; where it has no other precision there is nothing to do."""
+    known = torch.amp.is_autocast_available(device)
+    return torch.autocast(device, enabled=False) if known else nullcontext()
 
 
 def _cross_entropy(maps: list[Tensor], target: float) -> Tensor:

@@ -59,7 +59,7 @@ def test_nothing_half_written_is_left(tmp_path: Path, monkeypatch: pytest.Monkey
     def fail(*_: Any) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(own, "save_file", fail)
+    monkeypatch.setattr(own, "save", fail)
     with pytest.raises(OSError, match="No space left"):
         save_generator(tmp_path / "g.safetensors", ResNet(blocks=1, width=4), CONFIG, {})
     assert not [*tmp_path.iterdir()]
