@@ -44,8 +44,6 @@ def main(cfg: DictConfig, begin: Callable[[], None]) -> float | None:
         run.check_choices(cfg)
         settings.check_groups(cfg, "blur", "data", "model", "trainer")
         start = resume.find(cfg.ckpt, folder)
-        if ended := resume.check_left(start, cfg.trainer.max_epochs, folder):
-            return ended.score
         device = hardware.pick_device(cfg.trainer.accelerator)
         with run.one_line_errors(fault="data"):
             data = instantiate(cfg.data, _convert_="all")
@@ -56,6 +54,8 @@ def main(cfg: DictConfig, begin: Callable[[], None]) -> float | None:
             resume.check_fit(start.path, model.state_dict())
         elif cfg.init is not None:
             checkpoints.fill(model.generator, find_model(cfg.init))
+        if ended := resume.check_left(start, cfg.trainer.max_epochs, folder):
+            return ended.score
         precision = cfg.trainer.precision or hardware.pick_precision(device)
         if hasattr(model.generator, "weights_used"):
             log.info("the backbone starts from: %s", model.generator.weights_used)

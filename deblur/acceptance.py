@@ -22,6 +22,17 @@ CONFIG = ".hydra"
 """The folder of a run's config, with Hydra's own names."""
 
 
+class Kept(MemoryHandler):
+    """Keeps what is logged for another handler until the command has been accepted."""
+
+    accepted = False
+
+    def flush(self) -> None:
+        """Hand it on; Hydra and Python ask for that at their ends, too."""
+        if self.accepted:
+            super().flush()
+
+
 def accept(cfg: DictConfig) -> None:
     """Write the config into the run's folder, and what was logged so far into its log file."""
     if is_first():
@@ -32,8 +43,8 @@ def accept(cfg: DictConfig) -> None:
         OmegaConf.save(hydra, folder / "hydra.yaml")
         OmegaConf.save(hydra.hydra.overrides.task, folder / "overrides.yaml")
     for handler in logging.getLogger().handlers:
-        if isinstance(handler, MemoryHandler):
-            handler.capacity = 1  # from now on each record is written at once
+        if isinstance(handler, Kept):
+            handler.accepted = True
             handler.flush()
 
 

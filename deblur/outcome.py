@@ -61,7 +61,7 @@ def find_trace(folder: Path) -> str:
 
 @contextmanager
 def claim(folder: Path, wait: int = 0) -> Iterator[None]:
-    """Keep other processes out of a run's folder, and leave one that is still empty empty.
+    """Keep other processes out of a run's folder; where no run was begun, nothing is left in it.
 
     wait: for so many seconds, for one that saves itself. Raises BlockingIOError where one is in it.
     """
@@ -80,7 +80,7 @@ def claim(folder: Path, wait: int = 0) -> Iterator[None]:
             wait -= 5
         yield
     finally:
-        if held and os.listdir(folder) == [LOCK]:
+        if held and not (folder / NAME).exists():
             os.unlink(folder / LOCK)
         os.close(handle)
 

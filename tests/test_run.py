@@ -58,7 +58,7 @@ def test_a_list_of_files_is_split_unless_it_names_one(
 SCALARS = {
     **{"seed": 0, "run_dir": "x", "ckpt": "x", "device": "auto", "precision": "auto"},
     **{"protocol": ["y"], "published": False, "check": True, "trust": None, "tlc": None},
-    **{"unsharp": True, "sheets": 4, "limit": None, "data": {}, "of_mine": 3},
+    **{"unsharp": True, "sheets": 4, "limit": None, "data": {"a": ["${of_mine}"]}, "of_mine": 3},
 }
 
 
@@ -75,6 +75,9 @@ SCALARS = {
         ("ckpt", "???", "ckpt is missing, expected str, a list of str or null"),
         ("ckpt", ["a", 5], "ckpt.1 is 5, expected str"),
         ("protcol", "y", "protcol is no setting, did you mean protocol?"),
+        ("batch_size", 4, "batch_size is no setting, did you mean data.batch_size?"),
+        ("a", 4, "a is no setting, did you mean data.a?"),
+        ("nobodys", 4, "nobodys is no setting, and no other refers to it by ${nobodys}"),
     ],
 )
 def test_a_scalar_of_the_wrong_type_is_named(key: str, value: Any, told: str) -> None:

@@ -24,7 +24,10 @@ from deblur import ranks, resume, run, sweep
 
 @hydra.main(version_base="1.3", config_path="conf", config_name="job")
 @sweep.recorded
-def main(cfg):
+def main(cfg, begin):
+    if cfg.what in ("refused", "no data"):
+        raise run.Refusal(cfg.what, "data" if cfg.what == "no data" else "")
+    begin()
     with open(Path(cfg.run_dir, "lives.txt"), "a") as file:
         file.write("x")
     if cfg.what == "mistake":
@@ -50,6 +53,8 @@ what: well
 score: 20.5
 ckpt: null
 run_dir: ${hydra:runtime.output_dir}
+data: {root: nowhere, seed: ${score}}
+trainer: {max_epochs: 1}
 hydra:
   callbacks:
     sweep: {_target_: deblur.sweep.Summary}
@@ -157,6 +162,36 @@ def test_a_sweep_that_was_stopped_does_what_is_left(
     assert {end[0] for end in ends(jobs).values()} == {"finished"}
 
 
+def test_what_all_jobs_lack_is_told_once(sweep: Sweep, tmp_path: Path) -> None:
+    said, _ = (process := sweep("what=no data", "score=1,2,3")).communicate()
+    assert process.returncode == 1
+    assert said.count("error: no data") == 1  # by the one job that was tried
+    assert said.count("this job has failed: no data") == 1
+    assert said.count("this job has failed like job-0") == 2
+    assert said.count("no data") == 3 + said.count("#")  # the third is of the table
+    assert "error: 3 of 3 jobs gave no score" in said
+    assert set(ends(tmp_path / "jobs").values()) == {("failed", None, "no data")}
+    found = outcome.read(tmp_path / "jobs" / "job-2")
+    assert found is not None and found.overrides == ["what=no data", "score=3"]
+    said, _ = sweep("what=no data", "score=1,2,3").communicate()  # they are tried again
+    assert said.count("error: no data") == 1
+
+
+def test_other_data_are_tried(sweep: Sweep, tmp_path: Path) -> None:
+    said, _ = sweep("what=no data", "data.root=a,b", "score=1,2").communicate()
+    assert said.count("error: no data") == 2
+    assert said.count("this job has failed like job-0") == 3
+
+
+def test_a_job_that_is_refused_is_recorded(sweep: Sweep, tmp_path: Path) -> None:
+    sweep("what=refused,well").communicate()
+    assert ends(tmp_path / "jobs") == {
+        "job-0": ("failed", None, "refused"),
+        "job-1": ("finished", 20.5, ""),
+    }
+    assert not lives(tmp_path / "jobs" / "job-0")
+
+
 def test_a_folder_of_another_sweep_is_refused(sweep: Sweep, tmp_path: Path) -> None:
     sweep("score=1,2").communicate()
     for settings, lacking in ((["score=1,3"], "score=1,2"), (["score=1,2", "what=lost"], None)):
@@ -226,6 +261,11 @@ def test_a_run_apart_goes_on_where_it_was_begun(tmp_path: Path) -> None:
     apart.start(plain, folder, ["a=1"], quiet=True).wait()
     said = (folder / apart.CONSOLE).read_text().splitlines()
     assert said == [f"--config-name=x a=1 {place}", f"a=1 ckpt=last {place}"]
+
+
+def test_what_was_killed_before_it_began_keeps_its_settings(tmp_path: Path) -> None:
+    process = apart.start(script(tmp_path, "sys.exit(3)"), tmp_path, ["a=1"], quiet=True)
+    assert apart.finish(process, tmp_path, ["a=1"]).overrides == ["a=1"]
 
 
 def test_last_words_tell_why_a_run_has_ended(tmp_path: Path) -> None:

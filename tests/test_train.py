@@ -247,6 +247,7 @@ def test_ctrl_c_saves_a_checkpoint_first(tmp_path: Path) -> None:
         time.sleep(0.5)
         process.send_signal(signal.SIGINT)
         process.communicate(timeout=60)
+        assert process.returncode == 128 + signal.SIGINT
     finally:
         process.kill()
     last = tmp_path / "checkpoints" / "last.ckpt"

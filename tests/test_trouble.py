@@ -216,7 +216,7 @@ def test_a_loading_process_that_dies_gives_its_file(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("number, code", [(signal.SIGINT, 1), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize("number, code", [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_to_all_processes_stops_a_run_with_loading_processes(
     number: int, code: int, tmp_path: Path
 ) -> None:
