@@ -165,7 +165,8 @@ def check_no_run(folder: Path) -> None:
 
 def check_experiment(cfg: DictConfig) -> None:
     """Raise ValueError, with the names to choose from, where no experiment was chosen."""
-    if OmegaConf.is_dict(cfg.trainer) and OmegaConf.is_missing(cfg.trainer, "max_epochs"):
+    trainer = cfg.get("trainer")
+    if OmegaConf.is_dict(trainer) and OmegaConf.is_missing(trainer, "max_epochs"):
         loader = GlobalHydra.instance().config_loader()
         names = ", ".join(loader.get_group_options("experiment"))
         raise ValueError(f"choose what to train by experiment=NAME, one of {names}")
