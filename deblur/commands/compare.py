@@ -11,12 +11,16 @@ and say so.
 import argparse
 import csv
 import math
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from textwrap import wrap
 from typing import Any
 
 from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from deblur import outcome
@@ -26,6 +30,8 @@ from deblur.terminal import printable
 CONFIG = Path(".hydra", "config.yaml")
 LOG = Path("csv", "metrics.csv")
 PLACES = ("run_dir", "ckpt", "trainer.logger", "trainer.callbacks", "trainer.default_root_dir")
+WIDEST = 120
+"""Characters of a line where there is no terminal."""
 LOWER = ("train/", "time/", "val/change")
 """Figures of which less is better."""
 
@@ -36,6 +42,8 @@ class Run:
 
     folder: Path
     settings: dict[str, str]
+    written: dict[str, str]
+    """The settings before they are resolved: what refers to others."""
     figures: dict[str, str]
 
 
@@ -53,27 +61,61 @@ def run(options: argparse.Namespace) -> int:
     sign = 1 if options.metric.startswith(LOWER) else -1
     missing = float("inf")
     runs.sort(key=lambda run: sign * float(run.figures.get(options.metric, sign * missing)))
-    differing = _differing(runs)
+    keys = _differing(runs)
     figures = [*dict.fromkeys(name for one in runs for name in one.figures)]
-    head = ["run", *_short(differing), *figures]
     names = _names([one.folder for one in runs])
+    head = ["run", *_short(keys), *figures]
     rows = [
-        [name]
-        + [one.settings.get(key, "") for key in differing]
+        [name, *(one.settings.get(key, "") for key in keys)]
         + [one.figures.get(figure, "") for figure in figures]
         for name, one in zip(names, runs)
     ]
+    text = markdown(head, rows)
     console = Console()
+    room = console.width if console.is_terminal else WIDEST
+    below = ""
+    if max(map(len, text.split("\n"))) > room:  # settings and reasons get lines of their own
+        head, rows, below = _split(names, runs, keys, figures, room)
+        text = markdown(head, rows)
     if not console.is_terminal:
-        print(markdown(head, rows))
+        print(text)
+        if below:
+            print(f"\n{below}")
         return 0
     table = Table()
     for title in head:
         table.add_column(title, justify="right" if title in figures else "left", overflow="fold")
     for row in rows:
-        table.add_row(*row)
+        table.add_row(*map(escape, row))
     console.print(table)
+    if below:
+        console.print(below, markup=False, highlight=False, soft_wrap=True)
     return 0
+
+
+def _split(
+    names: list[str], runs: list[Run], keys: list[str], figures: list[str], room: int
+) -> tuple[list[str], list[list[str]], str]:
+    """Lay out many settings: a table of the figures, and below it a list of what differs.
+
+    In the list each setting has its values, and of each value the runs that have it, by their
+    numbers in the table.
+    """
+    rows = [
+        [str(number), name, *(one.figures.get(figure, "").split(":")[0] for figure in figures)]
+        for number, (name, one) in enumerate(zip(names, runs), 1)
+    ]
+    lines = []
+    for key in keys:
+        having: dict[str, list[str]] = {}
+        for number, one in enumerate(runs, 1):
+            having.setdefault(one.settings.get(key, "not set"), []).append(str(number))
+        values = "; ".join(f"{value} ({', '.join(own)})" for value, own in having.items())
+        lines.append(f"{key}: {values}")
+    ends = {str(number): one.figures.get("end", "") for number, one in enumerate(runs, 1)}
+    lines += [f"run {number} {end}" for number, end in ends.items() if ":" in end]
+    wrapped = [line for one in lines for line in wrap(one, room, subsequent_indent="    ")]
+    return ["", "run", *figures], rows, "\n".join(wrapped)
 
 
 def _find(root: Path) -> list[Path]:
@@ -87,8 +129,11 @@ def _find(root: Path) -> list[Path]:
 
 def _read(folder: Path, metric: str) -> Run:
     """Read a run's settings, the figures of its best epoch, and how it ended."""
-    settings = _flatten(OmegaConf.to_container(OmegaConf.load(folder / CONFIG)))
-    return Run(folder, settings, {**_read_figures(folder / LOG, metric), **_read_end(folder)})
+    config = OmegaConf.load(folder / CONFIG)
+    config.run_dir = str(folder)  # which Hydra alone could resolve
+    settings, written = (_flatten(config, resolve=resolve) for resolve in (True, False))
+    figures = {**_read_figures(folder / LOG, metric), **_read_end(folder)}
+    return Run(folder, settings, written, figures)
 
 
 def _read_end(folder: Path) -> dict[str, str]:
@@ -115,18 +160,34 @@ def _read_figures(path: Path, metric: str) -> dict[str, str]:
     return {**figures, "best epoch": best_epoch, "epochs": str(last)}
 
 
-def _flatten(config: Any, prefix: str = "") -> dict[str, str]:
+def _flatten(config: Any, prefix: str = "", *, resolve: bool) -> dict[str, str]:
+    """List a config's values by their dotted keys; what cannot be resolved stays as it is."""
     flat: dict[str, str] = {}
-    for key, value in config.items():
+    plain: Any = OmegaConf.to_container(config)
+    for key, value in plain.items():
         name = f"{prefix}{key}"
-        if name not in PLACES:
-            flat |= _flatten(value, f"{name}.") if isinstance(value, dict) else {name: str(value)}
+        if name in PLACES:
+            continue
+        if isinstance(value, dict):
+            flat |= _flatten(config[key], f"{name}.", resolve=resolve)
+            continue
+        with suppress(OmegaConfBaseException):
+            if resolve and not OmegaConf.is_dict(config[key]):  # else its keys are listed there
+                list_ = OmegaConf.is_list(config[key])
+                value = OmegaConf.to_container(config[key], resolve=True) if list_ else config[key]
+        flat[name] = str(value)
     return flat
 
 
 def _differing(runs: list[Run]) -> list[str]:
+    """List the settings that differ; those that refer to another one alike are left to that."""
     keys = dict.fromkeys(key for one in runs for key in one.settings)
-    return [key for key in keys if len({one.settings.get(key) for one in runs}) > 1]
+    return [
+        key
+        for key in keys
+        if len({one.settings.get(key) for one in runs}) > 1
+        and len({one.written.get(key) for one in runs}) > 1
+    ]
 
 
 def _short(keys: list[str]) -> list[str]:

@@ -5,6 +5,7 @@ import pytest
 from omegaconf import OmegaConf
 
 from deblur.__main__ import main
+from deblur.outcome import Outcome
 
 LOG = "csv/metrics.csv"
 
@@ -74,3 +75,42 @@ def test_a_terminal_shows_a_table(
     assert main(["compare", str(runs)]) == 0
     said = capsys.readouterr().out
     assert "\u2502" in said and "30.0000" in said and "lr" in said
+
+
+def change(folder: Path, **values: object) -> None:
+    """Change a run's config."""
+    path = folder / ".hydra" / "config.yaml"
+    config = OmegaConf.load(path)
+    for key, value in values.items():
+        OmegaConf.update(config, key.replace("__", "."), value, force_add=True)
+    OmegaConf.save(config, path)
+
+
+def test_settings_are_what_the_run_had(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """What refers to another setting is resolved, and left out where it is that one anew."""
+    change(runs / "1", data__crop=64, model__discriminator__crop="${data.crop}", seed="${nope}")
+    change(runs / "2", data__crop=96, model__discriminator__crop="${data.crop}", seed=0)
+    assert main(["compare", str(runs)]) == 0
+    table = rows(capsys.readouterr().out)
+    assert table[0][1:4] == ["seed", "crop", "lr"]
+    assert [row[1:4] for row in table[1:]] == [["0", "96", "0.02"], ["${nope}", "64", "0.01"]]
+    change(runs / "2", model__discriminator__crop=32)
+    assert main(["compare", str(runs)]) == 0
+    table = rows(capsys.readouterr().out)
+    assert table[0][1:5] == ["seed", "data.crop", "lr", "model.discriminator.crop"]
+    assert [row[4] for row in table[1:]] == ["32", "64"]
+
+
+def test_no_line_is_too_long_to_read(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Runs of other experiments differ in dozens of settings, and what failed says why."""
+    for name in ("1", "2"):
+        change(runs / name, **{f"model__{'long' * 5}{n}": f"{name}{'x' * n}" for n in range(40)})
+    Outcome("failed", [], error="it lacks " + "much " * 60).write(runs / "1")
+    assert main(["compare", str(runs)]) == 0
+    said = capsys.readouterr().out
+    assert max(map(len, said.splitlines())) <= 120
+    table = rows(said)
+    assert table[0] == ["", "run", "val/psnr", "val/ssim", "best epoch", "epochs", "end"]
+    assert [row[:2] + row[-1:] for row in table[1:]] == [["1", "2", ""], ["2", "1", "failed"]]
+    assert "model.lr: 0.02 (1); 0.01 (2)" in said
+    assert "run 2 failed: it lacks much" in said
