@@ -6,7 +6,7 @@ from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
-from deblur.mistakes import explain
+from deblur.mistakes import WORDS, explain, list_options
 
 
 @pytest.fixture(autouse=True)
@@ -19,6 +19,33 @@ def hydra_config() -> Iterator[None]:
     "override, told",
     [
         ("model.lrr=1", "model.lrr is no setting, did you mean model.lr?"),
+        ("batch_size=4", "batch_size is no setting, did you mean data.batch_size?"),
+        ("batchsize=4", "batchsize is no setting, did you mean data.batch_size?"),
+        ("epochs=3", "epochs is no setting, did you mean trainer.max_epochs?"),
+        ("max_epochs=3", "max_epochs is no setting, did you mean trainer.max_epochs?"),
+        ("trainer.epochs=3", "trainer.epochs is no setting, did you mean trainer.max_epochs?"),
+        (
+            "trainer.max_steps=3",
+            "trainer.max_steps is no setting, did you mean trainer.max_epochs?",
+        ),
+        ("lr=1e-4", "lr is no setting, did you mean model.lr?"),
+        ("trainer.lr=1e-4", "trainer.lr is no setting, did you mean model.lr?"),
+        ("data.size=9", "data.size is no setting, did you mean data.dataset.size?"),
+        ("wdth=4", "wdth is no setting, did you mean model.generator.width?"),
+        ("generator=unet", "generator is no setting, did you mean model/generator?"),
+        ("optimizer=adam", "optimizer is no setting, did you mean model/optimizer?"),
+        ("root=x", "root is no setting, did you mean data.root?"),
+        ("resume=x", "resume is no setting, did you mean ckpt?"),
+        ("sed=1", "sed is no setting, did you mean seed?"),
+        (
+            "zzz=1",
+            "zzz is no setting, expected seed, data, blur, ckpt, init, save_minutes, histograms, "
+            "model, trainer or experiment",
+        ),
+        (
+            "model/content=[charbonier,vgg16]",
+            "model/content=charbonier is no choice, did you mean charbonnier?",
+        ),
         ("modl.lr=1", "modl is no setting, did you mean model?"),
         ("experimnt=quick", "experimnt is no setting, did you mean experiment?"),
         ("model/genrator=unet", "model/genrator is no setting, did you mean model/generator?"),
@@ -45,6 +72,13 @@ def test_what_cannot_be_composed_is_told_in_a_line(override: str, told: str) -> 
     with pytest.raises(Exception) as caught:
         compose("train", ["experiment=quick", override])
     assert explain(caught.value) == told
+
+
+def test_other_words_for_settings_lead_to_settings() -> None:
+    cfg = compose("train", ["experiment=quick"])
+    for meant in set(WORDS.values()) - {"experiment", "hydra.run.dir"}:
+        assert OmegaConf.select(cfg, meant.replace("/", "."), default="no") != "no", meant
+        assert "/" not in meant or list_options(meant)
 
 
 def test_what_cannot_be_resolved_is_named() -> None:

@@ -11,10 +11,13 @@ import torch
 from conftest import NARROW, ROOT, TINY
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
+from hydra.utils import instantiate
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from omegaconf import DictConfig, OmegaConf
+from torch import nn
 
+from deblur import settings as settings_module
 from deblur.mistakes import explain
 from deblur.settings import check_groups, check_value
 
@@ -117,6 +120,15 @@ def test_configs_as_they_are_are_right(config: tuple[str, ...]) -> None:
         ("trainer.log_every_n_steps", 0, "trainer.log_every_n_steps is 0, expected 1 or more"),
         ("trainer.limit_train_batches", 0, "trainer.limit_train_batches is 0, expected 1e-06 or m"),
         ("trainer.limit_val_batches", 1.5, "trainer: You have passed invalid value 1.5 for limit"),
+        (
+            "trainer.max_steps",
+            10,
+            "trainer.max_steps is 10, expected -1: which Lightning counts for ",
+        ),
+        ("trainer.min_steps", 10, "trainer.min_steps is 10, expected null: trainer.min_epochs c"),
+        ("trainer.fast_dev_run", True, "trainer.fast_dev_run is True, expected 0: "),
+        ("trainer.enable_checkpointing", False, "trainer.enable_checkpointing is False, expected"),
+        ("trainer.barebones", True, "trainer.barebones is True, expected False: all runs are log"),
         ("trainer.gradient_clip_val", 1.0, "trainer.gradient_clip_val is 1.0, expected 0"),
         ("trainer.overfit_batches", 3, "trainer.overfit_batches is 3, expected 0"),
         ("trainer.devices", -3, "trainer: `devices` selected with `CPUAccelerator` should be an"),
@@ -138,6 +150,68 @@ def test_parts_that_do_not_go_together_are_told() -> None:
     check_groups(composed("experiment=paper", parts[0], f"{parts[1]}_double"), *GROUPS)
 
 
+HALF = {"_target_": "torch.nn.AvgPool2d", "kernel_size": 2}
+
+
+class Reader(nn.Module):
+    """Reads a value of what it is given, which a tensor without memory has not."""
+
+    def __init__(self, *, side: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(1))
+        self.side = side
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        assert image.sum().item() == 0
+        return image[..., : self.side, :] * self.weight
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"model.generator": HALF},
+        {"model.generator": {"_target_": "test_settings.Reader", "side": 31}},
+        {"model.content.charbonnier": HALF},
+        {
+            "model.discriminator": {
+                "_target_": "torch.nn.Conv2d",
+                "in_channels": 4,
+                "out_channels": 1,
+                "kernel_size": 3,
+            }
+        },
+    ],
+)
+def test_shapes_that_do_not_fit_are_told(values: dict[str, Any]) -> None:
+    """They are RuntimeErrors of torch and others."""
+    with pytest.raises(ValueError, match="^model: "):
+        check_groups(changed(composed("experiment=quick"), values), *GROUPS)
+
+
+def test_what_only_a_device_without_memory_cannot_compute_is_right() -> None:
+    reader = {"_target_": "test_settings.Reader", "side": 32}
+    before = torch.random.get_rng_state()
+    check_groups(changed(composed("experiment=quick"), {"model.generator": reader}), *GROUPS)
+    assert torch.equal(before, torch.random.get_rng_state())
+
+
+@pytest.mark.parametrize(
+    "objective", ["minimax", "least_squares", "relativistic_ls", "wasserstein_gp"]
+)
+def test_all_objectives_are_checked_without_memory(
+    objective: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    build, devices = settings_module._build, []
+
+    def noted(name: str, cfg: DictConfig, device: str) -> None:
+        devices.append(device)
+        build(name, cfg, device)
+
+    monkeypatch.setattr(settings_module, "_build", noted)
+    check_groups(composed("experiment=quick", f"model/adversarial={objective}"), "model")
+    assert devices == ["meta"]
+
+
 def test_nothing_is_read_or_fetched_for_a_check(monkeypatch: pytest.MonkeyPatch) -> None:
     for place in ("deblur.losses.content.safe_open", "torch.hub.load_state_dict_from_url"):
         monkeypatch.setattr(place, lambda *_, **__: pytest.fail("something was read"))
@@ -146,6 +220,26 @@ def test_nothing_is_read_or_fetched_for_a_check(monkeypatch: pytest.MonkeyPatch)
     cfg = changed(composed("experiment=deblurgan_v2", "model/generator=fpn_mobilenet"), weights)
     check_groups(cfg, *GROUPS)
     assert cfg.model.generator.weights == "torchvision"
+
+
+def list_mappings(node: Any, at: str = "") -> Iterator[str]:
+    """Give the dotted keys of all mappings."""
+    for key, value in node.items() if isinstance(node, dict) else ():
+        if isinstance(value, dict):
+            yield f"{at}{key}"
+            yield from list_mappings(value, f"{at}{key}.")
+
+
+@pytest.mark.parametrize("config", CONFIGS, ids=lambda config: " ".join(config))
+def test_a_key_that_nobody_reads_is_refused(config: tuple[str, ...]) -> None:
+    cfg = composed(*config)
+    for place in list_mappings(OmegaConf.to_container(cfg)):
+        key = f"{place}.nobodys"
+        with pytest.raises(Exception) as caught:
+            check_groups(changed(cfg, {key: 1}), *GROUPS)
+            data = instantiate(changed(cfg, {key: 1}).data, _convert_="all")
+            data.setup("fit")
+        assert "nobodys" in explain(caught.value), key
 
 
 def test_one_value_is_checked_with_its_range() -> None:

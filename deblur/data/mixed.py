@@ -55,6 +55,8 @@ class Mixed(Dataset[Pair]):
                 f"shares is {dict(shares)}, expected a number for each of photos, "
                 f"{', '.join(pairs)}: none negative, that of photos positive"
             )
+        if unknown := {*roots} - {*pairs}:
+            raise ValueError(f"roots has {min(unknown)}, expected some of {', '.join(pairs)}")
         rows = read_rows(find_list(listed), ("set", "scene", "frame", "split"))
         if unknown := {*without} - {row["scene"] for row in rows}:
             raise ValueError(f"without is {[*without]}, but {listed} has no {min(unknown)}")
