@@ -21,7 +21,7 @@
 set -eu
 folder=$1
 shift
-if [ -f "$folder/checkpoints/last.ckpt" ]; then set -- "$@" ckpt=last; fi
+if [ -f "$folder/outcome.json" ]; then set -- "$@" ckpt=last; fi
 srun --kill-on-bad-exit=1 "${PYTHON:-python}" train.py trainer=ddp \
     trainer.num_nodes="$SLURM_NNODES" trainer.devices="$SLURM_NTASKS_PER_NODE" \
     hydra.run.dir="$folder" "$@"

@@ -29,7 +29,7 @@ train() {
     shift
     if grep -q '"finished"' "$folder/outcome.json" 2>/dev/null; then
         echo "$name: there already"
-    elif [ -e "$folder/checkpoints/last.ckpt" ]; then
+    elif [ -e "$folder/outcome.json" ]; then
         $python train.py hydra.run.dir="$folder" ckpt=last
     else
         $python train.py hydra.run.dir="$folder" "$@"
