@@ -25,8 +25,8 @@ from deblur import ranks, resume, run, sweep
 @hydra.main(version_base="1.3", config_path="conf", config_name="job")
 @sweep.recorded
 def main(cfg, begin):
-    if cfg.what in ("refused", "no data"):
-        raise run.Refusal(cfg.what, "data" if cfg.what == "no data" else "")
+    if cfg.what in ("refused", "no_data"):
+        raise run.Refusal(cfg.what, "data" if cfg.what == "no_data" else "")
     begin()
     with open(Path(cfg.run_dir, "lives.txt"), "a") as file:
         file.write("x")
@@ -164,23 +164,23 @@ def test_a_sweep_that_was_stopped_does_what_is_left(
 
 
 def test_what_all_jobs_lack_is_told_once(sweep: Sweep, tmp_path: Path) -> None:
-    said, _ = (process := sweep("what=no data", "score=1,2,3")).communicate()
+    said, _ = (process := sweep("what=no_data", "score=1,2,3")).communicate()
     assert process.returncode == 1
-    assert said.count("error: no data") == 1  # by the one job that was tried
-    assert said.count("this job has failed: no data") == 1
+    assert said.count("error: no_data") == 1  # by the one job that was tried
+    assert said.count("this job has failed: no_data") == 1
     assert said.count("this job has failed like job-0") == 2
-    assert said.count("no data") == 3  # the third is of the table
+    assert said.count("failed, no_data") == 1  # in the table
     assert "error: 3 of 3 jobs gave no score" in said
-    assert set(ends(tmp_path / "jobs").values()) == {("failed", None, "no data")}
+    assert set(ends(tmp_path / "jobs").values()) == {("failed", None, "no_data")}
     found = outcome.read(tmp_path / "jobs" / "job-2")
-    assert found is not None and found.overrides == ["what=no data", "score=3"]
-    said, _ = sweep("what=no data", "score=1,2,3").communicate()  # they are tried again
-    assert said.count("error: no data") == 1
+    assert found is not None and found.overrides == ["what=no_data", "score=3"]
+    said, _ = sweep("what=no_data", "score=1,2,3").communicate()  # they are tried again
+    assert said.count("error: no_data") == 1
 
 
 def test_other_data_are_tried(sweep: Sweep, tmp_path: Path) -> None:
-    said, _ = sweep("what=no data", "data.root=a,b", "score=1,2").communicate()
-    assert said.count("error: no data") == 2
+    said, _ = sweep("what=no_data", "data.root=a,b", "score=1,2").communicate()
+    assert said.count("error: no_data") == 2
     assert said.count("this job has failed like job-0") == 3
 
 
