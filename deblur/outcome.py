@@ -69,7 +69,7 @@ def claim(folder: Path, wait: int = 0) -> Iterator[None]:
         yield
         return
     folder.mkdir(parents=True, exist_ok=True)
-    handle = os.open(folder / LOCK, os.O_WRONLY | os.O_CREAT)
+    handle = os.open(folder / LOCK, os.O_WRONLY | os.O_CREAT, 0o666)
     held = False
     try:
         while not (held := _lock(handle, folder)):

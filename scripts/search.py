@@ -15,6 +15,7 @@ Hydra's own plugin for Optuna is not used: it wants Optuna 2, and ends no trial 
 
 import argparse
 import csv
+import signal
 import subprocess
 import sys
 import time
@@ -109,11 +110,12 @@ class Search:
         trial.set_user_attr("folder", name)
         chosen = [f"{one.get_key_element()}={choose(trial, one)}" for one in self.ranges]
         folder = self.folder / name
-        process = apart.start(TRAIN, folder, [*self.fixed, *chosen], quiet=True)
+        settings = [*self.fixed, *chosen]
+        process = apart.start(TRAIN, folder, settings, quiet=True)
         try:
             self._watch(trial, process, folder)
         finally:
-            end = apart.finish(process, folder)
+            end = apart.finish(process, folder, settings)
         if end.status == "stopped":
             self.study.stop()
         if end.score is None:
@@ -175,6 +177,8 @@ def main() -> None:
         search.run(options.trials, options.jobs)
     except (ValueError, OSError, HydraException) as error:
         sys.exit(f"error: {error}")
+    except KeyboardInterrupt:  # the same command goes on
+        sys.exit(128 + signal.SIGINT)
     sys.exit(tell(search))
 
 

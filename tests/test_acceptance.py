@@ -179,7 +179,7 @@ def test_files_have_the_modes_that_the_system_asks_for(
         os.umask(before)
     load_generator(tmp_path / "run" / "generator.safetensors")
     files = [path for path in (tmp_path / "run").rglob("*") if path.is_file()]
-    modes = {path.name: path.stat().st_mode & 0o777 for path in files if path.name != ".lock"}
+    modes = {path.name: path.stat().st_mode & 0o777 for path in files}
     assert modes == dict.fromkeys(modes, 0o666 & ~mask)
 
 

@@ -8,6 +8,7 @@ import pytest
 import torch
 from conftest import smallest
 from hydra import compose, initialize_config_dir
+from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
@@ -79,6 +80,16 @@ def test_every_data_set_has_the_same_keys(data: str) -> None:
     cfg = composed("eval", f"data={data}", "ckpt=x", *([f"data.root={root}"] if root else []))
     assert {"root", "batch_size", "crop", "workers"} <= set(cfg.data)
     instantiate(cfg.data, _convert_="all")
+
+
+@pytest.mark.parametrize("data", DATA)
+def test_data_of_no_folder_are_those_of_the_package_or_refused(data: str) -> None:
+    node = composed("eval", f"data={data}", "ckpt=x", "data.root=null").data
+    if data in ("photos", "mixed", "synthetic"):
+        instantiate(node, _convert_="all")
+    else:
+        with pytest.raises(InstantiationException, match="root is null, expected a folder: data."):
+            instantiate(node, _convert_="all")
 
 
 @pytest.mark.parametrize("blur", BLUR)

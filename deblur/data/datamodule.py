@@ -58,11 +58,12 @@ class DeblurData(L.LightningDataModule):
         extra: dict[str, Any] = {"download": True} if download else {}
         if unreadable == "skip":
             extra["unreadable"] = unreadable
+        signature = inspect.signature(dataset)
         try:
-            inspect.signature(dataset).bind(root=root, split="train", crop=crop, seed=seed, **extra)
+            signature.bind(root=root, split="train", crop=crop, seed=seed, **extra)
         except TypeError as error:
             raise ValueError(f"dataset: {error}") from error
-        if root is None and inspect.signature(dataset).parameters["root"].annotation is str:
+        if root is None and getattr(signature.parameters.get("root"), "annotation", None) is str:
             raise ValueError("root is null, expected a folder: data.root=FOLDER")
         self.dataset = dataset
         self.root = root

@@ -119,6 +119,11 @@ def test_shares_must_fit_the_parts(folder: Path, shares: dict[str, float]) -> No
         mixed(folder, shares=shares)
 
 
+def test_a_root_of_no_part_is_refused(folder: Path) -> None:
+    with pytest.raises(ValueError, match="roots has gopr0, expected some of gopro"):
+        mixed(folder, roots={"gopro": "x", "gopr0": "y"})
+
+
 def test_the_committed_list_names_official_frames() -> None:
     lines = (LISTS / "mixed.csv").read_text().splitlines()
     assert lines[0] == "set,scene,frame,split"
