@@ -10,7 +10,7 @@ from hydra.errors import InstantiationException, MissingConfigException, Overrid
 from omegaconf import OmegaConf
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
 
-from deblur.schema import suggest
+from deblur.schema import list_unknown, suggest
 
 WORDS = {
     **dict.fromkeys(("epoch", "epochs", "num_epochs", "n_epochs"), "trainer.max_epochs"),
@@ -67,15 +67,26 @@ def _tell_unknown(error: OmegaConfBaseException) -> str:
     mark = "/" if "/" in key else "."
     parent = key.rpartition(mark)[0].replace(mark, ".")
     root = error.parent_node._get_root()
+    node = OmegaConf.select(root, parent) if parent else root
+    if _takes(node, key):
+        return f"{key} is not in the config: +{key}=VALUE adds it"
     if meant := find_elsewhere(key, root):
         return f"{key} is no setting, did you mean {meant}?"
-    node = OmegaConf.select(root, parent) if parent else root
     names = list(map(str, node)) if OmegaConf.is_dict(node) else []
     if not parent:
         names = [name for name in (*names, "experiment") if name not in ("hydra", "run_dir")]
     told = suggest(key, names)
-    more = f" (+{key}=VALUE adds it)" if parent and not told.startswith("did") else ""
+    free = parent and OmegaConf.is_dict(node) and "_target_" not in node
+    more = f" (+{key}=VALUE adds it)" if free and not told.startswith("did") else ""
     return f"{key} is no setting, {told}{more}"
+
+
+def _takes(node: Any, key: str) -> bool:
+    """Say whether the class that a part of a config describes takes a setting that is not there."""
+    name = key.rpartition(".")[2]
+    if name in WORDS or not OmegaConf.is_dict(node) or "_target_" not in node:
+        return False
+    return not list_unknown({"_target_": node["_target_"], name: None})
 
 
 def find_elsewhere(key: str, root: Any) -> str:

@@ -144,11 +144,13 @@ def check_choices(cfg: DictConfig) -> None:
     """
     hydra = HydraConfig.get()
     typed = [override.partition("=")[0].lstrip("+~") for override in hydra.overrides.task]
+    chosen = tuple(key.replace("/", ".") + "." for key in typed if key in hydra.runtime.choices)
     for group in (one for one in hydra.runtime.choices if re.fullmatch(r"\w+/\w+", one)):
         key = group.replace("/", ".")
         if isinstance(value := OmegaConf.select(cfg, key), str):
             raise ValueError(f"{key} is {value!r}, a name: {group}={value} chooses by it")
-    unknown = [one for one in list_unknown(OmegaConf.to_container(cfg)) if one not in typed]
+    unknown = [one for one in list_unknown(OmegaConf.to_container(cfg)) if one.startswith(chosen)]
+    unknown = [one for one in unknown if one not in typed]
     if unknown and (experiment := hydra.runtime.choices.get("experiment")):
         without = " ".join(f"~{key}" for key in unknown)
         raise ValueError(

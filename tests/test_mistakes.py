@@ -58,6 +58,15 @@ def hydra_config() -> Iterator[None]:
             "(+model.weights.tv=VALUE adds it)",
         ),
         ("model.lr.x=1", "model.lr.x is no setting, expected none (+model.lr.x=VALUE adds it)"),
+        (
+            "trainer.val_check_interval=2",
+            "trainer.val_check_interval is not in the config: +trainer.val_check_interval=VALUE "
+            "adds it",
+        ),
+        (
+            "model.adversarial.levels=2",
+            "model.adversarial.levels is no setting, expected saturating",
+        ),
         ("a=b=c", "a=b=c: mismatched input '=' expecting <EOF>"),
         ("model.lr", "model.lr: Error parsing override 'model.lr' missing EQUAL at '<EOF>'"),
         ("~data.nope", "Could not delete from config. 'data.nope' does not exist."),

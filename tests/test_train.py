@@ -251,6 +251,16 @@ def test_a_mistake_gives_one_clear_line(
     assert not [*tmp_path.iterdir()]
 
 
+def test_a_slip_in_an_experiment_is_told_as_one(tmp_path: Path, start: Callable[..., None]) -> None:
+    """Nothing else was chosen, so nothing is to be left out."""
+    (tmp_path / "experiment").mkdir()
+    text = "# @package _global_\ndefaults: [quick]\nmodel: {generator: {wdth: 4}}\n"
+    (tmp_path / "experiment" / "mine.yaml").write_text(text)
+    with pytest.raises(SystemExit, match="wdth is no setting of ResNet, did you mean .*width"):
+        run = f"hydra.run.dir={tmp_path / 'run'}"
+        start("train", "--config-dir", str(tmp_path), "experiment=mine", run)
+
+
 @pytest.mark.slow
 def test_ctrl_c_saves_a_checkpoint_first(tmp_path: Path) -> None:
     command = [sys.executable, "train.py", *TINY, "trainer.max_epochs=9999"]
