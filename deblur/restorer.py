@@ -169,6 +169,8 @@ class Restorer:
         """
         if isinstance(image, list):
             return [self.restore(each) for each in image]
+        if isinstance(image, np.ndarray | Tensor) and image.ndim == 4 and not len(image):
+            return image  # a batch of no pictures: there is nothing to stack
         if isinstance(image, Image.Image):
             return self._restore_pil(image)
         if isinstance(image, np.ndarray):

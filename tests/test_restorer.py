@@ -346,3 +346,14 @@ def test_pixels_are_rounded_as_elsewhere() -> None:
     with torch.inference_mode():
         expected = decode(network(encode(pixels)[None])[0])
     assert (restorer(network).restore(pixels).int() - expected.int()).abs().max() <= 1
+
+
+@pytest.mark.parametrize(
+    "empty",
+    [torch.zeros(0, 3, 20, 30), np.zeros((0, 20, 30, 3), np.uint8)],
+    ids=["tensor", "array"],
+)
+def test_a_batch_of_no_pictures_is_returned_as_it_is(empty: Any) -> None:
+    restored = restorer().restore(empty)
+    assert (restored.shape, restored.dtype) == (empty.shape, empty.dtype)
+    assert restorer().restore([]) == []

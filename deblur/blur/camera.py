@@ -14,7 +14,7 @@ from PIL import Image
 from torch import Tensor
 
 from deblur.blur import Motion, Range, check_range
-from deblur.blur.light import soften, to_light, to_pixels
+from deblur.blur.light import soften, to_light, to_pixels, trim
 from deblur.blur.mosaic import demosaic, mosaic
 
 INGREDIENTS = ("linear", "optics", "highlights", "noise", "mosaic", "jpeg")
@@ -93,6 +93,9 @@ class Camera:
         pixels: uint8 (N, 3, H + 2m, W + 2m), sharp, with m the `margin`, on any device. shots:
         what was drawn for each of the N.
         """
+        if not shots:  # nothing to stack, nor to transform
+            empty = trim(pixels, self.margin)
+            return empty, empty
         light = torch.stack([_see(*one) for one in zip(pixels, shots)])
         pairs = zip(*self.motion.expose(light, [shot.motion for shot in shots]), shots)
         blurred, sharp = (torch.stack(files) for files in zip(*(_develop(*pair) for pair in pairs)))

@@ -84,13 +84,15 @@ def flow(before: Tensor, after: Tensor) -> Tensor:
     inner = before[:, REACH : height - REACH, REACH : width - REACH]
     tiles = inner.unfold(1, TILE, STRIDE).unfold(2, TILE, STRIDE)
     rows, columns = (_flattest(tiles) > TEXTURE).nonzero().unbind(1)
+    if not len(rows):  # some builds of torch (2.14.1 with MKL) refuse the transform of no tiles
+        return torch.zeros(0, 2)
     grey = after[0] - after[0].mean()
     spread = _box(grey**2) - _box(grey) ** 2
     side = TILE + 2 * REACH
     windows = grey.unfold(0, side, STRIDE).unfold(1, side, STRIDE)
     spreads = spread.unfold(0, 2 * REACH + 1, STRIDE).unfold(1, 2 * REACH + 1, STRIDE)
     offsets = torch.arange(TILE)
-    found = [torch.zeros(0, 2)]
+    found = []
     # A few at a time stay in the processor's cache.
     for row, column in zip(torch.split(rows, 64), torch.split(columns, 64)):
         own = tiles[:, row, column]

@@ -29,7 +29,9 @@ class ProtocolMetric(Metric):
             self.add_state(name, torch.tensor(0.0), dist_reduce_fx="sum")
 
     def update(self, restored: Tensor, sharp: Tensor) -> None:
-        """Take in (N, 3, H, W) in [-1, 1]."""
+        """Take in (N, 3, H, W) in [-1, 1]; N may be 0."""
+        if not len(sharp):
+            return
         restored, sharp = self.protocol.view(restored), self.protocol.view(sharp)
         scores = self.protocol.score(Comparison(restored, sharp))
         added = {name: values.sum() for name, values in scores.items()}

@@ -128,3 +128,10 @@ def test_unknown_ingredients_and_shares_are_refused(shares: dict[str, float]) ->
 def test_a_range_out_of_bounds_is_refused_by_name(bad: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=rf"{next(iter(bad))} must be a number or \[low, high\]"):
         camera(**bad)
+
+
+def test_a_batch_of_no_pictures_is_blurred_to_none() -> None:
+    full = camera(10, shares=ALL)
+    side = 64 + 2 * full.margin
+    blurred, sharp = full(torch.zeros(0, 3, side, side, dtype=torch.uint8), [])
+    assert blurred.shape == sharp.shape == (0, 3, 64, 64)

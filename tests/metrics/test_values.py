@@ -14,6 +14,7 @@ from torch import Tensor
 from deblur.metrics import PROTOCOLS, Comparison
 from deblur.metrics.legacy import cw_ssim, grey
 from deblur.metrics.li import li_2024
+from deblur.metrics.metric import ProtocolMetric
 from deblur.metrics.ssim import channel_mix, structure, window
 from deblur.pair import decode, encode
 
@@ -165,3 +166,11 @@ def test_views_are_pillows() -> None:
         assert np.array_equal(pictures(PROTOCOLS[name].view(frame))[0], small)
     crop = PROTOCOLS["li-2024-crop"].view(image(300, 401))
     assert np.array_equal(pictures(crop)[0], pixels(300, 401)[22:278, 72:328])
+
+
+def test_a_batch_of_no_images_changes_no_mean() -> None:
+    metric = ProtocolMetric("wang-rgb")
+    metric.update(RESTORED, SHARP)
+    before = metric.compute()
+    metric.update(RESTORED[:0], SHARP[:0])
+    assert metric.compute() == before
