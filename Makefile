@@ -4,19 +4,28 @@ TORCH_INDEX ?=
 HOURS ?= 2
 BIN := .venv/bin
 READY := .venv/.ready
+OLDEST := .venv-oldest
 STYLED := deblur tests benchmarks scripts examples train.py eval.py
 DEMO := runs/demo/$(shell date +%Y-%m-%d_%H-%M-%S)
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
+# $(1): the folder of the environment; $(2): pip's constraints.
+define environment
+$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed")'
+@echo "setting up $(1): a download of up to 3 GB, a few minutes"
+test -x $(1)/bin/python || $(PYTHON) -m venv $(1)
+$(if $(TORCH_INDEX),$(1)/bin/python -m pip install $(2) --index-url $(TORCH_INDEX) torch torchvision)
+$(1)/bin/python -m pip install --quiet $(2) --editable '.[dev,docs]'
+touch $@
+endef
+
 $(READY): setup.cfg pyproject.toml
-	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed")'
-	@echo "setting up .venv: a download of up to 3 GB, a few minutes"
-	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(if $(TORCH_INDEX),$(BIN)/python -m pip install --index-url $(TORCH_INDEX) torch torchvision)
-	$(BIN)/python -m pip install --quiet --editable '.[dev,docs]'
-	touch $@
+	$(call environment,.venv,)
+
+$(OLDEST)/.ready: setup.cfg pyproject.toml tests/oldest.txt
+	$(call environment,$(OLDEST),--constraint tests/oldest.txt)
 
 install: $(READY)  ## make or refresh .venv
 
@@ -35,6 +44,13 @@ test-slow: $(READY)  ## the tests that train for long: stopped runs, several dev
 test-web: $(READY)  ## test the pages in a headless Chromium
 	scripts/install_chromium.sh
 	$(BIN)/python -m pytest -rs -m web
+
+test-oldest: $(OLDEST)/.ready  ## as test, but with the lowest versions that setup.cfg allows
+	$(OLDEST)/bin/python -m pytest -m "not slow and not web"
+
+oldest: $(READY)  ## write tests/oldest.txt anew, after a change of setup.cfg
+	$(BIN)/uv pip compile --quiet setup.cfg --extra dev --extra docs --python-version 3.11 --upgrade \
+		--resolution lowest-direct --no-annotate --no-emit-package deblur-lightning -o tests/oldest.txt
 
 test-all: test test-slow test-web  ## all of them, as CI does
 
@@ -56,6 +72,11 @@ bench: $(READY)  ## speed of restoring, training, making blur, scoring; how time
 	$(BIN)/python benchmarks/restoring.py
 	$(BIN)/python benchmarks/growth.py docs/figures/growth.png
 
+dist: $(READY)  ## build the source archive and the wheel into dist/, and check them
+	rm -rf build dist
+	$(BIN)/python -m build
+	$(BIN)/twine check --strict dist/*
+
 soak-resume: $(READY)  ## kill a run 20 times, let it go on, compare it with one that nobody killed
 	$(BIN)/python benchmarks/soak_resume.py
 
@@ -67,4 +88,5 @@ figures: $(READY)  ## draw the paper's Figures 1 to 3, sheets of blur and of wha
 	$(BIN)/python scripts/blur_sheet.py docs/figures
 	$(BIN)/python scripts/draw_restored.py docs/figures
 
-.PHONY: help install demo test test-slow test-web test-all lint format bench soak-resume soak figures
+.PHONY: help install demo test test-slow test-web test-oldest oldest test-all lint format bench dist
+.PHONY: soak-resume soak figures

@@ -6,7 +6,7 @@ python benchmarks/text.py [small gan ...] [--sheet text.png]
 scripts/render_text.py has), and six lines of a photographed page (skimage.data.page), each blurred
 twice. RapidOCR reads each line sharp, blurred and restored; what it reads of the sharp one is the
 truth. The edit distance to it counts letters and digits that are wrong, missing or invented. Needs
-pip install deblur[ocr,docs] scikit-image. The guard is off.
+pip install -e '.[dev,docs,ocr]'. The guard is off.
 """
 
 import argparse

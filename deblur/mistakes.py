@@ -10,6 +10,7 @@ from hydra.errors import InstantiationException, MissingConfigException, Overrid
 from omegaconf import OmegaConf
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
 
+from deblur.extras import install_command
 from deblur.schema import list_unknown, suggest
 
 WORDS = {
@@ -33,6 +34,9 @@ WORDS = {
 CLOSE = 0.8
 """How alike two names must be of which one may be a slip for the other."""
 
+LAUNCHERS = ("joblib", "submitit")
+"""Hydra's launchers that are packages of their own."""
+
 
 def explain(error: BaseException) -> str:
     """Say in one line what is wrong, beginning with the key where the error knows it."""
@@ -42,6 +46,8 @@ def explain(error: BaseException) -> str:
         return f"{place[1]}: {_flat(cause)}" if place else _flat(cause)
     if isinstance(error, MissingConfigException) and error.missing_cfg_file:
         group, _, name = error.missing_cfg_file.rpartition("/")
+        if group == "hydra/launcher" and name.split("_")[0] in LAUNCHERS:
+            return f"{group}={name} requires Hydra's plugin: {install_command('sweep')}"
         if options := error.options or list_options(group):
             return f"{group}={name} is no choice, {suggest(name, options)}"
     if isinstance(error, OverrideParseException):

@@ -12,6 +12,7 @@ from typing import Any, TypeGuard
 
 from omegaconf import DictConfig, OmegaConf
 
+import deblur
 from deblur.checkpoints import Generator
 from deblur.data.check import check
 from deblur.data.folder import PairedFolder
@@ -19,7 +20,7 @@ from deblur.data.listed import Listed
 from deblur.data.mixed import Mixed
 from deblur.data.photos import Photos
 
-PACKAGES = ("deblur", "torch", "torchmetrics", "numpy", "pillow")
+PACKAGES = ("torch", "torchmetrics", "numpy", "pillow")
 
 
 def of_run(
@@ -42,7 +43,10 @@ def of_run(
         "device": device,
         "precision": arithmetic,
         "tiles": "none, whole frames",
-        "versions": {name: version(name) for name in PACKAGES},
+        "versions": {
+            "deblur": deblur.__version__,
+            **{name: version(name) for name in PACKAGES},
+        },
     }
 
 

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from deblur.extras import install_command
 from deblur.images import Pixels, list_pictures, read
 
 LIMITED, FULL = 1, 2
@@ -217,6 +218,5 @@ def import_av() -> Any:
         return import_module("av")
     except ImportError as error:
         raise ImportError(
-            "PyAV is needed for videos: pip install 'deblur[video]' (a folder of frames needs "
-            "nothing)"
+            f"videos require PyAV: {install_command('video')} (a folder of frames requires nothing)"
         ) from error

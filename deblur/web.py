@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from deblur.checkpoints.shipped import HINTS
 from deblur.darkroom import Darkroom, Stopped, explain
+from deblur.extras import install_command
 
 if TYPE_CHECKING:
     from gradio import Blocks
@@ -67,7 +68,7 @@ def build_page(darkroom: Darkroom, *, queue: int = 8, place: str = "this compute
     try:
         import gradio as gr
     except ImportError as error:
-        raise ImportError("the page needs gradio: pip install deblur[web]") from error
+        raise ImportError(f"the page requires gradio: {install_command('web')}") from error
 
     page = gr.Blocks(title="deblur", analytics_enabled=False, delete_cache=(KEPT // 6, KEPT))
     with page:

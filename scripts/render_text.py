@@ -3,7 +3,7 @@
 python scripts/render_text.py datasets/photos [--pages 16]
 
 The files' names come last in their folder, so that the photos before them are split as they were.
-Words, fonts (of matplotlib: pip install deblur[docs]), sizes and colours are a function of the
+Words, fonts (of matplotlib: pip install -e '.[docs]'), sizes and colours are a function of the
 page's number. Of the fonts some are kept for testing, see benchmarks/text.py.
 """
 

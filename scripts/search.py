@@ -26,13 +26,14 @@ from hydra.core.override_parser.types import IntervalSweep, Override, RangeSweep
 from hydra.errors import HydraException
 
 from deblur import apart, outcome
+from deblur.extras import install_command
 
 try:
     import optuna
     from optuna.storages.journal import JournalFileBackend
     from optuna.trial import FrozenTrial, Trial, TrialState
 except ImportError as error:
-    sys.exit(f"error: {error}: pip install 'deblur[sweep]'")
+    sys.exit(f"error: {error}: {install_command('sweep')}")
 
 TRAIN = Path(__file__).resolve().parent.parent / "train.py"
 SECONDS = 0.5

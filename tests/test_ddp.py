@@ -387,7 +387,6 @@ def test_slurm_goes_on_on_two_machines(
 
 @pytest.mark.slow
 def test_submitit_trains_a_job_on_two_devices(tmp_path: Path, alone: Callable[[str], Path]) -> None:
-    pytest.importorskip("hydra_plugins.hydra_submitit_launcher")
     own = [*EQUAL, *OBJECTIVES["minimax"], *DDP, "seed=0", "hydra/launcher=submitit_local"]
     for _ in range(2):
         ran = subprocess.run(

@@ -1,3 +1,4 @@
+import re
 import shutil
 import sys
 import wave
@@ -7,13 +8,13 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import av
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from deblur.extras import install_command
 from deblur.film import Progress, restore_film
-
-av = pytest.importorskip("av")
 
 UNEVEN = [0, 40, 85, 120, 165, 200, 300, 310, 345, 400, 440, 480]
 """Milliseconds."""
@@ -507,5 +508,5 @@ def test_without_pyav_it_says_what_to_install(
 ) -> None:
     source = clip()
     monkeypatch.setitem(sys.modules, "av", None)
-    with pytest.raises(ImportError, match=r"pip install 'deblur\[video\]'"):
+    with pytest.raises(ImportError, match=re.escape(install_command("video"))):
         restore_film(source, tmp_path / "out.mp4", same)

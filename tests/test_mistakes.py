@@ -6,6 +6,7 @@ from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
+from deblur.extras import install_command
 from deblur.mistakes import WORDS, explain, list_options
 
 
@@ -51,6 +52,10 @@ def hydra_config() -> Iterator[None]:
         ("model/genrator=unet", "model/genrator is no setting, did you mean model/generator?"),
         ("experiment=quik", "experiment=quik is no choice, did you mean quick?"),
         ("blur=none", "blur=none is no choice, did you mean pinned?"),
+        (
+            "hydra/launcher=submitit_local2",
+            "hydra/launcher=submitit_local2 requires Hydra's plugin: " + install_command("sweep"),
+        ),
         ("model/optimizer=x", "model/optimizer=x is no choice, expected adam, adamw, lars or sgd"),
         (
             "model.weights.tv=1",

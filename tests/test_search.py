@@ -9,12 +9,11 @@ import time
 from pathlib import Path
 from typing import Any
 
+import optuna
 import pytest
 from conftest import QUICKEST, ROOT
 
 from deblur import outcome
-
-optuna = pytest.importorskip("optuna")
 
 TRAIN = """
 import json, os, sys, time

@@ -10,6 +10,7 @@ from torch.export import Dim, ExportedProgram
 from torch.fx.experimental import _config
 
 from deblur.checkpoints.own import Generator
+from deblur.extras import install_command
 
 AXES = {0: "batch", 2: "height", 3: "width"}
 """Of (N, 3, H, W), those that a traced graph leaves open."""
@@ -31,7 +32,7 @@ def export_onnx(path: Path, generator: Generator) -> None:
             import_module(package)
         except ImportError as error:
             raise ImportError(
-                f"ONNX wants {package} ({error}): pip install deblur[export]"
+                f"ONNX requires {package}: {install_command('export')} ({error})"
             ) from error
     exported = torch.onnx.export(
         _trace(generator.network),

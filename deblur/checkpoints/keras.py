@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from deblur.checkpoints.contents import Contents
+from deblur.extras import install_command
 from deblur.networks import ResNet
 
 SOURCE = "deblur-gan (RaphaelMeudec/deblur-gan), a Keras generator"
@@ -74,7 +75,7 @@ def _read_layers(path: Path) -> list[tuple[str, dict[str, Tensor]]]:
     try:
         import h5py
     except ImportError as error:
-        raise ImportError(f"{path} is HDF5: pip install deblur[keras] ({error})") from error
+        raise ImportError(f"{path} is HDF5: {install_command('keras')} ({error})") from error
     try:
         with h5py.File(path, "r") as file:
             root: Any = file["model_weights"] if "model_weights" in file else file

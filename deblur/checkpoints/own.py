@@ -4,7 +4,6 @@ import hashlib
 import json
 from collections.abc import Mapping
 from importlib import import_module
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,6 +12,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
+import deblur
 from deblur import networks
 from deblur.checkpoints import keras, kinds, maxim, published
 from deblur.checkpoints.contents import Contents, describe_difference
@@ -132,7 +132,7 @@ def save_generator(
         **(about or {}),
         "generator": json.dumps(dict(config)),
         "data": json.dumps(dict(data or {})),
-        "deblur": version("deblur"),
+        "deblur": deblur.__version__,
         "digest": digest(weights),
         "format": "pt",
     }

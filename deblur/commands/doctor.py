@@ -11,21 +11,27 @@ import os
 import platform
 import time
 from collections.abc import Callable
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import packages_distributions, version
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
+
+import deblur
+from deblur.extras import DISTRIBUTION, install_command, list_misfits
 
 EXTRAS = {
     "video": ("av", "restores videos"),
-    "heif": ("pillow_heif", "reads HEIC"),
+    "heif": ("pillow_heif", "reads and writes HEIC"),
     "web": ("gradio", "the page, deblur web"),
     "align": ("cv2", "the protocol realblur"),
     "perceptual": ("stlpips_pytorch", "the protocol st-lpips"),
     "ocr": ("rapidocr_onnxruntime", "the protocol legibility"),
-    "export": ("onnx", "writes ONNX"),
+    "export": ("onnxscript", "writes ONNX"),
     "keras": ("h5py", "reads Keras' weights"),
+    "timm": ("timm", "fetches weights of InceptionResNetV2"),
+    "sweep": ("optuna", "scripts/search.py, hydra/launcher=joblib or submitit_slurm"),
 }
-"""By the name of the extra: the module that it brings, and what for."""
+"""By the name of the extra: a module that it installs, and what for."""
 BOUND = {"float32": 1e-4, "bfloat16": 0.05, "int8": 0.05}
 """How far a restored picture may be from the CPU's in float32, on the average of [-1, 1]."""
 
@@ -40,7 +46,6 @@ def run(options: argparse.Namespace) -> int:
     """Print what was found; return 1 where the device is wrong."""
     import torch
 
-    import deblur
     from deblur.checkpoints.shipped import list_shipped
     from deblur.hardware import free_memory, has_bfloat16, pick_device
 
@@ -57,21 +62,31 @@ def run(options: argparse.Namespace) -> int:
     _measure(device, units, options.seconds)
     print(f"models: {', '.join(list_shipped()) or 'none is shipped yet; --model FILE'}")
     for extra, (module, use) in EXTRAS.items():
-        print(f"{extra}: {_find(module)} ({use})" + _advice(extra, module))
+        print(_tell_extra(extra, module, use))
+    print(_tell_training())
     return int(wrong)
 
 
-def _find(module: str) -> str:
+def _tell_training() -> str:
+    scripts = Path(deblur.__file__).parent.parent
+    if (scripts / "train.py").is_file():
+        return f"training: {scripts / 'train.py'}"
+    source = f"{DISTRIBUTION.replace('-', '_')}-{deblur.__version__}.tar.gz"
+    return (
+        "training: not installed: train.py, eval.py and conf/ are not part of the package, but of "
+        f"the repository and of the source archive {source} (README.md, Install)"
+    )
+
+
+def _tell_extra(extra: str, module: str, use: str) -> str:
+    """Tell in one line whether an extra is installed, in versions that fit, else the command."""
     if find_spec(module) is None:
-        return "not there"
-    try:
-        return f"{module} {version(module.replace('_', '-'))}"
-    except PackageNotFoundError:
-        return module
-
-
-def _advice(extra: str, module: str) -> str:
-    return "" if find_spec(module) else f": pip install deblur[{extra}]"
+        return f"{extra}: not installed ({use}): {install_command(extra)}"
+    owners = sorted({*packages_distributions().get(module, [])})
+    found = ", ".join(f"{name} {version(name)}" for name in owners) or module
+    misfits = list_misfits(extra)
+    advice = f", {', '.join(misfits)} out of range: {install_command(extra)}" if misfits else ""
+    return f"{extra}: {found} ({use}){advice}"
 
 
 def _check(device: Any, units: bool) -> bool:

@@ -8,6 +8,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
+from deblur.extras import install_command
 from deblur.formats.frame import Frame
 from deblur.formats.metadata import EXIF_HEAD, Cicp, Metadata, fitting_profile
 from deblur.formats.original import QUALITY, Original, Timing
@@ -121,4 +122,4 @@ def import_heif() -> Any:
     try:
         return import_module("pillow_heif")
     except ImportError as error:
-        raise ValueError("HEIC needs pillow-heif: pip install pillow-heif") from error
+        raise ValueError(f"HEIC requires pillow-heif: {install_command('heif')}") from error

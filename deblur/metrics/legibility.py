@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from deblur.extras import install_command
 from deblur.metrics.comparison import Comparison, Scores
 from deblur.pair import decode
 
@@ -64,7 +65,9 @@ def _reader() -> Callable[[Tensor], list[str]]:
     try:
         from rapidocr_onnxruntime import RapidOCR
     except ImportError as error:
-        raise ImportError("the protocol legibility needs OCR: pip install 'deblur[ocr]'") from error
+        raise ImportError(
+            f"the protocol legibility requires OCR: {install_command('ocr')}"
+        ) from error
     engine = RapidOCR()
 
     def read(image: Tensor) -> list[str]:

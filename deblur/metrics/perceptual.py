@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from deblur.extras import install_command
 from deblur.metrics.comparison import Comparison, Scores
 
 FILES = {"lpips": "alexnet-owt-7be5be79.pth", "dists": "vgg16-397923af.pth"}
@@ -88,7 +89,7 @@ def _shift_tolerant() -> nn.Module:
         from stlpips_pytorch import stlpips
     except ImportError as error:
         raise ImportError(
-            f"the protocol st-lpips needs more packages: pip install 'deblur[perceptual]' ({error})"
+            f"the protocol st-lpips requires {error.name}: {install_command('perceptual')}"
         ) from error
     network: nn.Module = stlpips.LPIPS(net="alex", variant="shift_tolerant", verbose=False)
     return _FromUnit(network.eval())

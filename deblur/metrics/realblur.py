@@ -7,6 +7,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from deblur.extras import install_command
 from deblur.metrics.alignment import match_gain
 from deblur.metrics.comparison import Comparison, Scores
 from deblur.metrics.ssim import structure
@@ -93,6 +94,6 @@ def _opencv() -> Any:
         import cv2
     except ImportError as error:
         raise ImportError(
-            "the protocol realblur needs OpenCV: pip install 'deblur[align]'"
+            f"the protocol realblur requires OpenCV: {install_command('align')}"
         ) from error
     return cv2

@@ -10,6 +10,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from deblur.extras import install_command
+
 Norm = type[nn.BatchNorm2d]
 BACKBONES = Literal["mobilenet", "inception"]
 CUTS = {"mobilenet": "mobilenet_v2", "inception": "inception_resnet_v2"}
@@ -89,7 +91,8 @@ def _fetch(name: BACKBONES) -> tuple[str, Mapping[str, Tensor]]:
         return f"timm {timm.__version__} inception_resnet_v2", whole.state_dict()
     except ImportError as error:
         raise ValueError(
-            f"weights=timm wants timm ({error}): pip install timm, or name a .safetensors file"
+            f"weights=timm requires timm ({error}): {install_command('timm')}, or name a "
+            ".safetensors file"
         ) from error
     except Exception as error:  # whatever the libraries that fetch raise
         raise ValueError(

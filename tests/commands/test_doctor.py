@@ -1,10 +1,16 @@
+from importlib.metadata import metadata, version
 from itertools import chain, repeat
+from pathlib import Path
 
 import pytest
 import torch
+from conftest import ROOT
 
+import deblur
+from deblur import extras
 from deblur.__main__ import main
 from deblur.commands import doctor
+from deblur.extras import DISTRIBUTION, install_command
 from deblur.networks import ResNet
 
 
@@ -32,7 +38,25 @@ def test_a_device_that_computes_wrongly_is_told(
     assert "WRONG" in capsys.readouterr().out
 
 
-def test_what_is_missing_comes_with_advice(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert doctor._advice("none", "no_such_module") == ": pip install deblur[none]"
-    assert doctor._find("no_such_module") == "not there"
-    assert doctor._find("numpy").startswith("numpy 2")
+def test_what_is_missing_comes_with_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    command = install_command("web")
+    told = doctor._tell_extra("web", "no_such_module", "the page")
+    assert told == f"web: not installed (the page): {command}"
+    told = doctor._tell_extra("web", "gradio", "the page")
+    assert told == f"web: gradio {version('gradio')} (the page)"
+    assert doctor._tell_extra("align", "cv2", "x").startswith("align: opencv-python-headless ")
+    monkeypatch.setattr(extras, "version", lambda name: "5.0")
+    told = doctor._tell_extra("web", "gradio", "the page")
+    assert told.endswith(f", gradio 5.0 out of range: {command}")
+
+
+def test_every_extra_of_a_user_is_told() -> None:
+    declared = {name for name in metadata(DISTRIBUTION).get_all("Provides-Extra", [])}
+    assert {*doctor.EXTRAS} == declared - {"dev", "docs"}
+
+
+def test_training_is_named_where_it_is(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    assert doctor._tell_training() == f"training: {ROOT / 'train.py'}"
+    monkeypatch.setattr(deblur, "__file__", str(tmp_path / "deblur" / "__init__.py"))
+    told = doctor._tell_training()
+    assert "not installed" in told and f"deblur_lightning-{deblur.__version__}.tar.gz" in told

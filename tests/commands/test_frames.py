@@ -1,6 +1,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 from PIL import Image
@@ -172,7 +173,6 @@ def test_wrong_names_are_named(
 
 
 def test_a_video_becomes_pairs(tmp_path: Path, out: Path) -> None:
-    av = pytest.importorskip("av")
     file = tmp_path / "street.mov"
     shown = frames_of([1] * 6)
     with av.open(str(file), "w") as container:

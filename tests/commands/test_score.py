@@ -156,7 +156,6 @@ def test_pictures_of_256_pixels_are_scored_against_whole_frames(
 def test_failed_alignments_are_counted(
     tmp_path: Path, picture: Write, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    pytest.importorskip("cv2")
     for name in "ab":
         picture(tmp_path / "sharp" / f"{name}.png")
     (tmp_path / "mine").mkdir()

@@ -8,6 +8,7 @@ from conftest import fill
 import deblur.web
 from deblur.__main__ import main
 from deblur.checkpoints import save_generator, shipped
+from deblur.extras import install_command
 from deblur.networks import ResNet
 from deblur.web import EXAMPLES
 
@@ -70,7 +71,7 @@ def test_without_gradio_it_says_what_to_install(
 ) -> None:
     monkeypatch.setitem(sys.modules, "gradio", None)
     assert main(["web", "--model", str(model)]) == 2
-    assert capsys.readouterr().err == "error: the page needs gradio: pip install deblur[web]\n"
+    assert capsys.readouterr().err == f"error: the page requires gradio: {install_command('web')}\n"
 
 
 def test_the_examples_are_small_and_their_authors_named() -> None:

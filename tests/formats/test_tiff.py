@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import tifffile
 from photo_samples import ICC, MAKER_NOTE, exif_block, frame, noise, same, xmp_packet
 from pictures import pixels
 from PIL import Image
@@ -13,7 +14,6 @@ from deblur.formats.tags import Tag
 from deblur.images import read as read_pixels
 from deblur.photo import Frame, open_photo
 
-tifffile = pytest.importorskip("tifffile")
 COMPRESSION, ORIENTATION, PREDICTOR = 259, 274, 317
 
 

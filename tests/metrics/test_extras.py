@@ -1,5 +1,6 @@
 """Learned distances and legibility, as far as their weights are at hand."""
 
+import re
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -10,6 +11,7 @@ import torch
 import torchvision
 from pictures import image
 
+from deblur.extras import install_command
 from deblur.metrics import PROTOCOLS, Comparison
 from deblur.metrics.legibility import _reader, _share
 from deblur.metrics.perceptual import FILES, _torchmetrics
@@ -53,7 +55,6 @@ def test_distances_are_torchmetrics_own(
 
 
 def test_st_lpips_orders_blurs() -> None:
-    pytest.importorskip("stlpips_pytorch")
     assert score("st-lpips", SHARP) == pytest.approx(0, abs=1e-6)
     assert 0 < score("st-lpips", SOFT) < score("st-lpips", SOFTER)
     assert torch.isnan(torch.tensor(score("st-lpips", SHARP * torch.nan)))
@@ -86,5 +87,5 @@ def test_legibility_asks_the_reader(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_legibility_says_what_it_needs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "rapidocr_onnxruntime", None)
     _reader.cache_clear()
-    with pytest.raises(ImportError, match=r"pip install 'deblur\[ocr\]'"):
+    with pytest.raises(ImportError, match=re.escape(install_command("ocr"))):
         score("legibility", SHARP)

@@ -88,7 +88,6 @@ def start(folder: Path, *options: str) -> Server:
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """Serve the page, with tight limits; at the end it has asked nobody and left nothing."""
-    pytest.importorskip("gradio")
     limits = ("--max-megapixels=1.5", "--max-mb=1", "--queue=1")
     started = start(tmp_path_factory.mktemp("web"), *limits)
     yield started
