@@ -323,7 +323,7 @@ def find_second(first: int) -> int:
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="looks for children as in Linux")
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="not Linux")
 def test_the_first_process_killed_before_it_trains_ends_the_second(
     run: "subprocess.Popen[str]",
 ) -> None:

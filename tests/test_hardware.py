@@ -70,11 +70,11 @@ def test_the_peak_memory_is_that_of_the_time_inside() -> None:
     with PeakMemory(CPU) as large:
         torch.ones(50_000_000)
     if small.peak is None or large.peak is None:
-        pytest.skip("this machine does not tell")
+        pytest.skip("peak memory unknown")
     assert large.peak - small.peak > 100e6
 
 
-@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="glibc's way")
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="not Linux")
 @pytest.mark.parametrize("kept", [True, False])
 def test_memory_can_be_kept(kept: bool) -> None:
     program = (

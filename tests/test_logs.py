@@ -32,7 +32,7 @@ def test_a_table_on_a_full_disk_is_named(tmp_path: Path) -> None:
         Table(folder=str(tmp_path / "csv")).log_metrics({"a": 1.0}, step=0)
 
 
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="Linux alone has a full device")
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="not Linux")
 def test_events_on_a_full_disk_are_named_and_end_with_the_run(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

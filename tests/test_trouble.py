@@ -81,7 +81,7 @@ def test_a_collapsed_run_ends_early(
     assert "its images are constant in 2 batches on end, so the run ends here (epoch 0)" in log
 
 
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="Linux alone has a full device")
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="not Linux")
 def test_a_full_disk_ends_the_run_and_leaves_the_last_good_checkpoint(
     tmp_path: Path, start: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ) -> None:

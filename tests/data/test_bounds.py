@@ -17,7 +17,7 @@ from deblur.data.prepared import prepare
 from deblur.data.search import find_pairs, guess
 from deblur.data.snapshots import Snapshots
 
-pytestmark = pytest.mark.skipif(os.name == "nt", reason="links need rights on Windows")
+pytestmark = pytest.mark.skipif(os.name == "nt", reason="Windows")
 FRAME = "test/GOPR0384_11_00/sharp/000047.png"
 
 

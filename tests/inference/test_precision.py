@@ -35,7 +35,7 @@ def test_int8_wants_a_processor_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
         adapt(ResNet(blocks=1, width=8), CPU, "int8")
 
 
-@pytest.mark.skipif(not has_int8(CPU), reason="no units for 8-bit integers")
+@pytest.mark.skipif(not has_int8(CPU), reason="no int8 units")
 def test_int8_says_where_it_changes_nothing(caplog: pytest.LogCaptureFixture) -> None:
     swift = adapt(ResNet(blocks=1, width=32), CPU, "int8")
     assert sum(isinstance(part, Row) for part in swift.modules()) == 1

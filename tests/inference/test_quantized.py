@@ -11,7 +11,7 @@ from deblur.inference.streamline import streamline
 from deblur.networks import FPN, MultiScale, NAFNet, ResNet, ResUNet, UNet
 
 CPU = torch.device("cpu")
-pytestmark = pytest.mark.skipif(not has_int8(CPU), reason="no units for 8-bit integers")
+pytestmark = pytest.mark.skipif(not has_int8(CPU), reason="no int8 units")
 NETWORKS = {
     "li": (ResNet(blocks=2, width=32, init="glorot"), 7),
     "keras": (ResNet(blocks=1, width=32, skip="average", padding="same", init="glorot"), 2),
