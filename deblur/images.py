@@ -62,6 +62,17 @@ def read(path: Path) -> Pixels:
         return np.array(upright.convert("RGB"))
 
 
+def decode(path: Path) -> None:
+    """Decode a picture and drop its pixels; raise ValueError where `read` would."""
+    with _opened(path) as picture:
+        if picture.format in ("JPEG", "MPO"):
+            # An eighth of the size takes a quarter of the time, and reads the file to its end.
+            picture.draft("RGB", (1, 1))
+            picture.load()
+            return
+    read(path)
+
+
 def read_size(path: Path) -> tuple[int, int]:
     """Read an upright picture's width and height from its head; raise ValueError if it has none."""
     with _opened(path) as picture:

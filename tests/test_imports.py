@@ -24,7 +24,7 @@ MAY_KNOW = {
     "networks": {"extras", "pair"},
     "losses": {"exchange", "pair"},
     "metrics": {"extras", "pair", "registration"},
-    "data": {"pair", "blur", "images", "video", "registration"},
+    "data": {"pair", "blur", "images", "ranks", "video", "registration"},
     "lars": set(),
     "unsharp": {"pair", "metrics"},
     "published": set(),

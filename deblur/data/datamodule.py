@@ -77,12 +77,18 @@ class DeblurData(L.LightningDataModule):
         self.splits: dict[str, Dataset[Pair]] = {}
 
     def setup(self, stage: str) -> None:
-        """Find the files of the stage's splits; raises where some are missing or do not match."""
+        """Find the files of the stage's splits; raises where some are missing or do not match.
+
+        Before a training all pictures are decoded, see `deblur.data.decoding`.
+        """
         for split in {"fit": ["train", "val"], "validate": ["val"], "test": ["test"]}[stage]:
             if split not in self.splits:
                 self.splits[split] = self.dataset(
                     root=self.root, split=split, crop=self.crop, seed=self.seed, **self.extra
                 )
+                if stage == "fit":
+                    # Of a data set of one's own that reads no files there is nothing to decode.
+                    getattr(self.splits[split], "decode_all", lambda: None)()
         if stage == "fit":
             self._check_batch(self.splits["train"])
 

@@ -1,6 +1,7 @@
 """Pairs from disk: the blurred and sharp pictures of a data set, in any layout of the table."""
 
 from collections.abc import Iterator, Mapping
+from itertools import chain
 from pathlib import Path
 from typing import Literal
 
@@ -11,6 +12,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from deblur.data.crops import Key, Split, detail, locate, orient, spot
+from deblur.data.decoding import find_damaged, refuse
 from deblur.data.download import fetch
 from deblur.data.layouts import LAYOUTS, Layout
 from deblur.data.lists import read_lines
@@ -99,16 +101,15 @@ class PairedFolder(Dataset[Pair]):
                 f"{_advise(found, split)}. {INSTEAD}"
             )
         self.pairs = _only(own, names)[:limit]
-        # Of validation pairs, which are few, all is read: none may stand for another.
-        whole = split == "val" and self.unreadable == "skip"
-        look = self._look_whole if whole else self._look
-        sizes = sift(self.pairs, look, self.unreadable)
+        sizes = sift(self.pairs, self._look, self.unreadable)
         self.pairs = [pair for pair in self.pairs if pair in sizes]
         if resize is not None:
             sizes = {pair: (resize[0], resize[1]) for pair in self.pairs}
         if fit == "crop" and split != "test":
             _check_sizes(self.pairs, sizes, crop)
         self._maps: dict[int, np.ndarray] = {}
+        if split == "val" and self.unreadable == "skip":
+            self.decode_all()  # no validation pair may stand for another
 
     def __len__(self) -> int:
         return len(self.pairs)
@@ -132,6 +133,19 @@ class PairedFolder(Dataset[Pair]):
         )
         return Pair(images[0].contiguous(), images[1].contiguous(), self.pairs[index].name)
 
+    def decode_all(self) -> None:
+        """Decode all pictures once, as before a training; see `deblur.data.decoding`.
+
+        Pairs that cannot be read are left out, or raise ValueError, as `unreadable` says.
+        """
+        if self.prepared is not None:
+            self.pairs = [*sift(self.pairs, self.prepared.frames, self.unreadable)]
+            return
+        files = {pair: (*pair.blur, pair.sharp) for pair in self.pairs}
+        damaged = find_damaged(chain(*files.values()))
+        sound = sift(self.pairs, lambda pair: refuse(damaged, files[pair]), self.unreadable)
+        self.pairs = [*sound]
+
     @property
     def scenes(self) -> list[str]:
         """The scene of each pair, in order; its own name where the set has no scenes."""
@@ -153,10 +167,6 @@ class PairedFolder(Dataset[Pair]):
     def _look(self, pair: Found) -> tuple[int, int]:
         """Give a pair's width and height, from its files' heads."""
         return self.prepared.sizes[pair] if self.prepared else pair.size()
-
-    def _look_whole(self, pair: Found) -> tuple[int, int]:
-        self._read(pair)
-        return self._look(pair)
 
     def _read(self, pair: Found) -> Pixels:
         hold(*pair.blur, pair.sharp)

@@ -87,6 +87,12 @@ class Mixed(Dataset[Pair]):
         sample = self.window(key)
         return self.photos.develop(sample) if isinstance(sample, Window) else sample
 
+    def decode_all(self) -> None:
+        """Decode all photos and pairs once, as before a training; see `deblur.data.decoding`."""
+        self.photos.decode_all()
+        for part in self.parts.values():
+            part.decode_all()
+
     @property
     def scenes(self) -> list[str]:
         """The photo or scene that each sample of validation and testing is of, in order."""

@@ -13,6 +13,7 @@ from torch.utils.data import Dataset
 from deblur.blur.camera import Camera, Shot
 from deblur.data.bounds import list_own
 from deblur.data.crops import LEAST, MOST, Key, Split, detail, locate, orient, spot
+from deblur.data.decoding import find_damaged, refuse
 from deblur.data.readable import Choice, hold, read_or_next, sift
 from deblur.images import Pixels, read, read_size
 from deblur.pair import Pair, encode
@@ -67,9 +68,8 @@ class Photos(Dataset[Pair]):
             raise ValueError(f"detail must be 0 to 1, got {detail}")
         photos = _built_in(split) if root is None else _by_name(Path(root), split)
         self.unreadable = None if split == "test" else unreadable
-        # Of validation photos, which are few, all is read: none may stand for another.
-        whole = split == "val" and self.unreadable == "skip"
-        self.photos = [*sift(photos, read if whole else read_size, self.unreadable)]
+        self.photos = [*sift(photos, read_size, self.unreadable)]
+        self.built_in = root is None
         self.split = split
         self.seed = seed
         self.blur = blur
@@ -78,12 +78,25 @@ class Photos(Dataset[Pair]):
         self.detail = detail if split == "train" else 0.0
         self._cache: dict[Path, Pixels] = {}
         self._maps: dict[Path, np.ndarray] = {}
+        if split == "val" and self.unreadable == "skip":
+            self.decode_all()  # no validation photo may stand for another
 
     def __len__(self) -> int:
         return self.size
 
     def __getitem__(self, key: Key) -> Pair:
         return self.develop(self.window(key))
+
+    def decode_all(self) -> None:
+        """Decode all photos once, as before a training; see `deblur.data.decoding`.
+
+        Those that cannot be read are left out, or raise ValueError, as `unreadable` says.
+        """
+        if self.built_in:
+            return
+        damaged = find_damaged(self.photos)
+        sound = sift(self.photos, lambda photo: refuse(damaged, [photo]), self.unreadable)
+        self.photos = [*sound]
 
     @property
     def scenes(self) -> list[str]:
