@@ -165,10 +165,31 @@ def photos(tmp_path: Path, picture: Callable[..., Path]) -> Path:
     return tmp_path / "photos"
 
 
+def test_a_damaged_picture_is_told_before_training(
+    photos: Path, tmp_path: Path, start: Callable[..., None]
+) -> None:
+    own = [*QUICKEST, f"data.root={photos}", "data.dataset.size=40", "trainer.max_epochs=1"]
+    told = r"of \d+, 1 cannot be used: \S+/07.png: not a readable picture"
+    with pytest.raises(SystemExit, match=rf"^error: {told} .*unreadable=skip"):
+        start("train", *own, f"hydra.run.dir={tmp_path / 'a'}")
+    assert not (tmp_path / "a" / "checkpoints").exists()
+    start("train", *own, "data.unreadable=skip", f"hydra.run.dir={tmp_path / 'b'}")
+    log = (tmp_path / "b" / "train.log").read_text()
+    assert re.search(f"{told} .*; left out", log) and log.count("07.png") == 1
+
+
+class Later(Photos):
+    """Photos that are damaged after they were looked at."""
+
+    def decode_all(self) -> None:
+        """Find nothing yet."""
+
+
 def test_an_unreadable_picture_ends_a_run_or_is_left_out(
     photos: Path, tmp_path: Path, start: Callable[..., None]
 ) -> None:
     own = [*QUICKEST, f"data.root={photos}", "data.workers=1", "data.dataset.size=40"]
+    own += ["data.dataset._target_=test_trouble.Later"]
     with pytest.raises(SystemExit, match=r"^error: \S+07.png: not a readable picture \(.*skip"):
         start("train", *own, f"hydra.run.dir={tmp_path / 'a'}")
     skip = [*own, "data.unreadable=skip", "data.workers=0"]
