@@ -25,10 +25,11 @@ APART = {"deepinv", "openvino", "tensorflow-cpu", "tf2onnx"}
 """Packages of comparisons with other projects, which those scripts tell to install apart."""
 OTHERS = {"rapidocr_onnxruntime": "rapidocr-onnxruntime", "timm": "timm"}
 """Modules that the extra `dev` does not install, and their packages."""
+OWNERS = packages_distributions()
 OWN = {"deblur", "hydra_plugins", *(path.stem for path in ROOT.rglob("tests/*.py"))}
 OWN |= {path.stem for folder in ("benchmarks", "scripts") for path in (ROOT / folder).glob("*.py")}
 CODE = [*("deblur", "tests", "benchmarks", "scripts", "examples")]
-HINT = re.compile(r"pip install (-e '?\.\[[a-z,]+\]'?|'[^'{]+'(?: '[^'{]+')*|\w[\w-]*)")
+HINT = re.compile(r"pip install (-e '?\.\[[a-z,]+\]'?|'[^'{]+'(?: '[^'{]+')*|\w[\w-]*(?![\w/-]))")
 """The checkout's extras, quoted requirements, or a package without a version."""
 SAID = [*CODE, "docs", "conf", "README.md", "train.py", "eval.py"]
 
@@ -61,7 +62,7 @@ def others(places: list[str]) -> dict[str, str]:
 
 
 def is_declared(module: str, declared: set[str]) -> bool:
-    owners = packages_distributions().get(module, [OTHERS.get(module, module)])
+    owners = OWNERS.get(module, [OTHERS.get(module, module)])
     return bool({canonicalize_name(name) for name in owners} & declared)
 
 

@@ -2,6 +2,8 @@
 
 import importlib.util
 import os
+import re
+import runpy
 import signal
 import subprocess
 import sys
@@ -14,6 +16,7 @@ import pytest
 from conftest import QUICKEST, ROOT
 
 from deblur import outcome
+from deblur.extras import install_command
 
 TRAIN = """
 import json, os, sys, time
@@ -54,6 +57,12 @@ def search(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.setattr(module, "SECONDS", 0.02)
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     return module
+
+
+def test_without_optuna_its_command_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "optuna", None)
+    with pytest.raises(SystemExit, match=re.escape(install_command("sweep"))):
+        runpy.run_path(str(ROOT / "scripts" / "search.py"))
 
 
 def states(found: Any) -> list[str]:
