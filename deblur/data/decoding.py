@@ -17,6 +17,8 @@ from deblur.ranks import is_first
 
 log = logging.getLogger(__name__)
 
+THREADS = 8
+"""At most: each holds a whole picture."""
 Stamp = tuple[int, int]
 """A file's size in bytes, and the time of its last change in nanoseconds."""
 
@@ -33,7 +35,7 @@ def find_damaged(files: Iterable[Path]) -> dict[Path, str]:
     if not new:
         return {}
     hidden = not (is_first() and sys.stderr.isatty())
-    pool = ThreadPoolExecutor(os.cpu_count())
+    pool = ThreadPoolExecutor(min(os.cpu_count() or 1, THREADS))
     try:
         found = track(
             pool.map(_find_fault, new),
@@ -46,7 +48,8 @@ def find_damaged(files: Iterable[Path]) -> dict[Path, str]:
         faults = {file: fault for file, fault in zip(new, found) if fault}
     finally:
         pool.shutdown(cancel_futures=True)  # at Ctrl-C what is begun is finished, and no more
-    log.info("%d pictures were decoded, %d known from before", len(new), len(stamps) - len(new))
+    known = len(stamps) - len(new)
+    log.info("pictures decoded before training: %d; known from before: %d", len(new), known)
     _remember({file: stamps[file] for file in new if file not in faults})
     return faults
 
