@@ -47,6 +47,12 @@ def list_misfits(extra: str) -> list[str]:
     return misfits
 
 
+def check_versions(extra: str) -> None:
+    """Raise ImportError where a package of an extra is installed in a version out of its range."""
+    if misfits := list_misfits(extra):
+        raise ImportError(f"{', '.join(misfits)} is out of range: {install_command(extra)}")
+
+
 def _write(requirement: Requirement) -> str:
     """Write a requirement without its marker, the lower bound first."""
     bounds = sorted(map(str, requirement.specifier), reverse=True)

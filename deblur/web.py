@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from deblur.checkpoints.shipped import HINTS
 from deblur.darkroom import Darkroom, Stopped, explain
-from deblur.extras import install_command
+from deblur.extras import check_versions, install_command
 
 if TYPE_CHECKING:
     from gradio import Blocks
@@ -63,13 +63,15 @@ def build_page(darkroom: Darkroom, *, queue: int = 8, place: str = "this compute
     """Build the page.
 
     darkroom: restores the photos. queue: how many may wait for their turn. place: where the
-    darkroom is, for the page's last line. Raises ImportError without gradio.
+    darkroom is, for the page's last line. Raises ImportError without gradio, or where its version
+    does not fit.
     """
     try:
         import gradio as gr
     except ImportError as error:
         raise ImportError(f"the page requires gradio: {install_command('web')}") from error
 
+    check_versions("web")
     page = gr.Blocks(title="deblur", analytics_enabled=False, delete_cache=(KEPT // 6, KEPT))
     with page:
         parts = _lay_out([*darkroom.models], place)

@@ -10,7 +10,7 @@ from torch.export import Dim, ExportedProgram
 from torch.fx.experimental import _config
 
 from deblur.checkpoints.own import Generator
-from deblur.extras import install_command
+from deblur.extras import check_versions, install_command
 
 AXES = {0: "batch", 2: "height", 3: "width"}
 """Of (N, 3, H, W), those that a traced graph leaves open."""
@@ -25,7 +25,7 @@ def export_onnx(path: Path, generator: Generator) -> None:
     padding and cropping are in the graph. Its metadata hold what `save_generator` writes, and the
     range. Weights above 1.5 GB, near the most that an ONNX file can hold, are put beside it.
 
-    Raises ImportError where onnx or onnxscript is missing.
+    Raises ImportError where onnx or onnxscript is missing or too old.
     """
     for package in ("onnx", "onnxscript"):
         try:
@@ -34,6 +34,7 @@ def export_onnx(path: Path, generator: Generator) -> None:
             raise ImportError(
                 f"ONNX requires {package}: {install_command('export')} ({error})"
             ) from error
+    check_versions("export")  # by onnxscript 0.7.0 some graphs gave other pictures
     exported = torch.onnx.export(
         _trace(generator.network),
         dynamo=True,

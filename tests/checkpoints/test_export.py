@@ -13,7 +13,7 @@ import torch
 from conftest import ROOT, fill
 from torch import Tensor, nn
 
-from deblur import networks
+from deblur import extras, networks
 from deblur.checkpoints import Generator, save_generator
 from deblur.checkpoints.export import export_onnx, export_program
 from deblur.extras import install_command
@@ -163,7 +163,18 @@ def test_a_missing_package_is_named(
     package: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, package, None)
-    with pytest.raises(ImportError, match=f"{package} .*{re.escape(install_command('export'))}"):
+    with pytest.raises(ImportError, match=f"{package}: {re.escape(install_command('export'))}"):
+        export_onnx(tmp_path / "generator.onnx", describe(nn.Identity()))
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_package_whose_graphs_are_wrong_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    installed = {"onnx": "1.23.2", "onnxscript": "0.7.0"}
+    monkeypatch.setattr(extras, "version", installed.__getitem__)
+    told = f"onnxscript 0.7.0 is out of range: {install_command('export')}"
+    with pytest.raises(ImportError, match=re.escape(told)):
         export_onnx(tmp_path / "generator.onnx", describe(nn.Identity()))
     assert not list(tmp_path.iterdir())
 

@@ -6,6 +6,7 @@ import pytest
 from conftest import fill
 
 import deblur.web
+from deblur import extras
 from deblur.__main__ import main
 from deblur.checkpoints import save_generator, shipped
 from deblur.extras import install_command
@@ -72,6 +73,15 @@ def test_without_gradio_it_says_what_to_install(
     monkeypatch.setitem(sys.modules, "gradio", None)
     assert main(["web", "--model", str(model)]) == 2
     assert capsys.readouterr().err == f"error: the page requires gradio: {install_command('web')}\n"
+
+
+def test_a_gradio_out_of_range_is_told(
+    monkeypatch: pytest.MonkeyPatch, model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(extras, "version", lambda name: "5.49")
+    assert main(["web", "--model", str(model)]) == 2
+    said = capsys.readouterr().err
+    assert said == f"error: gradio 5.49 is out of range: {install_command('web')}\n"
 
 
 def test_the_examples_are_small_and_their_authors_named() -> None:
