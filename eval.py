@@ -41,7 +41,9 @@ def main(cfg: DictConfig) -> float | None:
         hardware.keep_memory()
         given = run.split_paths(cfg.ckpt)
         paths = [str(find_model(name)) for name in given]
-        loaded = [checkpoints.load_generator(path, trust=cfg.trust, stages=cfg.stages) for path in paths]
+        loaded = [
+            checkpoints.load_generator(path, trust=cfg.trust, stages=cfg.stages) for path in paths
+        ]
         models = dict(zip(distinguish(given), loaded))
         for model in loaded if cfg.tlc else []:
             localize(model.network, cfg.tlc)

@@ -4,7 +4,7 @@ import logging
 import sys
 import time
 from collections.abc import Iterable, Iterator
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from rich.console import Console
 from rich.progress import (
@@ -40,6 +40,13 @@ def watch(items: Iterable[Item], count: int, what: str) -> Iterator[Item]:
             log.info("%d of %d %s in %.0f s%s", done, count, what, spent, left)
 
 
+class Tiles(NamedTuple):
+    """How far a picture is that is restored in tiles."""
+
+    done: int
+    total: int
+
+
 class Bar:
     """Shows how many are done, how many a minute, and the time left; nothing without a terminal."""
 
@@ -55,6 +62,7 @@ class Bar:
             transient=True,
             disable=quiet or not sys.stderr.isatty(),
         )
+        self.done = 0
         self.task = self.progress.add_task("", total=count, pace="")
 
     def __enter__(self) -> "Bar":
@@ -66,14 +74,19 @@ class Bar:
 
     def advance(self) -> None:
         """Count one more picture."""
-        self.progress.advance(self.task)
-        done = self.progress.tasks[0].completed
-        pace = 60 * done / (time.perf_counter() - self.start)
+        self.done += 1
+        self.progress.update(self.task, completed=self.done)
+        pace = 60 * self.done / (time.perf_counter() - self.start)
         self.progress.update(self.task, pace=f"{pace:.1f} a minute")
         self.began = time.perf_counter()
 
     def watch(self, film: Any) -> None:
-        """Show how far a video is."""
+        """Show how far a video is, or a picture in tiles."""
+        if isinstance(film, Tiles):
+            share = film.done / film.total
+            pace = f"tile {film.done} of {film.total}"
+            self.progress.update(self.task, completed=self.done + share, pace=pace)
+            return
         pace = film.done / max(1e-6, time.perf_counter() - self.began)
         of = f" of {film.total}" if film.total else ""
         self.progress.update(self.task, pace=f"frame {film.done}{of}, {pace:.1f} a second")

@@ -2,7 +2,8 @@
 
 import logging
 import math
-from collections.abc import Iterable, Iterator
+import time
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple, TypeVar, overload
 
@@ -27,6 +28,8 @@ from deblur.photo import Frame, open_photo
 from deblur.tiles import blend, measure_reach, plan_tiles
 
 log = logging.getLogger(__name__)
+PROBE = 256
+"""Side of the picture whose time is measured."""
 LARGEST, SMALLEST = 1 << 23, 1 << 14
 """Pixels of a tile that is chosen here."""
 MOST = 1 << 28
@@ -95,6 +98,8 @@ class Restorer:
         self.strength = strength
         self.self_ensemble = self_ensemble
         self.guard = guard
+        self.watch: Callable[[int, int], None] | None = None
+        """Told how many of a picture's tiles are done, and how many there are."""
         self.harm = Harm(0, 0)
         self._reach: int | None = None
         self._bytes: float | None = None
@@ -110,7 +115,8 @@ class Restorer:
     ) -> "Restorer":
         """Load a shipped generator by its name, or one from a file (see `load_generator`).
 
-        stages: of a network of several (MAXIM); None for as many as its file recommends. settings: of the Restorer. Raises FileNotFoundError or ValueError with the reason.
+        stages: of a network of several (MAXIM); None for as many as its file recommends.
+        settings: of the Restorer. Raises FileNotFoundError or ValueError with the reason.
         """
         path = find_model(name_or_path)
         return cls(load_generator(path, trust=trust, stages=stages).network, **settings)
@@ -181,6 +187,15 @@ class Restorer:
             return self._restore_tensor(image)
         raise TypeError(f"cannot restore a {type(image).__name__}, expected PIL, numpy or a tensor")
 
+    @torch.inference_mode()
+    def measure_pace(self) -> float:
+        """Measure the seconds that a megapixel takes, on a small picture."""
+        blur = torch.zeros(1, 3, PROBE, PROBE, device=self.device)
+        self._restore_tile(blur)  # the first one packs weights
+        start = time.perf_counter()
+        self._restore_tile(blur).cpu()
+        return (time.perf_counter() - start) / PROBE**2 * 1e6
+
     def _restore_pil(self, image: Image.Image) -> Image.Image:
         ready = make_upright(image)
         restored = Image.fromarray(self._restore_array(np.asarray(ready)))
@@ -238,9 +253,14 @@ class Restorer:
         detail = find_detail(image, low, high) if self.guard else None
 
         def compute(rows: slice, columns: slice) -> Tensor:
+            nonlocal done
             part = image[:, rows, columns].to(self.device).float()
             blur = (part - low) * (2 / (high - low)) - 1
-            return self._restore_tile(blur.expand(3, -1, -1)[None])[0].float().cpu()
+            restored = self._restore_tile(blur.expand(3, -1, -1)[None])[0].float().cpu()
+            done += 1
+            if self.watch is not None:
+                self.watch(done, count)
+            return restored
 
         height, width = image.shape[-2:]
         area = self.tile**2 if self.tile else self._room(height * width)
@@ -249,6 +269,7 @@ class Restorer:
         while True:
             overlap = 0 if height * width <= area else self._overlap(area)
             rows, columns = plan_tiles((height, width), area, overlap, self.stride)
+            done, count = 0, len(rows) * len(columns)
             try:
                 for span, band in blend(rows, columns, compute):
                     if grey:

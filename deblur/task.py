@@ -7,11 +7,12 @@ from typing import Any
 
 from deblur.batch import Job, Outcome
 from deblur.film import Progress, restore_film
+from deblur.progress import Tiles
 from deblur.workers import Tell
 
 
 def restore_job(restorer: Any, options: Namespace, job: Job, tell: Tell) -> None:
-    """Restore one file, and tell its Outcome, and before that the Progress of a video.
+    """Restore one file, and tell its Outcome, and before that how far it is.
 
     restorer: a Restorer. options: `quality` and `overwrite` of the command. Whatever goes wrong
     with one file is told, in a line, and not raised.
@@ -28,6 +29,7 @@ def restore_job(restorer: Any, options: Namespace, job: Job, tell: Tell) -> None
         frames = progress
         tell(progress)
 
+    restorer.watch = lambda done, count: tell(Tiles(done, count))
     try:
         job.target.parent.mkdir(parents=True, exist_ok=True)
         exists = not options.overwrite and os.path.exists(job.target)

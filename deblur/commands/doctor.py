@@ -90,7 +90,7 @@ def _tell_extra(extra: str, module: str, use: str) -> str:
 
 
 def _check(device: Any, units: bool) -> bool:
-    """Compare networks' output with the CPU's in float32; print that, return whether it is wrong."""
+    """Compare networks' output with the CPU's in float32; return whether it is wrong."""
     import torch
 
     from deblur.inference import has_int8

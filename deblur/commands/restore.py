@@ -15,6 +15,7 @@ after SIGTERM, of which both leave whole files only.
 
 import argparse
 import json
+import math
 import sys
 from collections.abc import Callable
 from functools import partial
@@ -34,7 +35,7 @@ from deblur.batch import (
 )
 from deblur.checkpoints.shipped import DEFAULT, find_model
 from deblur.passed import describe_passed
-from deblur.photo import FORMATS, discard_parts, format_of
+from deblur.photo import FORMATS, discard_parts, format_of, open_photo
 from deblur.progress import Bar
 from deblur.task import explain, restore_job
 from deblur.terminal import printable
@@ -54,9 +55,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--model",
         default=DEFAULT,
         metavar="NAME_OR_PATH",
-        help="small, true to the photo; gan, with finer textures; or a .ckpt or .safetensors file "
+        help="small, true to the photo; gan, with finer textures; maxim-gopro, which restores the "
+        "most of real motion blur but is slow; or a .ckpt or .safetensors file "
         "(default %(default)s)",
     )
+    about = "of a network of several, such as maxim-gopro: 2 is better and takes over twice as long"
+    add("--stages", type=_whole(1, 3), metavar="1..3", help=f"{about} (default as its file says)")
     add("--trust", metavar="MODULE", help="a module whose networks a model file may name")
     add("--overwrite", action="store_true", help="restore what is there already, too")
     names = ", ".join(FORMATS).lower()
@@ -194,9 +198,35 @@ def _restore(
         if processes > 1:
             share(jobs, processes, begin, tell=tell, give_up=give_up)
         elif jobs:
-            work = begin(0)
+            restorer = load(options, local)
+            if restorer.tiling:
+                announce(options.model, restorer.measure_pace(), jobs)
             for job in jobs:
-                work(job, tell)
+                restore_job(restorer, options, job, tell)
+
+
+def announce(model: str, pace: float, jobs: list[Job]) -> None:
+    """Say before the work how long pictures will take by a slow network, where that is minutes.
+
+    pace: seconds a megapixel.
+    """
+    pixels = sum(count_pixels(job.source) for job in jobs if not job.moves)
+    minutes = pace * pixels / 60e6
+    if minutes > 1:
+        faster = "" if model == DEFAULT else f"; --model {DEFAULT} takes a small part of that"
+        print(
+            f"{pixels / 1e6:.0f} megapixels by {model}: about {minutes:.0f} min{faster}",
+            file=sys.stderr,
+        )
+
+
+def count_pixels(source: Path) -> int:
+    """Count the pixels of a picture's frames; none where it cannot be opened."""
+    try:
+        with open_photo(source) as photo:
+            return math.prod((*photo.size, photo.count))
+    except Exception:  # told when it is its turn
+        return 0
 
 
 def start(options: argparse.Namespace, first: int, number: int) -> Work:
@@ -263,6 +293,7 @@ def load(options: argparse.Namespace, local: int = 0) -> Any:
     return Restorer.load(
         options.model,
         trust=options.trust,
+        stages=options.stages,
         device=f"cuda:{local % devices}" if several else options.device,
         precision=options.precision,
         tile=options.tile,

@@ -67,7 +67,7 @@ class MAXIM(nn.Module):
         if gelu not in ("tanh", "erf"):
             raise ValueError(f"gelu must be tanh or erf, got {gelu}")
         self.stride = 64
-        # Its grid spans a picture as it spanned crops of 256 pixels in training: see EXPERIMENTS.md.
+        # Its grid spans a picture as it spanned crops of 256 pixels in training.
         self.tiling = Tiling(side=512, overlap=64)
         self.stages = nn.ModuleList(
             Stage(width, groups, bottlenecks, gelu, first=k == 0, last=k == stages - 1)

@@ -11,7 +11,7 @@ from deblur.networks import MAXIM
 from deblur.networks.maxim_stage import Resize
 
 EXPECTED = np.load(ROOT / "tests" / "expected" / "maxim.npz")
-"""What the published TensorFlow.js graph makes of the same pictures and weights, of 65535 levels."""
+"""What the published graph makes of the same pictures and weights, in levels up to 65535."""
 PICTURES = {"texture": texture, "crop": crop}
 
 
