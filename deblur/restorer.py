@@ -251,6 +251,7 @@ class Restorer:
         whole = not image.is_floating_point()
         grey = is_grey(image)
         detail = find_detail(image, low, high) if self.guard else None
+        done = count = 0
 
         def compute(rows: slice, columns: slice) -> Tensor:
             nonlocal done
