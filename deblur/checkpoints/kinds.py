@@ -48,7 +48,7 @@ def name_kind(path: Path) -> str:
         return known
     if head.startswith(b"PK\x03\x04"):
         return _name_archive(path)
-    if head[:1] == b"\x80" and head[1] in range(2, 6):
+    if head[:1] == b"\x80" and head[1:2] in (b"\2", b"\3", b"\4", b"\5"):
         return PICKLE
     if head[8:9] == b"{" and int.from_bytes(head[:8], "little") <= path.stat().st_size - 8:
         return SAFETENSORS

