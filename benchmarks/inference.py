@@ -1,6 +1,6 @@
 """How fast do the generators restore a frame, beside the same networks run plainly?
 
-python benchmarks/inference.py [--networks resnet nafnet fpn_mobilenet unet] [--rounds 3]
+python benchmarks/inference.py [--networks resnet nafnet unet maxim-gopro ...] [--rounds 3]
 python benchmarks/inference.py --networks runs/.../generator.safetensors --engines
 
 Plain is float32 in the default layout, warmed up; ours what `deblur` does on this machine. Both
@@ -30,10 +30,12 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from deblur.checkpoints import load_generator
+from deblur.checkpoints.shipped import find_model, list_shipped
 from deblur.hardware import has_bfloat16, keep_memory, pick_device, synchronize
 from deblur.images import read
 from deblur.inference import adapt, has_int8
 from deblur.inference.streamline import Autocast
+from deblur.networks import MAXIM
 from deblur.pair import encode
 
 EXAMPLES = sorted(Path("deblur/assets/examples").glob("*.jpg"))
@@ -45,8 +47,8 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    names = ["resnet", "nafnet", "fpn_mobilenet", "unet"]
-    parser.add_argument("--networks", nargs="+", default=names, help="of conf/, or files")
+    names = ["resnet", "nafnet", "fpn_mobilenet", "unet", "maxim-gopro"]
+    parser.add_argument("--networks", nargs="+", default=names, help="of conf/, shipped, or files")
     parser.add_argument("--size", type=int, nargs=2, default=(1280, 720))
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--engines", action="store_true")
@@ -65,7 +67,9 @@ def main() -> None:
         for name in options.networks:
             network = _build(name).to(device)
             ours: dict[str, nn.Module] = {"ours": adapt(network, device)}
-            if has_int8(device):
+            if dtype == torch.bfloat16:
+                ours["ours, float32"] = adapt(network, device, "float32")
+            if has_int8(device) and not isinstance(network, MAXIM):
                 ours["ours, int8"] = adapt(network, device, "int8")
             ways: dict[str, Callable[[Tensor], Any]] = {"plain": network, "plain, kept": network}
             ways |= {**ours, **(_engines(network, image) if options.engines else {})}
@@ -73,7 +77,7 @@ def main() -> None:
             flop = _count(network, image)
             rate = _matrix_rate(network, image, dtype)
             for way, taken in seconds.items():
-                trained = way in ours and Path(name).exists()
+                trained = way in ours and _is_trained(name)
                 close = _compare(network, ours[way], device) if trained else ""
                 speed = flop / taken / 1e9
                 print(
@@ -83,9 +87,13 @@ def main() -> None:
                 )
 
 
+def _is_trained(name: str) -> bool:
+    return Path(name).exists() or name in list_shipped()
+
+
 def _build(name: str) -> nn.Module:
-    if Path(name).exists():
-        return load_generator(name).network.eval()
+    if _is_trained(name):
+        return load_generator(find_model(name)).network.eval()
     with initialize_config_dir(str(Path("conf").absolute()), version_base="1.3"):
         cfg = compose("train", ["experiment=unet", f"model/generator={name}"])
     network: nn.Module = instantiate(cfg.model.generator, _convert_="all")
