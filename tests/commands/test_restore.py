@@ -288,6 +288,12 @@ def test_processes_take_names_behind_a_double_dash(
     assert {path.name for path in (tmp_path / "out").iterdir()} == {"a.png", "c.png"}
 
 
+def take_signals() -> None:
+    """Undo in a child what nohup or a shell's background does to these signals."""
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @pytest.mark.parametrize(
     ("name", "status", "processes"),
     [
@@ -318,6 +324,7 @@ def test_what_ends_it_leaves_what_is_done_and_nothing_else(
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
+        preexec_fn=take_signals,
     )
     while not ((out / "a.png").exists() and [*out.glob(".*.part")]):
         assert process.poll() is None
