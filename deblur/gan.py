@@ -176,14 +176,10 @@ class DeblurGAN(L.LightningModule):
     ) -> dict[str, Tensor]:
         """Give the generator's losses that are due in this batch, unweighted, by name.
 
-        scales: what it restored, at the sizes of the sharp images or of their halvings.
+        scales: what it restored; the last has the sharp images' size, the others that of halvings.
         """
-        sizes = {batch.sharp.shape: batch.sharp}
-        smallest = batch.sharp
-        while any(image.shape not in sizes for image in scales):
-            smallest = halve(smallest)
-            sizes[smallest.shape] = smallest
-        truths = [sizes[image.shape] for image in scales]
+        truths = [self._shrink(batch.sharp, image) for image in scales[:-1]]
+        truths.append(batch.sharp)
         losses = {
             name: torch.stack([loss(*images) for images in zip(scales, truths)]).mean()
             for name, loss in self.content.items()
@@ -193,6 +189,12 @@ class DeblurGAN(L.LightningModule):
             objective, discriminator = self.game
             losses["adversarial"] = objective.generator_loss(discriminator, scales[-1], batch.sharp)
         return losses
+
+    def _shrink(self, sharp: Tensor, image: Tensor) -> Tensor:
+        """Halve sharp images until they are no larger than those that a scale restored."""
+        while sharp.shape[-1] > image.shape[-1]:
+            sharp = halve(sharp)
+        return sharp
 
     def total(self, losses: Mapping[str, Tensor]) -> Tensor:
         """Weigh and add losses."""

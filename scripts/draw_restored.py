@@ -1,4 +1,4 @@
-"""Draw what the models that come along do, and where they fail:  make figures
+"""Draw what the shipped models do, and where they fail:  make figures
 
 restored.webp is README's, fails.webp their cards'. None of these photos was trained on.
 """
@@ -8,18 +8,25 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from hydra import compose, initialize_config_dir
+from hydra.utils import instantiate
 from torch import Tensor
 
 from deblur import Restorer
 from deblur.blur.camera import Camera
 from deblur.blur.trajectory import TrajectoryBlur
+from deblur.data.listed import Listed
 from deblur.data.photos import BUILT_IN
 from deblur.examples import FOLDER
 from deblur.images import read
+from deblur.pair import decode
 from deblur.sheets import sheet
 
-# Of each example, top and left of the part that is shown; the last is really blurred.
-SHOWN = {"tower.jpg": (60, 180), "bear.jpg": (240, 500), "cockatoo.png": (20, 115)}
+CONF = Path(__file__).resolve().parent.parent / "conf"
+SHOWN = {0: (226, 321), 30: (134, 182), 60: (262, 54)}
+"""Pictures of the frozen lists, a kind of blur each, and top and left of the part shown."""
+RIM = 50
+"""Pixels around that part that the models see."""
 
 
 def load(path: Path) -> Tensor:
@@ -34,15 +41,29 @@ def crop(
     return {name: x[:, top : top + size[0], left : left + size[1]] for name, x in pictures.items()}
 
 
+def read_lists() -> Listed:
+    """Return the test pictures of the frozen lists, as `data=synthetic` has them."""
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        cfg = compose("config", ["data=synthetic"])
+    make = instantiate(cfg.data.dataset, _convert_="all")
+    pairs: Listed = make(root=None, split="test", crop=256, seed=0)
+    return pairs
+
+
 def main(folder: Path) -> None:
     """Write both into a folder."""
-    restorers = {name: Restorer.load(name) for name in ("small", "gan")}
+    restorers = {name: Restorer.load(name) for name in ("small", "gan", "maxim-gopro")}
 
-    def restore(blurred: Tensor) -> dict[str, Tensor]:
-        restored = {name: restorer.restore(blurred) for name, restorer in restorers.items()}
-        return {"blurred": blurred, **restored}
+    def restore(blurred: Tensor, *names: str) -> dict[str, Tensor]:
+        return {"blurred": blurred, **{name: restorers[name].restore(blurred) for name in names}}
 
-    parts = [crop(restore(load(FOLDER / name)), *at, (300, 420)) for name, at in SHOWN.items()]
+    parts = []
+    pairs = read_lists()
+    for index, (top, left) in SHOWN.items():
+        images = {name: decode(getattr(pairs[index], name)) for name in ("blur", "sharp")}
+        seen = crop(images, top, left, (300 + 2 * RIM, 420 + 2 * RIM))
+        restored = restore(seen["blur"], "small", "maxim-gopro")
+        parts.append(crop({**restored, "sharp": seen["sharp"]}, RIM, RIM, (300, 420)))
     sheet(folder / "restored.webp", parts)
 
     camera = Camera(motion=TrajectoryBlur(length=(24, 24), anxiety=(0.003, 0.01)))
@@ -50,8 +71,8 @@ def main(folder: Path) -> None:
     (blurred,), (sharp,) = camera(twigs, [np.random.default_rng(2)])
     clock = load(FOLDER / "clock.png")
     size = (240, 320)
-    rows = [crop({**restore(blurred), "sharp": sharp}, 150, 160, size)]
-    sheet(folder / "fails.webp", [*rows, crop(restore(clock), 30, 40, size)])
+    rows = [crop({**restore(blurred, "small", "gan"), "sharp": sharp}, 150, 160, size)]
+    sheet(folder / "fails.webp", [*rows, crop(restore(clock, "small", "gan"), 30, 40, size)])
     print(f"{folder}/restored.webp, fails.webp")
 
 

@@ -19,7 +19,7 @@ def test_it_says_what_there_is(capsys: pytest.CaptureFixture[str]) -> None:
     said = capsys.readouterr().out
     assert f"torch {torch.__version__}" in said and "device: cpu" in said
     assert "precision: " in said and "GB free" in said
-    assert "check: float32 is" in said and "right" in said
+    assert "check: MAXIM in float32 is" in said and "right" in said
     assert "GFLOP/s of float32 products" in said and "by Li's generator" in said
     assert "models: " in said and "video: " in said
 
