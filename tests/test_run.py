@@ -58,6 +58,7 @@ def test_a_list_of_files_is_split_unless_it_names_one(
 SCALARS = {
     **{"seed": 0, "run_dir": "x", "ckpt": "x", "device": "auto", "precision": "auto"},
     **{"protocol": ["y"], "published": False, "check": True, "trust": None, "tlc": None},
+    "stages": None,
     **{"unsharp": True, "sheets": 4, "limit": None, "data": {"a": ["${of_mine}"]}, "of_mine": 3},
 }
 

