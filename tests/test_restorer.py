@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from deblur import checkpoints
 from deblur.networks import FPN, MultiScale, NAFNet, ResNet, ResUNet, UNet
+from deblur.networks.maxim import Tiling
 from deblur.pair import decode, encode
 from deblur.restorer import Restorer
 
@@ -357,3 +358,24 @@ def test_a_batch_of_no_pictures_is_returned_as_it_is(empty: Any) -> None:
     restored = restorer().restore(empty)
     assert (restored.shape, restored.dtype) == (empty.shape, empty.dtype)
     assert restorer().restore([]) == []
+
+
+class Square(nn.Module):
+    """A network that is best on small squares, and remembers what it saw."""
+
+    tiling = Tiling(side=32, overlap=8)
+    seen: list[int] = []
+
+    def forward(self, blur: torch.Tensor) -> torch.Tensor:
+        self.seen.append(blur.shape[-1] * blur.shape[-2])
+        return blur
+
+
+def test_a_network_may_have_tiles_of_its_own() -> None:
+    restorer = Restorer(Square(), device="cpu", guard=False)
+    told: list[tuple[int, int]] = []
+    restorer.watch = lambda done, count: told.append((done, count))
+    image = torch.rand(3, 64, 80) * 2 - 1
+    torch.testing.assert_close(restorer.restore(image), image)
+    assert max(Square.seen) <= 32**2
+    assert told == [(done, len(told)) for done in range(1, len(told) + 1)] and len(told) > 5

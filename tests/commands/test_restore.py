@@ -16,7 +16,9 @@ from conftest import fill
 from PIL import Image
 
 from deblur.__main__ import main
+from deblur.batch import Job
 from deblur.checkpoints import save_generator
+from deblur.commands.restore import announce
 from deblur.networks import ResNet
 from deblur.progress import Bar
 from deblur.restorer import Restorer
@@ -544,3 +546,21 @@ def test_starting_it_imports_nothing_heavy(photos: Path, model: Path, tmp_path: 
     command = [sys.executable, "-c", program, *map(str, arguments)]
     run = subprocess.run(command, capture_output=True, text=True)
     assert run.stdout.splitlines()[-1] == "[]", run.stderr
+
+
+def test_a_slow_network_is_announced_with_its_time(
+    photos: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    jobs = [Job(photos / "a.png", photos / "out.png"), Job(photos / "none.png", photos / "x.png")]
+    announce("maxim-gopro", 1.0, jobs)
+    assert capsys.readouterr().err == ""  # done in no time
+    monkeypatch.setattr("deblur.commands.restore.count_pixels", lambda source: 6_000_000)
+    announce("maxim-gopro", 10.0, jobs)
+    told = capsys.readouterr().err
+    assert "12 megapixels" in told and "about 2 min" in told and "--model small" in told
+
+
+def test_stages_are_those_of_the_model(photos: Path, model: Path, tmp_path: Path) -> None:
+    arguments = [str(photos / "a.png"), "-o", str(tmp_path / "out"), "--device", "cpu"]
+    assert main([*arguments, "--model", "maxim-gopro", "--stages", "2"]) == 0
+    assert main([*arguments, "--overwrite", "--model", str(model), "--stages", "2"]) != 0
