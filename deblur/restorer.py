@@ -23,7 +23,6 @@ from deblur.guard import find_harm, put_back
 from deblur.hardware import free_memory, is_out_of_memory, pick_device
 from deblur.hidden import fill_hidden
 from deblur.inference import Precision, adapt
-from deblur.networks.maxim import Tiling
 from deblur.photo import Frame, open_photo
 from deblur.tiles import blend, measure_reach, plan_tiles
 
@@ -93,7 +92,8 @@ class Restorer:
         self.device = pick_device(device)
         self.network = adapt(generator, self.device, precision)
         self.stride = int(getattr(generator, "stride", 1))
-        self.tiling: Tiling | None = getattr(generator, "tiling", None)
+        self.tiling: Any = getattr(generator, "tiling", None)
+        """Of a network with tiles of its own: their `side` and `overlap`, in pixels."""
         self.tile = tile
         self.strength = strength
         self.self_ensemble = self_ensemble

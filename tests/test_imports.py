@@ -90,7 +90,7 @@ MAY_KNOW = {
     "sources": set(),
     "before_after": {"formats", "photo", "sheets"},
     "batch": {"film", "photo", "sources"},
-    "task": {"batch", "before_after", "film", "workers"},
+    "task": {"batch", "before_after", "film", "progress", "workers"},
     "passed": {"film", "formats", "photo"},
     "darkroom": {"checkpoints", "formats", "photo", "restorer"},
     "web": {"checkpoints", "darkroom", "extras"},
