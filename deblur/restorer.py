@@ -324,7 +324,7 @@ class Restorer:
     def _overlap(self, area: int) -> int:
         """Give what tiles must share: what their cuts may change from both sides, if it fits."""
         if self.tiling:
-            return min(self.tiling.overlap, math.isqrt(area) // 2 - self.stride)
+            return min(int(self.tiling.overlap), math.isqrt(area) // 2 - self.stride)
         if self._reach is None:
             strips = show_examples(128, 1024)
             reach = measure_reach(self._run, self.stride, TOLERANCE, self.device, strips)
