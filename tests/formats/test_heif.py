@@ -117,9 +117,8 @@ def test_of_several_pictures_the_main_one_is_read(tmp_path: Path) -> None:
 def test_a_heic_without_a_picture_is_called_so(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    library = pytest.importorskip("pillow_heif")
     photo_of(tmp_path / "a.heic", Frame(pixels(48, 64), None))
-    monkeypatch.setattr(library, "open_heif", lambda *args, **settings: library.HeifFile())
+    monkeypatch.setattr(pillow_heif, "open_heif", lambda *args, **settings: pillow_heif.HeifFile())
     with pytest.raises(ValueError, match=r"a.heic: .*\(found no picture in it that can be decoded"):
         open_photo(tmp_path / "a.heic")
 
@@ -128,19 +127,17 @@ def test_a_heic_without_a_picture_is_called_so(
 def test_what_a_library_did_not_think_of_is_said_to_be_odd(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
-    library = pytest.importorskip("pillow_heif")
 
     def fail(*args: Any, **settings: Any) -> None:
         raise error
 
     photo_of(tmp_path / "a.heic", Frame(pixels(48, 64), None))
-    monkeypatch.setattr(library, "open_heif", fail)
+    monkeypatch.setattr(pillow_heif, "open_heif", fail)
     with pytest.raises(ValueError, match=r"a.heic: .*\(it is broken or of an odd kind"):
         open_photo(tmp_path / "a.heic")
 
 
 def test_a_motion_photos_video_is_said_to_be_left_out(tmp_path: Path) -> None:
-    pytest.importorskip("pillow_heif")
     photo_of(tmp_path / "a.heic", Frame(pixels(48, 64), None))
     video = b"\0\0\0\x18ftypmp42\0\0\0\0isommp42"
     with open(tmp_path / "a.heic", "ab") as file:
