@@ -30,7 +30,9 @@ class ShakeBlur:
     length: the path of the picture's centre under yaw and pitch, in pixels, and anxiety its
     shakiness, as in `trajectory`. roll: the path about the optical axis, in degrees. focal: the
     focal length in widths of the frame. frame: width and height, in pixels, of the photograph
-    that a smaller crop is thought to come from; the crop's place in it is drawn. Each but frame
+    that a smaller crop is thought to come from; the crop's place in it is drawn. frames: average
+    so many instants, evenly spaced in time, as data sets that average the frames of a video do
+    (GoPro: 7 to 13), drawn from the odd numbers; None for an exposure without gaps. Each but frame
     is a number or a [low, high] range to draw from uniformly.
     """
 
@@ -42,6 +44,7 @@ class ShakeBlur:
         roll: Range,
         focal: Range = (0.8, 1.5),
         frame: tuple[int, int] = (1280, 720),
+        frames: Range | None = None,
     ) -> None:
         self.length = check_range("length", length, LONGEST)
         self.anxiety = check_range("anxiety", anxiety, 1)
@@ -50,6 +53,7 @@ class ShakeBlur:
         if len(frame) != 2 or not 1 <= min(frame) <= max(frame) <= 100_000:
             raise ValueError(f"frame must be a width and a height in pixels, got {frame}")
         self.frame = frame
+        self.frames = None if frames is None else check_range("frames", frames, 1000, least=3)
         # Half the path, longer towards the frame's sides, and half the roll at its corners.
         across = self.length[1] / 2 * (1 + 0.25 / self.focal[0] ** 2)
         around = np.deg2rad(self.roll[1]) / 2 * np.hypot(*frame) / 2
@@ -58,7 +62,7 @@ class ShakeBlur:
     def draw(
         self, rng: np.random.Generator, size: Sequence[int], *, least: float = POSES
     ) -> NDArray[np.float64]:
-        """Draw a path: (T, 3, 3) homographies, T odd and not under `least`.
+        """Draw a path: (T, 3, 3) homographies, T odd and not under `least`, unless `frames` is set.
 
         Each takes a pixel (x, y, 1) of the H x W picture, `size`, to where that pose sees it. The
         middle one sees it where it is.
@@ -71,7 +75,11 @@ class ShakeBlur:
         # The optical axis, in the picture's pixels.
         x, y = (frame - 1) / 2 - rng.uniform((0, 0), frame - size[::-1])
         longest = length + roll * np.hypot(*frame) / 2
-        least = max(least, longest / STEP)
+        if self.frames is None:
+            least = max(least, longest / STEP)
+        else:
+            fewest, most = (int(count) // 2 for count in self.frames)
+            least = 2 * int(rng.integers(fewest, most + 1)) + 1
         turn, spin = at_poses(turn, least), at_poses(spin, least)
         angles = np.stack([-turn.imag / focal, turn.real / focal, spin.real], -1)
         rotations = axis_angle_to_rotation_matrix(torch.from_numpy(angles)).numpy()

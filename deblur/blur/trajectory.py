@@ -108,7 +108,17 @@ class TrajectoryBlur:
 
     def expose(self, light: Tensor, plans: Sequence[NDArray[np.float32]]) -> tuple[Tensor, Tensor]:
         """Blur (N, C, H, W) linear light with kernels; see `deblur.blur.Motion`."""
-        radius = max(len(kernel) // 2 for kernel in plans)
-        kernels = [np.pad(kernel, radius - len(kernel) // 2) for kernel in plans]
-        stack = torch.from_numpy(np.stack(kernels)).to(light.device)
-        return expose(trim(light, self.margin - radius), stack), trim(light, self.margin)
+        return convolve(light, plans, self.margin)
+
+
+def convolve(
+    light: Tensor, kernels: Sequence[NDArray[np.float32]], margin: int
+) -> tuple[Tensor, Tensor]:
+    """Blur (N, C, H + 2m, W + 2m) linear light, each with its kernel; m is the margin.
+
+    Returns the blurred and the sharp light, (N, C, H, W).
+    """
+    radius = max(len(kernel) // 2 for kernel in kernels)
+    padded = [np.pad(kernel, radius - len(kernel) // 2) for kernel in kernels]
+    stack = torch.from_numpy(np.stack(padded)).to(light.device)
+    return expose(trim(light, margin - radius), stack), trim(light, margin)

@@ -78,3 +78,14 @@ def test_turns_point_to_all_sides_alike() -> None:
     assert max(map(abs, means)) < 0.5
     assert 0.8 < widths[0] / widths[1] < 1.25
     assert trim(light, shake.margin).shape[-1] == 21
+
+
+def test_frames_are_as_many_as_asked_for_and_the_middle_one_is_sharp() -> None:
+    counts = {len(poses(seed, frames=[7, 13], length=40)) for seed in range(30)}
+    assert counts == {7, 9, 11, 13}
+    assert torch.allclose(poses(4, frames=9)[4], torch.eye(3).double(), atol=1e-9)
+
+
+def test_frames_leave_gaps() -> None:
+    step = seen_at(poses(1, frames=7, length=40, anxiety=0), 40, 30).diff(dim=0).norm(dim=-1)
+    assert float(step.min()) > 4
