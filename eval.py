@@ -9,7 +9,8 @@ from pathlib import Path
 import hydra
 from omegaconf import DictConfig
 
-from deblur import acceptance, commandline, run
+from deblur.config import commandline, run
+from deblur.jobs import acceptance
 
 log = logging.getLogger("eval")
 
@@ -20,15 +21,17 @@ def main(cfg: DictConfig) -> float | None:
     """Evaluate checkpoints on their data's test split; return the first one's mean PSNR."""
     from hydra.utils import instantiate
 
-    from deblur import checkpoints, hardware, provenance, recipe, settings
+    from deblur import checkpoints, hardware
     from deblur.checkpoints.shipped import find_model
-    from deblur.evaluation import Evaluation, distinguish, rehearse
+    from deblur.config import recipe, settings
+    from deblur.evaluation import provenance
+    from deblur.evaluation.evaluation import Evaluation, distinguish, rehearse
+    from deblur.evaluation.report import Report
+    from deblur.evaluation.unsharp import tune_unsharp_mask
     from deblur.inference import adapt, name_arithmetic
     from deblur.metrics import choose
     from deblur.networks.local import localize
-    from deblur.progress import watch
-    from deblur.report import Report
-    from deblur.unsharp import tune_unsharp_mask
+    from deblur.restoration.progress import watch
 
     run.reset_loggers()
     with run.one_line_errors():

@@ -9,7 +9,9 @@ from pathlib import Path
 import hydra
 from omegaconf import DictConfig, OmegaConf
 
-from deblur import commandline, ranks, resume, run, sweep
+from deblur import ranks
+from deblur.config import commandline, run
+from deblur.jobs import resume, sweep
 
 log = logging.getLogger("train")
 
@@ -22,18 +24,11 @@ def main(cfg: DictConfig, begin: Callable[[], None]) -> float | None:
     from hydra.utils import instantiate
     from lightning.pytorch.utilities.exceptions import SIGTERMException
 
-    from deblur import (
-        callbacks,
-        checkpoints,
-        exchange,
-        hardware,
-        logs,
-        recipe,
-        settings,
-        tensorboard,
-    )
+    from deblur import checkpoints, exchange, hardware
     from deblur.checkpoints.shipped import find_model
+    from deblur.config import recipe, settings
     from deblur.networks.layers import table2
+    from deblur.training import callbacks, logs, tensorboard
 
     run.reset_loggers()
     folder = Path(cfg.run_dir)

@@ -24,7 +24,7 @@ from PIL import Image
 from deblur.data.late import collate, develop
 from deblur.data.photos import BUILT_IN, Photos
 from deblur.hardware import pick_device
-from deblur.images import read
+from deblur.media.images import read
 
 CONF = Path(__file__).resolve().parent.parent / "conf"
 PATHS = {

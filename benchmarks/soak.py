@@ -39,11 +39,11 @@ import torch
 from processes import Sample, Verdict, judge, measure
 from watched import ROOT, SMALL, Watched, looks
 
-from deblur import outcome
 from deblur.data.bounds import list_own
 from deblur.data.photos import BUILT_IN
-from deblur.resume import find
-from deblur.tables import markdown
+from deblur.evaluation.tables import markdown
+from deblur.jobs import outcome
+from deblur.jobs.resume import find
 
 SIZE = 256 * 2**20
 LOG_EVERY = 10

@@ -10,9 +10,9 @@ from pathlib import Path
 
 from processes import list_children
 
-from deblur import outcome
+from deblur.config.run import literal
+from deblur.jobs import outcome
 from deblur.ranks import FOLLOW
-from deblur.run import literal
 
 ROOT = Path(__file__).resolve().parent.parent
 SMALL = [

@@ -25,8 +25,8 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import IntervalSweep, Override, RangeSweep
 from hydra.errors import HydraException
 
-from deblur import apart, outcome
 from deblur.extras import install_command
+from deblur.jobs import apart, outcome
 
 try:
     import optuna

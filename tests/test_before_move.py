@@ -14,9 +14,9 @@ import pytest
 import torch
 from conftest import ROOT
 from hydra.utils import instantiate
-from omegaconf import OmegaConf
 
 from deblur.checkpoints import load_generator
+from deblur.jobs.acceptance import read_config
 
 OLD = ROOT / "tests" / "expected" / "before_move"
 PSNR = 21.7332
@@ -54,7 +54,7 @@ def test_an_old_run_is_evaluated(name: str, tmp_path: Path, start: Callable[...,
 
 
 def test_an_old_config_builds_its_parts(tmp_path: Path) -> None:
-    cfg = OmegaConf.load(OLD / "run" / ".hydra" / "config.yaml")
+    cfg = read_config(OLD / "run")
     cfg.run_dir = str(tmp_path)
     for group in ("blur", "data", "model", "trainer"):
         assert instantiate(cfg[group], _convert_="all") is not None

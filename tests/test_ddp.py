@@ -29,8 +29,8 @@ from torch import Tensor
 
 from deblur import ranks
 from deblur.data.datamodule import DeblurData
-from deblur.gan import DeblurGAN
 from deblur.pair import Pair
+from deblur.training.gan import DeblurGAN
 
 EQUAL = [
     *(setting for setting in QUICKEST if setting not in ("trainer=cpu", "experiment=quick")),
@@ -233,7 +233,7 @@ def test_what_cannot_train_together_is_refused(
 def test_more_devices_than_there_are_are_refused(
     tmp_path: Path, start: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for user in ("hardware", "settings"):
+    for user in ("hardware", "config.settings"):
         monkeypatch.setattr(f"deblur.{user}.pick_device", lambda _: torch.device("cpu"))
     for part in ("fabric", "pytorch"):
         monkeypatch.setattr(f"lightning.{part}.accelerators.cuda.num_cuda_devices", lambda: 1)

@@ -15,8 +15,8 @@ import optuna
 import pytest
 from conftest import QUICKEST, ROOT
 
-from deblur import outcome
 from deblur.extras import install_command
+from deblur.jobs import outcome
 
 TRAIN = """
 import json, os, sys, time

@@ -34,7 +34,7 @@ class Generator(NamedTuple):
     config: dict[str, Any]
     """The network's class, under `_target_`, and its arguments."""
     data: dict[str, Any]
-    """What it was trained on, for `deblur.recipe`; empty where the file does not say."""
+    """What it was trained on, for `deblur.config.recipe`; empty where the file does not say."""
     about: dict[str, str] = {}
     """What else is known: its source, licence, digest."""
 
@@ -229,7 +229,7 @@ def _check_own(path: Path, state: object) -> None:
             f"{path}: has a generator's weights, as checkpoints of DeblurGAN do, without the entry "
             "'generator', which names the network's class and arguments: add it to the file, as in "
             "{'_target_': 'deblur.networks.ResNet', 'blocks': 9}; generators of deblur.networks "
-            "and the callback deblur.callbacks.Provenance write it"
+            "and the callback deblur.training.callbacks.Provenance write it"
         )
 
 

@@ -23,8 +23,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from deblur import outcome
-from deblur.tables import markdown
+from deblur.evaluation.tables import markdown
+from deblur.jobs import outcome
+from deblur.jobs.acceptance import read_config
 from deblur.terminal import printable
 
 CONFIG = Path(".hydra", "config.yaml")
@@ -138,7 +139,7 @@ def _read(folder: Path, metric: str) -> Run:
         typed = [one.partition("=") for one in (end.overrides if end else [])]
         settings = {key.lstrip("+"): value for key, _, value in typed}
         return Run(folder, settings, settings, figures, whole=False)
-    config = OmegaConf.load(folder / CONFIG)
+    config = read_config(folder)
     config.run_dir = str(folder)  # which Hydra alone could resolve
     settings, written = (_flatten(config, resolve=resolve) for resolve in (True, False))
     return Run(folder, settings, written, figures)

@@ -12,7 +12,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import track
 
-from deblur.images import decode
+from deblur.media.images import decode
 from deblur.ranks import is_first
 
 log = logging.getLogger(__name__)

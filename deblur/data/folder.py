@@ -21,7 +21,7 @@ from deblur.data.readable import Choice, hold, read_or_next, sift
 from deblur.data.renaming import suggest
 from deblur.data.search import Found, find_pairs, guess, guess_below, suggest_renaming
 from deblur.data.splits import choose_split
-from deblur.images import Pixels, read
+from deblur.media.images import Pixels, read
 from deblur.pair import Pair, encode
 
 INSTEAD = "Type data=photos to use the built-in photos instead."

@@ -15,7 +15,7 @@ from deblur.data.bounds import list_own
 from deblur.data.crops import LEAST, MOST, Key, Split, detail, locate, orient, spot
 from deblur.data.decoding import find_damaged, refuse
 from deblur.data.readable import Choice, hold, read_or_next, sift
-from deblur.images import Pixels, read, read_size
+from deblur.media.images import Pixels, read, read_size
 from deblur.pair import Pair, encode
 
 BUILT_IN = Path(__file__).parent.parent / "assets" / "photos"

@@ -10,11 +10,11 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from deblur.checkpoints import fill, load_generator, own, save_generator
-from deblur.gan import DeblurGAN
 from deblur.hardware import place
 from deblur.losses import Charbonnier
 from deblur.networks import FPN, ResNet
 from deblur.pair import Pair
+from deblur.training.gan import DeblurGAN
 
 CONFIG = {"_target_": "deblur.networks.ResNet", "blocks": 1, "width": 4}
 DATA = {"data": "photos", "blur": "trajectory", "scalars": {"data.crop": 64}}

@@ -12,7 +12,7 @@ from deblur.data.late import collate, develop
 from deblur.data.lists import LISTS
 from deblur.data.mixed import Mixed
 from deblur.data.photos import Photos
-from deblur.provenance import name_source
+from deblur.evaluation.provenance import name_source
 
 ROWS = """set,scene,frame,split
 gopro,GOPR0372_07_00,000047,train

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from PIL import Image, ImageColor
 from playwright.sync_api import Locator, Page, expect
-from test_page import COLOURS, HOSTILE, document, example, row, summary
+from report_samples import COLOURS, HOSTILE, document, example, row, summary
 
-from deblur.page import page
-from deblur.published import TABLE4
+from deblur.evaluation.page import page
+from deblur.evaluation.published import TABLE4
 
 pytestmark = pytest.mark.web
 Load = Callable[[str], Page]

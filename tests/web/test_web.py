@@ -31,7 +31,7 @@ def watch(event, arguments):
 
 sys.addaudithook(watch)
 from deblur.__main__ import main
-from deblur.darkroom import Darkroom
+from deblur.web.darkroom import Darkroom
 watch_layer = Darkroom._watch
 
 def hold(*arguments):
