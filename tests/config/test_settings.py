@@ -170,7 +170,7 @@ class Reader(nn.Module):
     "values",
     [
         {"model.generator": HALF},
-        {"model.generator": {"_target_": "test_settings.Reader", "side": 31}},
+        {"model.generator": {"_target_": f"{__name__}.Reader", "side": 31}},
         {"model.content.charbonnier": HALF},
         {
             "model.discriminator": {
@@ -189,7 +189,7 @@ def test_shapes_that_do_not_fit_are_told(values: dict[str, Any]) -> None:
 
 
 def test_what_only_a_device_without_memory_cannot_compute_is_right() -> None:
-    reader = {"_target_": "test_settings.Reader", "side": 32}
+    reader = {"_target_": f"{__name__}.Reader", "side": 32}
     before = torch.random.get_rng_state()
     check_groups(changed(composed("experiment=quick"), {"model.generator": reader}), *GROUPS)
     assert torch.equal(before, torch.random.get_rng_state())
