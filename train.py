@@ -10,7 +10,7 @@ import hydra
 from omegaconf import DictConfig, OmegaConf
 
 from deblur import ranks
-from deblur.config import commandline, run
+from deblur.config import command_line, run
 from deblur.jobs import resume, sweep
 
 log = logging.getLogger("train")
@@ -26,14 +26,14 @@ def main(cfg: DictConfig, begin: Callable[[], None]) -> float | None:
 
     from deblur import checkpoints, exchange, hardware
     from deblur.checkpoints.shipped import find_model
-    from deblur.config import recipe, settings
+    from deblur.config import data_recipe, settings
     from deblur.networks.layers import table2
-    from deblur.training import callbacks, logs, tensorboard
+    from deblur.training import callbacks, loggers, tensorboard
 
     run.reset_loggers()
     folder = Path(cfg.run_dir)
     with run.one_line_errors():
-        commandline.expand_home(cfg)
+        command_line.expand_home(cfg)
         run.check_scalars(cfg, run.TrainScalars)
         run.check_experiment(cfg)
         run.check_choices(cfg)
@@ -59,7 +59,7 @@ def main(cfg: DictConfig, begin: Callable[[], None]) -> float | None:
         data.check_ranks(trainer.world_size)
         config = OmegaConf.to_yaml(cfg, resolve=True)
         generator = OmegaConf.to_container(cfg.model.generator, resolve=True)
-        provenance = callbacks.Provenance(generator, recipe.note_data(cfg), cfg.run_dir)
+        provenance = callbacks.Provenance(generator, data_recipe.note_data(cfg), cfg.run_dir)
     begin()
     parts = {"generator": model.generator, "discriminator": model.discriminator}
     networks = {name: part for name, part in parts.items() if part is not None}
@@ -69,7 +69,7 @@ def main(cfg: DictConfig, begin: Callable[[], None]) -> float | None:
     about = tensorboard.Description(config, table, run.hyperparameters(cfg))
     trainer.callbacks += [provenance, about]
     if start.inside:
-        logs.rewind(folder, start.step)
+        loggers.rewind(folder, start.step)
     try:
         trainer.fit(model, data, ckpt_path=start.path, weights_only=True)
     except SIGTERMException:
@@ -88,6 +88,6 @@ def main(cfg: DictConfig, begin: Callable[[], None]) -> float | None:
 
 
 if __name__ == "__main__":
-    given = ranks.prepare(commandline.read(sys.argv[1:]))
+    given = ranks.prepare(command_line.read(sys.argv[1:]))
     sys.argv[1:] = run.quote_paths(resume.recall(given))
     run.launch(main)

@@ -32,7 +32,7 @@ from deblur.hardware import has_bfloat16, pick_device, place
 from deblur.losses.content import Charbonnier
 from deblur.networks import ResNet
 from deblur.pair import Pair, quantize
-from deblur.training.lars import LARS
+from deblur.training.optimizers.lars import LARS
 
 CONF = Path(__file__).resolve().parent.parent / "conf"
 SENSOR = ("optics", "highlights", "noise", "mosaic", "jpeg")

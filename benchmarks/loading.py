@@ -21,7 +21,7 @@ from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 from PIL import Image
 
-from deblur.data.late import collate, develop
+from deblur.data.device_blur import collate, develop
 from deblur.data.photos import BUILT_IN, Photos
 from deblur.hardware import pick_device
 from deblur.media.images import read

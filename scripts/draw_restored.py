@@ -17,9 +17,9 @@ from deblur.blur.camera import Camera
 from deblur.blur.trajectory import TrajectoryBlur
 from deblur.data.listed import Listed
 from deblur.data.photos import BUILT_IN
-from deblur.inference.examples import FOLDER
+from deblur.inference.example_photos import FOLDER
+from deblur.media.image_grid import sheet
 from deblur.media.images import read
-from deblur.media.sheets import sheet
 from deblur.pair import decode
 
 CONF = Path(__file__).resolve().parent.parent / "conf"

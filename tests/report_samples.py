@@ -4,7 +4,7 @@ from typing import Any
 
 from PIL import Image
 
-from deblur.evaluation.page import Shown
+from deblur.evaluation.html_report import Shown
 
 HOSTILE = "<script>alert(1)</script>\"'</script>"
 COLOURS = {"blurred": "red", "restored": "lime", "sharp": "blue", "error": "yellow"}

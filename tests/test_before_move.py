@@ -16,7 +16,7 @@ from conftest import ROOT
 from hydra.utils import instantiate
 
 from deblur.checkpoints import load_generator
-from deblur.jobs.acceptance import read_config
+from deblur.jobs.run_folder import read_config
 
 OLD = ROOT / "tests" / "expected" / "before_move"
 PSNR = 21.7332

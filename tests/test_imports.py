@@ -40,8 +40,8 @@ MAY_KNOW = {
 """By the names of packages: which others each may know, besides the shared modules."""
 LIGHTNING = {
     "data/datamodule.py",
-    *(f"training/{name}.py" for name in ("gan", "saving", "logs", "callbacks", "alarms")),
-    "training/tensorboard.py",
+    *(f"training/{name}.py" for name in ("callbacks", "checkpointing", "failure_checks", "gan")),
+    *("training/loggers.py", "training/tensorboard.py"),
 }
 FILES = sorted(path.relative_to(PACKAGE).as_posix() for path in PACKAGE.rglob("*.py"))
 

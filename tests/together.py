@@ -22,7 +22,10 @@ CONTEXT.set_forkserver_preload(
     [
         "together",
         "deblur.data.photos",
-        *(f"deblur.training.{name}" for name in ("alarms", "callbacks", "logs", "tensorboard")),
+        *(
+            f"deblur.training.{name}"
+            for name in ("callbacks", "failure_checks", "loggers", "tensorboard")
+        ),
     ]
 )
 

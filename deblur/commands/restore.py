@@ -35,10 +35,10 @@ from deblur.restoration.batch import (
     is_video,
     summarize,
 )
-from deblur.restoration.passed import describe_passed
+from deblur.restoration.batch_job import explain, restore_job
 from deblur.restoration.progress import Bar
-from deblur.restoration.task import explain, restore_job
-from deblur.restoration.workers import Work, share
+from deblur.restoration.skipped_files import describe_passed
+from deblur.restoration.worker_pool import Work, share
 from deblur.terminal import printable
 
 

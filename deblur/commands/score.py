@@ -27,7 +27,7 @@ import torch
 from rich.progress import track
 from torch import Tensor
 
-from deblur.evaluation.evaluation import rehearse
+from deblur.evaluation.loop import rehearse
 from deblur.evaluation.matching import Truth, match
 from deblur.evaluation.results import Result, summarize_method, to_json
 from deblur.evaluation.tables import describe, side_by_side, table3, table4, tell_identical

@@ -8,12 +8,12 @@ from typing import Any
 from omegaconf import OmegaConf
 
 MOVED = {
-    "alarms": "deblur.training.alarms",
+    "alarms": "deblur.training.failure_checks",
     "callbacks": "deblur.training.callbacks",
     "gan": "deblur.training.gan",
-    "lars": "deblur.training.lars",
-    "logs": "deblur.training.logs",
-    "saving": "deblur.training.saving",
+    "lars": "deblur.training.optimizers.lars",
+    "logs": "deblur.training.loggers",
+    "saving": "deblur.training.checkpointing",
     "tensorboard": "deblur.training.tensorboard",
 }
 """Modules of `deblur` whose classes a config could name in version 0.1.0, and where those are."""

@@ -22,10 +22,10 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from deblur.config.mistakes import explain, find_elsewhere
-from deblur.config.schema import find_typo, list_unknown
-from deblur.jobs import outcome
-from deblur.jobs.outcome import Fault
+from deblur.config.error_messages import explain, find_elsewhere
+from deblur.config.typecheck import find_typo, list_unknown
+from deblur.jobs import run_status
+from deblur.jobs.run_status import Fault
 from deblur.ranks import is_first
 
 log = logging.getLogger(__name__)
@@ -161,7 +161,7 @@ def check_choices(cfg: DictConfig) -> None:
 
 def check_no_run(folder: Path) -> None:
     """Raise ValueError where a folder, into which something else would be written, holds a run."""
-    if (folder / outcome.NAME).exists():
+    if (folder / run_status.NAME).exists():
         raise ValueError(f"{folder}: holds a run: give another hydra.run.dir=FOLDER")
 
 

@@ -18,7 +18,7 @@ from omegaconf import DictConfig, OmegaConf
 from torch import nn
 
 from deblur.config.moved_targets import rename_moved
-from deblur.config.schema import find_fault
+from deblur.config.typecheck import find_fault
 from deblur.hardware import pick_device
 from deblur.pair import Pair
 

@@ -14,11 +14,11 @@ import numpy as np
 from PIL import Image
 from torch import Tensor
 
-from deblur.evaluation.evaluation import SIZES, Restored, Timing
-from deblur.evaluation.page import Shown, page
-from deblur.evaluation.published import TABLE4
+from deblur.evaluation.html_report import Shown, page
+from deblur.evaluation.loop import SIZES, Restored, Timing
 from deblur.evaluation.results import BLURRY, Result, summarize_method, to_json
 from deblur.evaluation.statistics import Summary
+from deblur.evaluation.table4 import TABLE4
 from deblur.evaluation.tables import (
     by_part,
     describe,
@@ -28,7 +28,7 @@ from deblur.evaluation.tables import (
     table4,
     tell_identical,
 )
-from deblur.media.sheets import error_map, sheet
+from deblur.media.image_grid import error_map, sheet
 from deblur.metrics.protocol import FIGURES, PROTOCOLS
 from deblur.pair import decode
 

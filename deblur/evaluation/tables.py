@@ -4,8 +4,8 @@ from collections.abc import Container, Mapping, Sequence
 
 import numpy as np
 
-from deblur.evaluation.published import TABLE4, Published
 from deblur.evaluation.statistics import Summary
+from deblur.evaluation.table4 import TABLE4, Published
 from deblur.metrics.protocol import FIGURES, PROTOCOLS
 
 KINDS = ("highest", "lowest", "mean", "median", "scene_mean")

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from deblur.hardware import has_bfloat16
-from deblur.inference.examples import show_examples
+from deblur.inference.example_photos import show_examples
 from deblur.inference.quantized import Row, quantize
 from deblur.inference.streamline import streamline
 

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from deblur.jobs import outcome
-from deblur.jobs.outcome import Outcome
+from deblur.jobs import run_status
+from deblur.jobs.run_status import Outcome
 from deblur.ranks import is_first
 
 if TYPE_CHECKING:
@@ -45,18 +45,18 @@ def recall(arguments: list[str]) -> list[str]:
     if folder is None:
         if ckpt not in NAMES:
             return arguments
-        if not Path(outcome.NAME).is_file():
+        if not Path(run_status.NAME).is_file():
             sys.exit(f"error: ckpt={ckpt} is a run's: give its folder by hydra.run.dir=FOLDER")
         folder = "."
         arguments = [*arguments, "hydra.run.dir=."]
     if not _is_of(ckpt, Path(folder)):
         return arguments
     try:
-        before = outcome.read(Path(folder))
+        before = run_status.read(Path(folder))
     except ValueError as error:
         sys.exit(f"error: {error}")
     if before is None:
-        place = Path(folder, outcome.NAME)
+        place = Path(folder, run_status.NAME)
         sys.exit(f"error: {folder}: holds no run that could go on; expected {place}")
     return [*(one for one in before.overrides if _key(one) not in given), *arguments]
 
@@ -80,7 +80,7 @@ def find(ckpt: str | None, folder: Path) -> Start:
         return Start(None, 0, 0, True)
     import torch
 
-    from deblur.checkpoints.whole import check_whole
+    from deblur.checkpoints.integrity import check_whole
 
     check_whole(path)
     try:
@@ -97,12 +97,12 @@ def find(ckpt: str | None, folder: Path) -> Start:
 
 def check_unused(folder: Path) -> None:
     """Raise ValueError where a run or an evaluation has used a folder."""
-    if (folder / outcome.NAME).exists():
+    if (folder / run_status.NAME).exists():
         raise ValueError(
             f"{folder}: already holds a run: ckpt=last resumes it, another hydra.run.dir=FOLDER "
             "starts a new one"
         )
-    if trace := outcome.find_trace(folder):
+    if trace := run_status.find_trace(folder):
         raise ValueError(f"{folder}: already used ({trace}): give another hydra.run.dir=FOLDER")
 
 
@@ -114,7 +114,7 @@ def check_left(start: Start, epochs: int | None, folder: Path) -> Outcome | None
     """
     if start.path is None or epochs is None or start.epochs < epochs:
         return None
-    before = outcome.read(folder) if start.inside else None
+    before = run_status.read(folder) if start.inside else None
     more = f"expected trainer.max_epochs={start.epochs + 1} or more"
     if start.epochs > epochs:
         told = f"trainer.max_epochs is {epochs}, but {start.path} has {start.epochs}"

@@ -20,8 +20,8 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from deblur.config.run import Mistake, Refusal, check_experiment
-from deblur.jobs import acceptance, apart, outcome
-from deblur.jobs.outcome import Outcome
+from deblur.jobs import run_folder, run_status, worker_process
+from deblur.jobs.run_status import Outcome
 from deblur.ranks import FOLLOW, is_first
 
 log = logging.getLogger(__name__)
@@ -54,7 +54,7 @@ def recorded(train: Train) -> Callable[[DictConfig], float | None]:
         try:
             return _note(train, cfg)
         finally:
-            acceptance.discard(Path(cfg.run_dir))
+            run_folder.discard(Path(cfg.run_dir))
 
     return run
 
@@ -62,7 +62,7 @@ def recorded(train: Train) -> Callable[[DictConfig], float | None]:
 def _do_job(script: Path, cfg: DictConfig) -> float | None:
     """Do a job unless it is done; one that fails gives NaN."""
     folder, overrides = Path(cfg.run_dir), _overrides()
-    before = outcome.read(folder)
+    before = run_status.read(folder)
     if before and before.overrides != overrides:
         sys.exit(f"error: {folder} holds a run of other settings: give another hydra.sweep.dir")
     if before and before.status == "finished":
@@ -85,9 +85,9 @@ def _do_job(script: Path, cfg: DictConfig) -> float | None:
 
 def _run_apart(script: Path, folder: Path, overrides: list[str]) -> Outcome:
     """Run a job in a process of its own; where it is stopped, so is the sweep."""
-    process = apart.start(script, folder, HydraConfig.get().overrides.task, _options())
+    process = worker_process.start(script, folder, HydraConfig.get().overrides.task, _options())
     try:
-        found = apart.finish(process, folder, overrides)
+        found = worker_process.finish(process, folder, overrides)
         if found.status == "stopped":
             raise KeyboardInterrupt
     except (KeyboardInterrupt, SystemExit) as error:
@@ -137,11 +137,11 @@ def _options() -> list[str]:
 def _note(train: Train, cfg: DictConfig) -> float | None:
     """Train, and write how it ends, once the run is accepted."""
     if not is_first():
-        return train(cfg, lambda: acceptance.accept(cfg))
+        return train(cfg, lambda: run_folder.accept(cfg))
     folder, overrides = Path(cfg.run_dir), _overrides()
     awaited = FOLLOW in os.environ
-    with outcome.claim(folder, wait=PATIENCE if awaited else 0):
-        before = outcome.read(folder) if awaited else None
+    with run_status.claim(folder, wait=PATIENCE if awaited else 0):
+        before = run_status.read(folder) if awaited else None
         # Who waits for a job is told that it was refused, but a finished run is never touched.
         noted = awaited and not (before and before.status == "finished")
 
@@ -149,7 +149,7 @@ def _note(train: Train, cfg: DictConfig) -> float | None:
             nonlocal noted
             noted = True
             Outcome("running", overrides).write(folder)
-            acceptance.accept(cfg)
+            run_folder.accept(cfg)
 
         try:
             score = train(cfg, begin)
@@ -190,7 +190,7 @@ class Summary(Callback):
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Exit with one line where the folder has other jobs, whose places would be taken."""
-        os.environ[apart.SWEEP] = str(os.getpid())
+        os.environ[worker_process.SWEEP] = str(os.getpid())
         _refused.clear()
         _told.clear()
         folder = Path(config.hydra.sweep.dir)
@@ -200,7 +200,7 @@ class Summary(Callback):
                 check_experiment(config)
             except ValueError as error:  # else each job would tell it
                 sys.exit(f"error: {error}")
-        if (folder / outcome.NAME).is_file():
+        if (folder / run_status.NAME).is_file():
             sys.exit(f"error: {folder} holds a run: give another hydra.sweep.dir")
         if (folder / "multirun.yaml").is_file():
             before = list(OmegaConf.load(folder / "multirun.yaml").hydra.overrides.task)
@@ -230,8 +230,8 @@ class Summary(Callback):
 
 def _find_jobs(folder: Path) -> dict[str, Outcome]:
     """Read how a sweep's jobs ended, by their folders, the best first."""
-    places = [path.parent for path in sorted(folder.rglob(outcome.NAME))]
-    found = {str(place.relative_to(folder)): outcome.read(place) for place in places}
+    places = [path.parent for path in sorted(folder.rglob(run_status.NAME))]
+    found = {str(place.relative_to(folder)): run_status.read(place) for place in places}
     jobs = [(name, job) for name, job in found.items() if job]
     scores = {name: -math.inf if job.score is None else job.score for name, job in jobs}
     return dict(sorted(jobs, key=lambda item: -scores[item[0]]))

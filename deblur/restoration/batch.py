@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from deblur.media.photo import format_of
-from deblur.restoration.film import VIDEO_ENDINGS
-from deblur.restoration.sources import find_sources, lies_in, locate, walk
+from deblur.restoration.source_files import find_sources, lies_in, locate, walk
+from deblur.restoration.video import VIDEO_ENDINGS
 
 
 class Job(NamedTuple):

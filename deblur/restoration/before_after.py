@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 
 from deblur.media.formats.frame import fit
+from deblur.media.image_grid import sheet
 from deblur.media.photo import open_photo
-from deblur.media.sheets import sheet
 
 
 def write_sheet(path: Path, before: Path, after: Path) -> None:

@@ -17,14 +17,14 @@ from deblur.checkpoints import load_generator
 from deblur.checkpoints.shipped import find_model
 from deblur.hardware import free_memory, is_out_of_memory, pick_device
 from deblur.inference import Precision, adapt
-from deblur.inference.examples import show_examples
+from deblur.inference.example_photos import show_examples
 from deblur.media.formats.upright import make_upright
 from deblur.media.photo import Frame, open_photo
-from deblur.restoration.flat import find_detail, keep_flat
-from deblur.restoration.footprint import measure_footprint
+from deblur.restoration.flat_regions import find_detail, keep_flat
 from deblur.restoration.guard import find_harm, put_back
-from deblur.restoration.hidden import fill_hidden
-from deblur.restoration.tiles import blend, measure_reach, plan_tiles
+from deblur.restoration.memory_footprint import measure_footprint
+from deblur.restoration.tiling import blend, measure_reach, plan_tiles
+from deblur.restoration.transparency import fill_hidden
 
 log = logging.getLogger(__name__)
 PROBE = 256

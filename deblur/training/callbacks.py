@@ -15,8 +15,8 @@ from torch import Tensor, nn
 from deblur.checkpoints import read_generator, save_generator
 from deblur.hardware import place
 from deblur.pair import Pair
+from deblur.training.checkpointing import find_place
 from deblur.training.gan import DeblurGAN
-from deblur.training.saving import find_place
 
 log = logging.getLogger(__name__)
 
@@ -26,8 +26,8 @@ class Provenance(Callback):
 
     When training ends the best checkpoint's generator is written as generator.safetensors too.
 
-    generator: the plain config of a class of `deblur.networks`. data: see `deblur.config.recipe`.
-    folder: the run's.
+    generator: the plain config of a class of `deblur.networks`. data: see
+    `deblur.config.data_recipe`. folder: the run's.
     """
 
     def __init__(self, generator: dict[str, Any], data: dict[str, Any], folder: str) -> None:

@@ -11,7 +11,7 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 
-from deblur.media.sheets import strips
+from deblur.media.image_grid import strips
 from deblur.pair import Pair, decode
 
 FINAL = ("val/psnr", "val/ssim")

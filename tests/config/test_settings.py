@@ -18,7 +18,7 @@ from omegaconf import DictConfig, OmegaConf
 from torch import nn
 
 from deblur.config import settings as settings_module
-from deblur.config.mistakes import explain
+from deblur.config.error_messages import explain
 from deblur.config.settings import check_groups, check_value
 
 GROUPS = ("blur", "data", "model", "trainer")

@@ -7,8 +7,8 @@ from imitations import write
 
 from deblur.blur.camera import Camera
 from deblur.blur.trajectory import TrajectoryBlur
+from deblur.data.device_blur import collate, develop
 from deblur.data.folder import PairedFolder
-from deblur.data.late import collate, develop
 from deblur.data.lists import LISTS
 from deblur.data.mixed import Mixed
 from deblur.data.photos import Photos

@@ -7,7 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
-from deblur.evaluation.evaluation import Restored, Timing
+from deblur.evaluation.loop import Restored, Timing
 from deblur.evaluation.report import Report, draw
 from deblur.evaluation.results import BLURRY, Result
 from deblur.pair import Pair

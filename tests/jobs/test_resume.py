@@ -14,11 +14,11 @@ from conftest import QUICKEST, TINY
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from deblur.checkpoints import load_generator
-from deblur.jobs.outcome import Outcome
 from deblur.jobs.resume import find, recall
+from deblur.jobs.run_status import Outcome
 from deblur.training import callbacks
+from deblur.training.checkpointing import Checkpoints
 from deblur.training.gan import DeblurGAN
-from deblur.training.saving import Checkpoints
 
 RUN = [
     *QUICKEST,

@@ -13,8 +13,8 @@ import pytest
 from conftest import QUICKEST, ROOT
 
 from deblur.__main__ import main
-from deblur.jobs import apart, outcome
-from deblur.jobs.outcome import Outcome
+from deblur.jobs import run_status, worker_process
+from deblur.jobs.run_status import Outcome
 
 SCRIPT = """
 import math, os, sys, time
@@ -107,7 +107,9 @@ def wait_for(folder: Path) -> None:
 
 def ends(folder: Path) -> dict[str, tuple[str, float | None, str]]:
     """Read how jobs have ended."""
-    found = {path.parent.name: outcome.read(path.parent) for path in folder.rglob(outcome.NAME)}
+    found = {
+        path.parent.name: run_status.read(path.parent) for path in folder.rglob(run_status.NAME)
+    }
     return {name: (end.status, end.score, end.error) for name, end in found.items() if end}
 
 
@@ -172,7 +174,7 @@ def test_what_all_jobs_lack_is_told_once(sweep: Sweep, tmp_path: Path) -> None:
     assert said.count("failed, no_data") == 1  # in the table
     assert "error: 3 of 3 jobs gave no score" in said
     assert set(ends(tmp_path / "jobs").values()) == {("failed", None, "no_data")}
-    found = outcome.read(tmp_path / "jobs" / "job-2")
+    found = run_status.read(tmp_path / "jobs" / "job-2")
     assert found is not None and found.overrides == ["what=no_data", "score=3"]
     said, _ = sweep("what=no_data", "score=1,2,3").communicate()  # they are tried again
     assert said.count("error: no_data") == 1
@@ -256,34 +258,36 @@ def test_a_run_apart_goes_on_where_it_was_begun(tmp_path: Path) -> None:
     plain = script(tmp_path, "")
     folder = tmp_path / "run's"
     place = f"hydra.run.dir='{tmp_path}/run\\'s'"
-    apart.start(plain, folder, ["a=1"], ["--config-name=x"], quiet=True).wait()
+    worker_process.start(plain, folder, ["a=1"], ["--config-name=x"], quiet=True).wait()
     Outcome("failed", ["a=1"]).write(folder)
-    apart.start(plain, folder, ["a=1"], quiet=True).wait()
-    said = (folder / apart.CONSOLE).read_text().splitlines()
+    worker_process.start(plain, folder, ["a=1"], quiet=True).wait()
+    said = (folder / worker_process.CONSOLE).read_text().splitlines()
     assert said == [f"--config-name=x a=1 {place}", f"a=1 ckpt=last {place}"]
 
 
 def test_what_was_killed_before_it_began_keeps_its_settings(tmp_path: Path) -> None:
-    process = apart.start(script(tmp_path, "sys.exit(3)"), tmp_path, ["a=1"], quiet=True)
-    assert apart.finish(process, tmp_path, ["a=1"]).overrides == ["a=1"]
+    process = worker_process.start(script(tmp_path, "sys.exit(3)"), tmp_path, ["a=1"], quiet=True)
+    assert worker_process.finish(process, tmp_path, ["a=1"]).overrides == ["a=1"]
 
 
 def test_last_words_tell_why_a_run_has_ended(tmp_path: Path) -> None:
-    process = apart.start(script(tmp_path, "sys.exit('all is lost')"), tmp_path, [], quiet=True)
-    end = apart.finish(process, tmp_path)
+    process = worker_process.start(
+        script(tmp_path, "sys.exit('all is lost')"), tmp_path, [], quiet=True
+    )
+    end = worker_process.finish(process, tmp_path)
     assert end == Outcome("failed", [], error="its process has ended with status 1: all is lost")
-    assert outcome.read(tmp_path) == end
+    assert run_status.read(tmp_path) == end
 
 
 def test_an_outcome_is_whole_or_refused(tmp_path: Path) -> None:
-    assert outcome.read(tmp_path) is None
+    assert run_status.read(tmp_path) is None
     end = Outcome("finished", ["a=1"], 25.5)
     end.write(tmp_path)
-    assert outcome.read(tmp_path) == end
+    assert run_status.read(tmp_path) == end
     for text in ("{", json.dumps({"status": "finished", "mood": "good"})):
-        (tmp_path / outcome.NAME).write_text(text)
+        (tmp_path / run_status.NAME).write_text(text)
         with pytest.raises(ValueError, match="does not tell how a run ended"):
-            outcome.read(tmp_path)
+            run_status.read(tmp_path)
 
 
 HOLD = """
@@ -302,9 +306,9 @@ def test_a_folder_is_one_process_at_a_time(tmp_path: Path) -> None:
     )
     assert holder.stdout is not None and holder.stdout.readline() == b"held\n"
     with pytest.raises(BlockingIOError, match="another process trains in it; wait for its end"):
-        with outcome.claim(tmp_path):
+        with run_status.claim(tmp_path):
             pass
     holder.kill()
     holder.wait()
-    with outcome.claim(tmp_path):
+    with run_status.claim(tmp_path):
         pass

@@ -16,7 +16,7 @@ def test_the_time_is_estimated_before_the_first_step_and_changes_nothing(
     trained: Path, tmp_path: Path, start: Callable[..., None]
 ) -> None:
     others = (
-        "[{_target_: deblur.training.saving.Checkpoints, monitor: val/psnr},"
+        "[{_target_: deblur.training.checkpointing.Checkpoints, monitor: val/psnr},"
         "{_target_: deblur.training.callbacks.MemoryFormat}]"
     )
     start("train", *TINY, f"trainer.callbacks={others}", f"hydra.run.dir={tmp_path}")

@@ -13,7 +13,7 @@ from deblur.losses.content import Charbonnier, halve
 from deblur.networks import DenseDiscriminator, DoubleDiscriminator, ResNet
 from deblur.pair import Pair
 from deblur.training.gan import DeblurGAN
-from deblur.training.lars import LARS
+from deblur.training.optimizers.lars import LARS
 
 
 def gan(kind: type[DeblurGAN] = DeblurGAN, **changes: Any) -> DeblurGAN:
