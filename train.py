@@ -9,7 +9,7 @@ from pathlib import Path
 import hydra
 from omegaconf import DictConfig, OmegaConf
 
-from deblur import ranks
+from deblur import distributed
 from deblur.config import command_line, run
 from deblur.jobs import resume, sweep
 
@@ -24,7 +24,7 @@ def main(cfg: DictConfig, begin: Callable[[], None]) -> float | None:
     from hydra.utils import instantiate
     from lightning.pytorch.utilities.exceptions import SIGTERMException
 
-    from deblur import checkpoints, exchange, hardware
+    from deblur import checkpoints, hardware
     from deblur.checkpoints.shipped import find_model
     from deblur.config import data_recipe, settings
     from deblur.networks.layers import table2
@@ -55,7 +55,7 @@ def main(cfg: DictConfig, begin: Callable[[], None]) -> float | None:
         if hasattr(model.generator, "weights_used"):
             log.info("the backbone starts from: %s", model.generator.weights_used)
         trainer = instantiate(cfg.trainer, precision=precision, _convert_="all")
-        ranks.check(trainer.num_devices, trainer.num_nodes, cfg.trainer.get("strategy"))
+        distributed.check(trainer.num_devices, trainer.num_nodes, cfg.trainer.get("strategy"))
         data.check_ranks(trainer.world_size)
         config = OmegaConf.to_yaml(cfg, resolve=True)
         generator = OmegaConf.to_container(cfg.model.generator, resolve=True)
@@ -63,7 +63,7 @@ def main(cfg: DictConfig, begin: Callable[[], None]) -> float | None:
     begin()
     parts = {"generator": model.generator, "discriminator": model.discriminator}
     networks = {name: part for name, part in parts.items() if part is not None}
-    exchange.tell_batch_norm(trainer.world_size, networks.values(), data.batch_size)
+    distributed.tell_batch_norm(trainer.world_size, networks.values(), data.batch_size)
     table = table2(networks, (3, data.crop, data.crop))
     log.info("Table 2, at %d pixels\n%s", data.crop, table)
     about = tensorboard.Description(config, table, run.hyperparameters(cfg))
@@ -78,7 +78,7 @@ def main(cfg: DictConfig, begin: Callable[[], None]) -> float | None:
         sys.exit(128 + signal.SIGINT)
     except Exception as error:
         told = str(error) if isinstance(error, FloatingPointError) else data.explain(error)
-        if told := told or ranks.explain(error):
+        if told := told or distributed.explain(error):
             raise run.Mistake(told) from error
         raise
     finally:
@@ -88,6 +88,6 @@ def main(cfg: DictConfig, begin: Callable[[], None]) -> float | None:
 
 
 if __name__ == "__main__":
-    given = ranks.prepare(command_line.read(sys.argv[1:]))
+    given = distributed.prepare(command_line.read(sys.argv[1:]))
     sys.argv[1:] = run.quote_paths(resume.recall(given))
     run.launch(main)

@@ -11,8 +11,8 @@ from pathlib import Path
 from processes import list_children
 
 from deblur.config.run import literal
+from deblur.distributed import FOLLOW
 from deblur.jobs import run_status
-from deblur.ranks import FOLLOW
 
 ROOT = Path(__file__).resolve().parent.parent
 SMALL = [

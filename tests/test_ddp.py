@@ -27,7 +27,7 @@ from together import (
 )
 from torch import Tensor
 
-from deblur import ranks
+from deblur import distributed
 from deblur.data.datamodule import DeblurData
 from deblur.pair import Pair
 from deblur.training.gan import DeblurGAN
@@ -276,7 +276,7 @@ def test_a_single_task_of_slurm_may_start_processes_of_its_own(
     """Lightning would wait for those that srun starts."""
     for name in ("SLURM_NTASKS", "SLURM_PROCID"):
         monkeypatch.setenv(name, "1" if "TASKS" in name else "0")
-    assert ranks.prepare(["seed=1"]) == ["seed=1"]
+    assert distributed.prepare(["seed=1"]) == ["seed=1"]
     assert "SLURM_NTASKS" not in os.environ
 
 

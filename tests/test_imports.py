@@ -13,7 +13,7 @@ import deblur
 PACKAGE = Path(deblur.__file__).parent
 SHARED = {"atomic", "extras", "hardware", "pair", "terminal"}
 """Modules that know no others of ours, and that each package may know."""
-FLAT = {*SHARED, "distributed", "exchange", "ranks"}
+FLAT = {*SHARED, "distributed"}
 """All modules that are in no package."""
 MAY_KNOW = {
     "distributed": set(),
@@ -61,7 +61,6 @@ def test_imports_run_downwards(file: str) -> None:
     part = file.split("/")[0].removesuffix(".py")
     assert part in MAY_KNOW or part in FLAT, f"{file} has no room in the table"
     known = {name.split(".")[1] for name in imported(file) if name.startswith("deblur.")}
-    known = {{"exchange": "distributed", "ranks": "distributed"}.get(name, name) for name in known}
     assert known - {part} <= MAY_KNOW.get(part, set()) | (set() if part in SHARED else SHARED)
 
 

@@ -24,13 +24,13 @@ from pathlib import Path
 from typing import Any
 
 from deblur.checkpoints.shipped import DEFAULT, find_model
+from deblur.distributed import find_rank
 from deblur.media.photo import FORMATS, discard_parts, format_of, open_photo
 from deblur.restoration.batch import (
     Job,
     Outcome,
     check_ending,
     find_jobs,
-    find_rank,
     is_known,
     is_video,
     summarize,

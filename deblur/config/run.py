@@ -24,9 +24,9 @@ from omegaconf.errors import OmegaConfBaseException
 
 from deblur.config.error_messages import explain, find_elsewhere
 from deblur.config.typecheck import find_typo, list_unknown
+from deblur.distributed import is_first
 from deblur.jobs import run_status
 from deblur.jobs.run_status import Fault
-from deblur.ranks import is_first
 
 log = logging.getLogger(__name__)
 
@@ -37,7 +37,7 @@ CHATTER = (
     ".*smaller than the logging interval.*",
     ".*treespec, LeafSpec.*",
     ".*Trying to infer the `batch_size`.*",
-    ".*`srun` command is available.*",  # deblur.ranks checks how a run was started
+    ".*`srun` command is available.*",  # deblur.distributed checks how a run was started
     ".*It is recommended to use `self.log.*",  # metrics are summed over devices themselves
     ".*using 'checkpoint' in manual optimization.*",
     ".*resuming from a checkpoint that ended before the epoch ended.*",  # EpochSampler does

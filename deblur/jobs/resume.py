@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from deblur.distributed import is_first
 from deblur.jobs import run_status
 from deblur.jobs.run_status import Outcome
-from deblur.ranks import is_first
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -16,7 +16,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from deblur.config.moved_targets import rename_moved
-from deblur.ranks import is_first
+from deblur.distributed import is_first
 
 CONFIG = ".hydra"
 """The folder of a run's config, with Hydra's own names."""

@@ -20,9 +20,9 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from deblur.config.run import Mistake, Refusal, check_experiment
+from deblur.distributed import FOLLOW, is_first
 from deblur.jobs import run_folder, run_status, worker_process
 from deblur.jobs.run_status import Outcome
-from deblur.ranks import FOLLOW, is_first
 
 log = logging.getLogger(__name__)
 

@@ -10,9 +10,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from deblur.config.run import literal
+from deblur.distributed import FOLLOW
 from deblur.jobs import run_status
 from deblur.jobs.run_status import Outcome
-from deblur.ranks import FOLLOW
 
 CONSOLE = "console.txt"
 SWEEP = "DEBLUR_SWEEP"

@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 from deblur.media.photo import format_of
 from deblur.restoration.source_files import find_sources, lies_in, locate, walk
@@ -166,21 +166,6 @@ def _name_sheets(jobs: list[Job]) -> list[Job]:
         job if job.moves else job._replace(sheet=name if counts[name] == 1 else other)
         for job, name, other in zip(jobs, short, long)
     ]
-
-
-def find_rank(environment: dict[str, str] | Any = os.environ) -> tuple[int, int, int]:
-    """Tell which of how many processes this one is, and which on its machine.
-
-    By what torchrun sets (RANK, WORLD_SIZE, LOCAL_RANK), or SLURM's srun; else 0 of 1.
-    """
-    for names in (
-        ("RANK", "WORLD_SIZE", "LOCAL_RANK"),
-        ("SLURM_PROCID", "SLURM_NTASKS", "SLURM_LOCALID"),
-    ):
-        if names[0] in environment and names[1] in environment:
-            rank, ranks = (int(environment[name]) for name in names[:2])
-            return rank, ranks, int(environment.get(names[2], rank))
-    return 0, 1, 0
 
 
 def summarize(outcomes: Iterable[Outcome]) -> str:

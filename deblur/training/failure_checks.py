@@ -10,7 +10,7 @@ import torch
 from lightning.pytorch.callbacks import Callback
 from torch import Tensor
 
-from deblur.exchange import gather_names
+from deblur.distributed import gather_names
 from deblur.pair import Pair
 
 log = logging.getLogger(__name__)

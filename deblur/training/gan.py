@@ -13,7 +13,7 @@ from torch.optim import Optimizer
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torchmetrics import MeanMetric
 
-from deblur.exchange import average_statistics
+from deblur.distributed import average_statistics
 from deblur.losses.adversarial import Objective, OnePass
 from deblur.losses.content import halve
 from deblur.metrics.metric import ProtocolMetric

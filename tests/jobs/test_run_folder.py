@@ -10,9 +10,9 @@ from conftest import QUICKEST, TINY
 from omegaconf import OmegaConf
 
 from deblur.checkpoints import load_generator
+from deblur.distributed import FOLLOW
 from deblur.jobs import run_status
 from deblur.jobs.run_status import Outcome
-from deblur.ranks import FOLLOW
 
 Files = dict[str, tuple[int, bytes]]
 

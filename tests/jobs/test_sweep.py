@@ -20,7 +20,9 @@ SCRIPT = """
 import math, os, sys, time
 from pathlib import Path
 import hydra
-from deblur import ranks, resume, run, sweep
+from deblur import distributed
+from deblur.config import run
+from deblur.jobs import resume, sweep
 
 @hydra.main(version_base="1.3", config_path="conf", config_name="job")
 @sweep.recorded
@@ -45,7 +47,7 @@ def main(cfg, begin):
     return cfg.score
 
 if __name__ == "__main__":
-    sys.argv[1:] = run.quote_paths(resume.recall(ranks.prepare(sys.argv[1:])))
+    sys.argv[1:] = run.quote_paths(resume.recall(distributed.prepare(sys.argv[1:])))
     run.launch(main)
 """
 CONFIG = """
@@ -293,8 +295,8 @@ def test_an_outcome_is_whole_or_refused(tmp_path: Path) -> None:
 HOLD = """
 import sys, time
 from pathlib import Path
-from deblur import outcome
-with outcome.claim(Path(sys.argv[1])):
+from deblur.jobs import run_status
+with run_status.claim(Path(sys.argv[1])):
     print("held", flush=True)
     time.sleep(60)
 """

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from deblur.restoration.batch import Outcome, find_jobs, find_rank, summarize
+from deblur.restoration.batch import Outcome, find_jobs, summarize
 
 
 @pytest.fixture
@@ -144,21 +144,6 @@ def test_nothing_is_written_over_its_source_or_another(tree: Path, tmp_path: Pat
     (tree / "b" / "a.jpg").touch()
     with pytest.raises(ValueError, match="would both be written to"):
         find_jobs([str(tree / "a.jpg"), str(tree / "b/a.jpg")], tmp_path)
-
-
-@pytest.mark.parametrize(
-    "environment, expected",
-    [
-        ({}, (0, 1, 0)),
-        ({"RANK": "3", "WORLD_SIZE": "8", "LOCAL_RANK": "1"}, (3, 8, 1)),
-        ({"SLURM_PROCID": "2", "SLURM_NTASKS": "4", "SLURM_LOCALID": "0"}, (2, 4, 0)),
-        ({"RANK": "1", "WORLD_SIZE": "2", "SLURM_PROCID": "0", "SLURM_NTASKS": "1"}, (1, 2, 1)),
-    ],
-)
-def test_a_process_knows_its_rank(
-    environment: dict[str, str], expected: tuple[int, int, int]
-) -> None:
-    assert find_rank(environment) == expected
 
 
 def test_a_summary_counts() -> None:

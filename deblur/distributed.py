@@ -1,4 +1,7 @@
-"""How the processes that train the same networks are started and ended, a device each."""
+"""Processes that work together, a device each: their ranks, starts and ends, what they exchange.
+
+Imports torch when it is first needed: `train.py --help` reads this module.
+"""
 
 import logging
 import os
@@ -6,8 +9,11 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
 
 log = logging.getLogger(__name__)
 
@@ -24,6 +30,21 @@ GRACE = 10.0
 def is_first() -> bool:
     """Say whether this process is the one that writes a run's files; one that is alone is."""
     return all(os.environ.get(name, "0") == "0" for name in RANKS)
+
+
+def find_rank(environment: Mapping[str, str] = os.environ) -> tuple[int, int, int]:
+    """Tell which of how many processes this one is, and which on its machine.
+
+    By what torchrun sets (RANK, WORLD_SIZE, LOCAL_RANK), or SLURM's srun; else 0 of 1.
+    """
+    for names in (
+        ("RANK", "WORLD_SIZE", "LOCAL_RANK"),
+        ("SLURM_PROCID", "SLURM_NTASKS", "SLURM_LOCALID"),
+    ):
+        if names[0] in environment and names[1] in environment:
+            rank, ranks = (int(environment[name]) for name in names[:2])
+            return rank, ranks, int(environment.get(names[2], rank))
+    return 0, 1, 0
 
 
 def prepare(arguments: list[str]) -> list[str]:
@@ -107,3 +128,76 @@ def explain(error: BaseException) -> str:
             f"error tells why ({told})"
         )
     return ""
+
+
+def tell_batch_norm(ranks: int, networks: "Iterable[nn.Module]", batch: int) -> None:
+    """Log that batch norm is not as on one device, where there is any.
+
+    batch: the images that all devices train on in a step.
+    """
+    from torch.nn.modules.batchnorm import _BatchNorm
+
+    parts = [part for network in networks for part in network.modules()]
+    if ranks > 1 and any(isinstance(part, _BatchNorm) for part in parts):
+        log.info(
+            "batch norm: each of %d devices normalizes its own %d of a batch's %d images, which is "
+            "not as on one; what is remembered for later is the devices' average",
+            *(ranks, batch // ranks, batch),
+        )
+
+
+def find_group_rank() -> tuple[int, int]:
+    """Return this process' number, and how many train together."""
+    from torch import distributed as dist
+
+    if dist.is_available() and dist.is_initialized():
+        return dist.get_rank(), dist.get_world_size()
+    return 0, 1
+
+
+def gather(values: "Tensor") -> "Tensor":
+    """Collect (N,) of each process, in the order in which one alone would have them."""
+    _, ranks = find_group_rank()
+    if ranks == 1:
+        return values
+    import torch
+    from torch import distributed as dist
+
+    parts = [torch.empty_like(values) for _ in range(ranks)]
+    dist.all_gather(parts, values.contiguous())
+    return torch.stack(parts, 1).flatten()  # a batch's images are dealt out in turn
+
+
+def gather_names(names: list[str]) -> list[str]:
+    """Collect the names of each process' images, in that order."""
+    _, ranks = find_group_rank()
+    if ranks == 1:
+        return names
+    from torch import distributed as dist
+
+    parts: list[Any] = [None] * ranks
+    dist.all_gather_object(parts, names)
+    return [name for image in zip(*parts) for name in image]
+
+
+def average_statistics(networks: "Iterable[nn.Module | None]") -> None:
+    """Average what batch norm remembers over all processes, for each has seen images of its own."""
+    _, ranks = find_group_rank()
+    if ranks == 1:
+        return
+    import torch
+    from torch import distributed as dist
+    from torch.nn.modules.batchnorm import _BatchNorm
+
+    parts = [part for network in networks if network for part in network.modules()]
+    norms = [part for part in parts if isinstance(part, _BatchNorm)]
+    kept = [value for one in norms for value in (one.running_mean, one.running_var)]
+    values = [value for value in kept if value is not None]
+    if not values:
+        return
+    with torch.no_grad():
+        together = torch.cat(values)
+        dist.all_reduce(together)
+        means = torch.split(together / ranks, [len(one) for one in values])
+        for value, mean in zip(values, means):
+            value.copy_(mean)
