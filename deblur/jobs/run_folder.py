@@ -17,6 +17,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from deblur.config.moved_targets import rename_moved
 from deblur.distributed import is_first
+from deblur.jobs import run_status
 
 CONFIG = ".hydra"
 """The folder of a run's config, with Hydra's own names."""
@@ -48,6 +49,12 @@ def accept(cfg: DictConfig) -> None:
         if isinstance(handler, Kept):
             handler.accepted = True
             handler.flush()
+
+
+def check_no_run(folder: Path) -> None:
+    """Raise ValueError where a folder, into which something else would be written, holds a run."""
+    if (folder / run_status.NAME).exists():
+        raise ValueError(f"{folder}: holds a run: give another hydra.run.dir=FOLDER")
 
 
 def read_config(folder: Path) -> Any:

@@ -8,7 +8,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from deblur.config.errors import Fault  # which imports Hydra
 
 log = logging.getLogger(__name__)
 
@@ -16,10 +19,6 @@ NAME = "outcome.json"
 LOCK = ".lock"
 TRACES = (NAME, ".hydra", "checkpoints", "csv")
 """What a folder has that a run, or an evaluation, has used."""
-
-
-Fault = Literal["", "data"]
-"""What is to blame for a failure, where that is known."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +32,7 @@ class Outcome:
     """The best validation PSNR in dB; None where there is none."""
     error: str = ""
     """What has gone wrong."""
-    fault: Fault = ""
+    fault: "Fault" = ""
 
     def write(self, folder: Path) -> None:
         """Write it into a run's folder, whole or not at all."""

@@ -19,7 +19,8 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from deblur.config.run import Mistake, Refusal, check_experiment
+from deblur.config.errors import Mistake, Refusal
+from deblur.config.scalars import check_experiment
 from deblur.distributed import FOLLOW, is_first
 from deblur.jobs import run_folder, run_status, worker_process
 from deblur.jobs.run_status import Outcome

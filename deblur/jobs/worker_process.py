@@ -9,7 +9,7 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
-from deblur.config.run import literal
+from deblur.config.overrides import literal
 from deblur.distributed import FOLLOW
 from deblur.jobs import run_status
 from deblur.jobs.run_status import Outcome
@@ -46,7 +46,7 @@ def start(
                 **os.environ,
                 FOLLOW: "1",
                 "HYDRA_FULL_ERROR": "",
-            },  # which deblur.config.run has set
+            },  # which deblur.jobs.entry_point has set
         )
 
 

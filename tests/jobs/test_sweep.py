@@ -21,19 +21,19 @@ import math, os, sys, time
 from pathlib import Path
 import hydra
 from deblur import distributed
-from deblur.config import run
-from deblur.jobs import resume, sweep
+from deblur.config import errors, overrides
+from deblur.jobs import entry_point, resume, sweep
 
 @hydra.main(version_base="1.3", config_path="conf", config_name="job")
 @sweep.recorded
 def main(cfg, begin):
     if cfg.what in ("refused", "no_data"):
-        raise run.Refusal(cfg.what, "data" if cfg.what == "no_data" else "")
+        raise errors.Refusal(cfg.what, "data" if cfg.what == "no_data" else "")
     begin()
     with open(Path(cfg.run_dir, "lives.txt"), "a") as file:
         file.write("x")
     if cfg.what == "mistake":
-        raise run.Mistake("no luck")
+        raise errors.Mistake("no luck")
     if cfg.what == "error":
         raise RuntimeError("odd\\nand more")
     if cfg.what == "crash":
@@ -47,8 +47,8 @@ def main(cfg, begin):
     return cfg.score
 
 if __name__ == "__main__":
-    sys.argv[1:] = run.quote_paths(resume.recall(distributed.prepare(sys.argv[1:])))
-    run.launch(main)
+    sys.argv[1:] = overrides.quote_paths(resume.recall(distributed.prepare(sys.argv[1:])))
+    entry_point.launch(main)
 """
 CONFIG = """
 what: well
