@@ -23,7 +23,7 @@ CONFIG = ".hydra"
 """The folder of a run's config, with Hydra's own names."""
 
 
-class Kept(MemoryHandler):
+class DeferredHandler(MemoryHandler):
     """Keeps what is logged for another handler until the command has been accepted."""
 
     accepted = False
@@ -46,7 +46,7 @@ def accept(cfg: DictConfig) -> None:
         OmegaConf.save(hydra, folder / "hydra.yaml")
         OmegaConf.save(hydra.hydra.overrides.task, folder / "overrides.yaml")
     for handler in logging.getLogger().handlers:
-        if isinstance(handler, Kept):
+        if isinstance(handler, DeferredHandler):
             handler.accepted = True
             handler.flush()
 

@@ -22,7 +22,7 @@ TRACES = (NAME, ".hydra", "checkpoints", "csv")
 
 
 @dataclass(frozen=True)
-class Outcome:
+class RunStatus:
     """How a run has ended, or that it goes on; one that was killed says so for ever."""
 
     status: Literal["running", "finished", "failed", "stopped"]
@@ -42,13 +42,13 @@ class Outcome:
         os.replace(part, folder / NAME)
 
 
-def read(folder: Path) -> Outcome | None:
+def read(folder: Path) -> RunStatus | None:
     """Read that of a run; None where there is none. Raises ValueError for what is not one."""
     path = folder / NAME
     if not path.is_file():
         return None
     try:
-        return Outcome(**json.loads(path.read_text(encoding="utf-8")))
+        return RunStatus(**json.loads(path.read_text(encoding="utf-8")))
     except (ValueError, TypeError) as error:
         raise ValueError(f"{path}: does not tell how a run ended ({error})") from error
 
