@@ -209,9 +209,8 @@ def serve(
     """Serve the page until a signal ends it; its temporary files go with it.
 
     models, megapixels: see `RestorationQueue`. megabytes: of the largest upload. queue: see
-    `build_page`.
-    browse: open it in the browser. Raises FileNotFoundError for models that are not there,
-    ImportError without gradio, and OSError where it cannot serve.
+    `build_page`. browse: open it in the browser. Raises FileNotFoundError for models that are not
+    there, ImportError without gradio, and OSError where it cannot serve.
     """
     restoration = RestorationQueue(models, megapixels=megapixels)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
