@@ -199,8 +199,8 @@ def _restore(
             share(jobs, processes, begin, tell=tell, give_up=give_up)
         elif jobs:
             restorer = load(options, local)
-            if restorer.tiling:
-                announce(options.model, restorer.measure_pace(), jobs)
+            if restorer.tiles.tiling:
+                announce(options.model, restorer.tiles.measure_pace(), jobs)
             for job in jobs:
                 restore_job(restorer, options, job, tell)
 

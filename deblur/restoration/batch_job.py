@@ -29,7 +29,7 @@ def restore_job(restorer: Any, options: Namespace, job: Job, tell: Tell) -> None
         frames = progress
         tell(progress)
 
-    restorer.watch = lambda done, count: tell(Tiles(done, count))
+    restorer.tiles.watch = lambda done, count: tell(Tiles(done, count))
     try:
         job.target.parent.mkdir(parents=True, exist_ok=True)
         exists = not options.overwrite and os.path.exists(job.target)

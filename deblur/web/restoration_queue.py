@@ -85,10 +85,9 @@ class RestorationQueue:
             if model not in self._restorers:
                 self._restorers[model] = Restorer.load(self.models[model])
             restorer = self._restorers[model]
-            restorer.strength = strength
             start = time.perf_counter()
             with _ticking(restorer.network, lambda done: self._watch(done, tick)):
-                notes = restorer.restore_file(source, target)
+                notes = restorer.restore_file(source, target, strength=strength)
             seconds = time.perf_counter() - start
         before, after = folder / "before.jpg", folder / "after.jpg"
         _write_preview(source, before)

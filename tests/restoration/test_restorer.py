@@ -221,7 +221,7 @@ def test_tiles_leave_no_seam(network: nn.Module, last: float) -> None:
     tiled = restorer(network, tile=150)
     seams = (tiled.restore(image) - whole).abs() / 2
     assert (whole - image).abs().mean() / 2 > 0.02
-    assert tiled._reach is not None and tiled._reach > 8
+    assert tiled.tiles.reach is not None and tiled.tiles.reach > 8
     assert seams.max() < 1 / 255
 
 
@@ -284,7 +284,7 @@ def test_self_ensemble_is_the_mean_of_eight_orientations() -> None:
     torch.testing.assert_close(both, torch.stack(images).mean(0), atol=1e-5, rtol=0)
 
 
-def test_the_guard_gives_back_what_blew_up() -> None:
+def test_the_guard_gives_back_what_blew_up(tmp_path: Path) -> None:
     class Broken(Darker):
         def forward(self, blur: Tensor) -> Tensor:
             restored = blur.clone()
@@ -294,7 +294,9 @@ def test_the_guard_gives_back_what_blew_up() -> None:
     image = torch.rand(3, 128, 192) * 0.5
     guarded = restorer(Broken(), guard=True)
     torch.testing.assert_close(guarded.restore(image), image)
-    assert guarded.harm == (1, 6)
+    Image.fromarray(image.mul(255).byte().permute(1, 2, 0).numpy()).save(tmp_path / "a.png")
+    (note,) = guarded.restore_file(tmp_path / "a.png", tmp_path / "b.png")
+    assert "1 of 6" in note
     assert restorer(Broken()).restore(image).isnan().any()
 
 
@@ -334,7 +336,7 @@ def test_a_file_keeps_what_it_holds(tmp_path: Path) -> None:
     with Image.open(tmp_path / "b.png") as restored:
         assert np.abs(np.subtract(restored.getpixel((5, 5)), (174.5, 124.5, 74.5, 77))).max() <= 0.5
         assert round(restored.info["dpi"][0]) == 300
-    with pytest.raises(FileExistsError, match="b.png: is there already"):
+    with pytest.raises(FileExistsError, match="b.png: already exists"):
         restorer().restore_file(tmp_path / "a.png", tmp_path / "b.png")
     restorer().restore_file(tmp_path / "a.png", tmp_path / "b.png", overwrite=True)
     with pytest.raises(ValueError, match="would be written over itself"):
@@ -374,7 +376,7 @@ class Square(nn.Module):
 def test_a_network_may_have_tiles_of_its_own() -> None:
     restorer = Restorer(Square(), device="cpu", guard=False)
     told: list[tuple[int, int]] = []
-    restorer.watch = lambda done, count: told.append((done, count))
+    restorer.tiles.watch = lambda done, count: told.append((done, count))
     image = torch.rand(3, 64, 80) * 2 - 1
     torch.testing.assert_close(restorer.restore(image), image)
     assert max(Square.seen) <= 32**2
