@@ -92,6 +92,10 @@ def check_data(dataset: object) -> dict[str, Any] | None:
 
 
 def digest(path: Path) -> str:
-    """Give a file's SHA-256, in hexadecimal."""
+    """Return a file's SHA-256, in hexadecimal; of a folder that of its files' names and SHA-256s."""
+    if path.is_dir():
+        files = sorted(file for file in path.rglob("*") if file.is_file())
+        lines = "".join(f"{file.relative_to(path).as_posix()} {digest(file)}\n" for file in files)
+        return hashlib.sha256(lines.encode()).hexdigest()
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
