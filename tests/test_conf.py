@@ -85,7 +85,7 @@ def test_every_data_set_has_the_same_keys(data: str) -> None:
 @pytest.mark.parametrize("data", DATA)
 def test_data_of_no_folder_are_those_of_the_package_or_refused(data: str) -> None:
     node = composed("eval", f"data={data}", "ckpt=x", "data.root=null").data
-    if data in ("photos", "mixed", "synthetic", "noisy"):
+    if data in ("photos", "mixed", "synthetic", "noisy", "long"):
         instantiate(node, _convert_="all")
     else:
         with pytest.raises(InstantiationException, match="root is null, expected a folder: data."):

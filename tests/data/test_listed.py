@@ -85,7 +85,7 @@ def test_noise_grows_from_daylight_to_night(tmp_path: Path) -> None:
     assert 0.001 < levels[0] < levels[3] < 0.2
 
 
-@pytest.mark.parametrize("name", ["synthetic.csv", "noisy.csv"])
+@pytest.mark.parametrize("name", ["synthetic.csv", "noisy.csv", "long.csv"])
 def test_the_lists_name_no_photo_that_is_trained_on(name: str) -> None:
     with open(BUILT_IN / "ATTRIBUTION.csv", newline="", encoding="utf-8") as file:
         splits = {row["file"]: row["split"] for row in csv.DictReader(file)}
