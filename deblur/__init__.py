@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from deblur.pair import Pair, decode, encode, quantize
     from deblur.restorer import Restorer
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 _HOMES = {
     "DeblurData": "deblur.data.datamodule",
