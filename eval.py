@@ -9,30 +9,33 @@ from pathlib import Path
 import hydra
 from omegaconf import DictConfig
 
-from deblur import acceptance, commandline, run
+from deblur.config import command_line, run
+from deblur.jobs import run_folder
 
 log = logging.getLogger("eval")
 
 
 @hydra.main(version_base="1.3", config_path="conf", config_name="eval")
-@acceptance.tidied
+@run_folder.tidied
 def main(cfg: DictConfig) -> float | None:
     """Evaluate checkpoints on their data's test split; return the first one's mean PSNR."""
     from hydra.utils import instantiate
 
-    from deblur import checkpoints, hardware, provenance, recipe, settings
+    from deblur import checkpoints, hardware
     from deblur.checkpoints.shipped import find_model
-    from deblur.evaluation import Evaluation, distinguish, rehearse
+    from deblur.config import data_recipe, settings
+    from deblur.evaluation import provenance
+    from deblur.evaluation.loop import Evaluation, distinguish, rehearse
+    from deblur.evaluation.report import Report
+    from deblur.evaluation.unsharp_mask import tune_unsharp_mask
     from deblur.inference import adapt, name_arithmetic
     from deblur.metrics import choose
     from deblur.networks.local import localize
-    from deblur.progress import watch
-    from deblur.report import Report
-    from deblur.unsharp import tune_unsharp_mask
+    from deblur.restoration.progress import watch
 
     run.reset_loggers()
     with run.one_line_errors():
-        commandline.expand_home(cfg)
+        command_line.expand_home(cfg)
         run.check_scalars(cfg, run.EvalScalars)
         run.check_no_run(Path(cfg.run_dir))
         settings.check_groups(cfg, "blur", "data")
@@ -50,7 +53,7 @@ def main(cfg: DictConfig) -> float | None:
         methods = {
             label: adapt(model.network, device, cfg.precision) for label, model in models.items()
         }
-        name, cfg = recipe.recall_data(cfg, [model.data for model in loaded])
+        name, cfg = data_recipe.recall_data(cfg, [model.data for model in loaded])
         settings.check_groups(cfg, "blur", "data")  # a file may have chosen others
         data = instantiate(cfg.data, _convert_="all")
         data.setup("test")
@@ -71,7 +74,7 @@ def main(cfg: DictConfig) -> float | None:
             data.setup("validate")
         mask = tune_unsharp_mask(islice(data.val_dataloader(), 8))
         methods = {mask.label: mask, **methods}
-    acceptance.accept(cfg)
+    run_folder.accept(cfg)
     if cfg.check and provenance.can_check(tests.dataset):
         log.info("checking the data, as deblur check-data does (check=false leaves it out)")
     verdict = provenance.check_data(tests.dataset) if cfg.check else None
@@ -102,5 +105,5 @@ def main(cfg: DictConfig) -> float | None:
 
 
 if __name__ == "__main__":
-    sys.argv[1:] = run.quote_paths(commandline.read(sys.argv[1:]))
+    sys.argv[1:] = run.quote_paths(command_line.read(sys.argv[1:]))
     run.launch(main)

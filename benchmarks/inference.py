@@ -32,9 +32,9 @@ from torch.utils.flop_counter import FlopCounterMode
 from deblur.checkpoints import load_generator
 from deblur.checkpoints.shipped import find_model, list_shipped
 from deblur.hardware import has_bfloat16, keep_memory, pick_device, synchronize
-from deblur.images import read
 from deblur.inference import adapt, has_int8
 from deblur.inference.streamline import Autocast
+from deblur.media.images import read
 from deblur.networks import MAXIM
 from deblur.pair import encode
 

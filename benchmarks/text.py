@@ -28,7 +28,7 @@ from torchmetrics.functional.text import edit_distance
 from deblur import Restorer
 from deblur.blur.camera import Camera
 from deblur.data.photos import BUILT_IN
-from deblur.tables import markdown
+from deblur.evaluation.tables import markdown
 
 CONF = Path(__file__).resolve().parent.parent / "conf"
 FONTS = Path(matplotlib.get_data_path()) / "fonts" / "ttf"

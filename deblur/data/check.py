@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from deblur.data.layouts import LAYOUTS, Layout
 from deblur.data.renaming import suggest
 from deblur.data.search import Found, find_pairs, suggest_renaming
-from deblur.images import Pixels
-from deblur.registration import offset
+from deblur.media.images import Pixels
+from deblur.media.registration import offset
 
 EXCHANGED = 1.1
 """How much more detail blurred pictures must have than sharp ones, as a median, for a fault."""

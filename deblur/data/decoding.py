@@ -12,8 +12,8 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import track
 
-from deblur.images import decode
-from deblur.ranks import is_first
+from deblur.distributed import is_first
+from deblur.media.images import decode
 
 log = logging.getLogger(__name__)
 

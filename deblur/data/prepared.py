@@ -16,7 +16,7 @@ import numpy as np
 
 from deblur.data.bounds import check_name
 from deblur.data.search import Found, find_pairs
-from deblur.images import Pixels
+from deblur.media.images import Pixels
 
 log = logging.getLogger(__name__)
 

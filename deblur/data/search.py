@@ -12,7 +12,7 @@ from deblur.data.bounds import check_links, check_name, leads_back
 from deblur.data.layouts import LAYOUTS, SPLITS, Layout
 from deblur.data.lists import read_lines, read_rows
 from deblur.data.renaming import suggest
-from deblur.images import Pixels, is_picture, read, read_size
+from deblur.media.images import Pixels, is_picture, read, read_size
 
 GOPRO_FRAME = re.compile(r"(GOPR\d+_\d+_\d+)[_-].+")
 

@@ -6,8 +6,8 @@ from typing import Literal, get_args
 import torch
 from torch import nn
 
-from deblur.examples import show_examples
 from deblur.hardware import has_bfloat16
+from deblur.inference.example_photos import show_examples
 from deblur.inference.quantized import Row, quantize
 from deblur.inference.streamline import streamline
 

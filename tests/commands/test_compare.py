@@ -5,7 +5,7 @@ import pytest
 from omegaconf import OmegaConf
 
 from deblur.__main__ import main
-from deblur.outcome import Outcome
+from deblur.jobs.run_status import Outcome
 
 LOG = "csv/metrics.csv"
 

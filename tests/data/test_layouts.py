@@ -9,7 +9,7 @@ from imitations import picture, write
 from deblur.data.folder import PairedFolder
 from deblur.data.layouts import LAYOUTS
 from deblur.data.search import find_pairs, guess
-from deblur.images import read
+from deblur.media.images import read
 
 # How many pairs of each split, of how many scenes, and the first pair's name.
 EXPECTED = {

@@ -1,0 +1,1 @@
+"""Training: the LightningModule, and what surrounds it."""
