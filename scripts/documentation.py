@@ -12,9 +12,9 @@ from mkdocs.structure.pages import Page
 
 SOURCES = (
     *("README.md", "CONTRIBUTING.md", "EXPERIMENTS.md", "CHANGELOG.md", "CITATION.cff", "LICENSE"),
-    *("docs/**/*.md", "docs/figures/*", "examples/*.py", "examples/*.sh", "examples/*.ipynb"),
+    *("docs/**/*.md", "docs/*.css", "docs/*.js", "docs/figures/*", "examples/*.*"),
+    "scripts/documentation.py",
     *("deblur/assets/*/*.md", "deblur/assets/*/*.csv", "deblur/assets/examples/*.*g"),
-    *("docs/style.css",),
 )
 """What the site holds, and what its pages link to."""
 
