@@ -9,8 +9,8 @@ from pathlib import Path
 import hydra
 from omegaconf import DictConfig
 
-from deblur.config import command_line, run
-from deblur.jobs import run_folder
+from deblur.config import command_line, errors, overrides, scalars
+from deblur.jobs import entry_point, run_folder
 
 log = logging.getLogger("eval")
 
@@ -33,16 +33,16 @@ def main(cfg: DictConfig) -> float | None:
     from deblur.networks.local import localize
     from deblur.restoration.progress import watch
 
-    run.reset_loggers()
-    with run.one_line_errors():
+    entry_point.reset_loggers()
+    with errors.one_line_errors():
         command_line.expand_home(cfg)
-        run.check_scalars(cfg, run.EvalScalars)
-        run.check_no_run(Path(cfg.run_dir))
+        scalars.check_scalars(cfg, scalars.EvalScalars)
+        run_folder.check_no_run(Path(cfg.run_dir))
         settings.check_groups(cfg, "blur", "data")
         protocols = choose(cfg.protocol)
         device = hardware.pick_device(cfg.device)
         hardware.keep_memory()
-        given = run.split_paths(cfg.ckpt)
+        given = overrides.split_paths(cfg.ckpt)
         paths = [str(find_model(name)) for name in given]
         loaded = [
             checkpoints.load_generator(path, trust=cfg.trust, stages=cfg.stages) for path in paths
@@ -63,14 +63,14 @@ def main(cfg: DictConfig) -> float | None:
             protocols = []
             if not models:
                 raise ValueError(f"{data.root}: nothing to measure without sharp pictures or ckpt")
-        run.check_variant(cfg, [protocol.name for protocol in protocols])
+        scalars.check_variant(cfg, [protocol.name for protocol in protocols])
         rehearse(protocols, poses=poses(0) is not None)
     count = min(len(tests), cfg.limit or len(tests))
     source = provenance.name_source(tests.dataset, data.root)
     log.info("data=%s (%s), test split, %d images", name, source, count)
     if tests.dataset.paired and cfg.unsharp:
         log.info("tuning the unsharp mask on validation pairs (unsharp=false leaves it out)")
-        with run.one_line_errors("unsharp=false leaves this baseline out"):
+        with errors.one_line_errors("unsharp=false leaves this baseline out"):
             data.setup("validate")
         mask = tune_unsharp_mask(islice(data.val_dataloader(), 8))
         methods = {mask.label: mask, **methods}
@@ -86,7 +86,7 @@ def main(cfg: DictConfig) -> float | None:
     report = Report(folder, names, [*models], sheets=cfg.sheets, scenes=scenes)
     evaluation = Evaluation(methods, protocols, device)
     start = time.perf_counter()
-    with run.one_line_errors():
+    with errors.one_line_errors():
         done = evaluation.run(islice(tests, count), scenes, paired=paired, poses=poses)
         for restored in watch(done, count, "images"):
             report.add(restored)
@@ -105,5 +105,5 @@ def main(cfg: DictConfig) -> float | None:
 
 
 if __name__ == "__main__":
-    sys.argv[1:] = run.quote_paths(command_line.read(sys.argv[1:]))
-    run.launch(main)
+    sys.argv[1:] = overrides.quote_paths(command_line.read(sys.argv[1:]))
+    entry_point.launch(main)

@@ -10,8 +10,8 @@ import hydra
 from omegaconf import DictConfig, OmegaConf
 
 from deblur import distributed
-from deblur.config import command_line, run
-from deblur.jobs import resume, sweep
+from deblur.config import command_line, errors, overrides, scalars
+from deblur.jobs import entry_point, resume, sweep
 
 log = logging.getLogger("train")
 
@@ -30,17 +30,17 @@ def main(cfg: DictConfig, begin: Callable[[], None]) -> float | None:
     from deblur.networks.layers import table2
     from deblur.training import callbacks, loggers, tensorboard
 
-    run.reset_loggers()
+    entry_point.reset_loggers()
     folder = Path(cfg.run_dir)
-    with run.one_line_errors():
+    with errors.one_line_errors():
         command_line.expand_home(cfg)
-        run.check_scalars(cfg, run.TrainScalars)
-        run.check_experiment(cfg)
-        run.check_choices(cfg)
+        scalars.check_scalars(cfg, scalars.TrainScalars)
+        scalars.check_experiment(cfg)
+        scalars.check_choices(cfg)
         settings.check_groups(cfg, "blur", "data", "model", "trainer")
         start = resume.find(cfg.ckpt, folder)
         device = hardware.pick_device(cfg.trainer.accelerator)
-        with run.one_line_errors(fault="data"):
+        with errors.one_line_errors(fault="data"):
             data = instantiate(cfg.data, _convert_="all")
             data.setup("fit")
         L.seed_everything(cfg.seed, verbose=False)  # for the weights' start
@@ -66,7 +66,7 @@ def main(cfg: DictConfig, begin: Callable[[], None]) -> float | None:
     distributed.tell_batch_norm(trainer.world_size, networks.values(), data.batch_size)
     table = table2(networks, (3, data.crop, data.crop))
     log.info("Table 2, at %d pixels\n%s", data.crop, table)
-    about = tensorboard.Description(config, table, run.hyperparameters(cfg))
+    about = tensorboard.Description(config, table, scalars.hyperparameters(cfg))
     trainer.callbacks += [provenance, about]
     if start.inside:
         loggers.rewind(folder, start.step)
@@ -79,7 +79,7 @@ def main(cfg: DictConfig, begin: Callable[[], None]) -> float | None:
     except Exception as error:
         told = str(error) if isinstance(error, FloatingPointError) else data.explain(error)
         if told := told or distributed.explain(error):
-            raise run.Mistake(told) from error
+            raise errors.Mistake(told) from error
         raise
     finally:
         trainer.fit_loop.teardown()  # after an error in a validation its loading processes live on
@@ -89,5 +89,5 @@ def main(cfg: DictConfig, begin: Callable[[], None]) -> float | None:
 
 if __name__ == "__main__":
     given = distributed.prepare(command_line.read(sys.argv[1:]))
-    sys.argv[1:] = run.quote_paths(resume.recall(given))
-    run.launch(main)
+    sys.argv[1:] = overrides.quote_paths(resume.recall(given))
+    entry_point.launch(main)

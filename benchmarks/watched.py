@@ -10,7 +10,7 @@ from pathlib import Path
 
 from processes import list_children
 
-from deblur.config.run import literal
+from deblur.config.overrides import literal
 from deblur.distributed import FOLLOW
 from deblur.jobs import run_status
 

@@ -124,7 +124,7 @@ def test_the_papers_table_1() -> None:
 
 
 def test_root_keys_are_all_typed() -> None:
-    from deblur.config.run import EvalScalars, TrainScalars
+    from deblur.config.scalars import EvalScalars, TrainScalars
 
     for name, schema in (("train", TrainScalars), ("eval", EvalScalars)):
         groups = {"data", "blur", "model", "trainer"}

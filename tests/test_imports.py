@@ -24,7 +24,7 @@ MAY_KNOW = {
     "metrics": {"media"},
     "checkpoints": {"networks"},
     "inference": {"media", "networks"},
-    "config": {"distributed", "jobs"},
+    "config": set(),
     "data": {"blur", "distributed", "media"},  # one process warns and decodes for all
     "jobs": {"checkpoints", "config", "distributed"},
     "training": {"checkpoints", "distributed", "losses", "media", "metrics", "networks"},

@@ -14,9 +14,9 @@ from torch import Tensor, nn
 
 import deblur
 from deblur import networks
+from deblur.atomic import replacing
 from deblur.checkpoints import file_kinds, keras, maxim, published
 from deblur.checkpoints.contents import Contents, describe_difference
-from deblur.checkpoints.integrity import replacing
 from deblur.networks.arguments import find_config
 
 GENERATORS = [name for name in networks.__all__ if not name.endswith("Discriminator")]

@@ -10,7 +10,7 @@ from hydra import compose
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
-from deblur.config.run import literal
+from deblur.config.overrides import literal
 
 log = logging.getLogger(__name__)
 

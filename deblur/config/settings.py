@@ -174,8 +174,8 @@ def _try_step(model: Any, crop: int, device: str) -> None:
     images = torch.zeros(2, 3, crop, crop, device=device)
     scales = model.scales(images)
     model.generator_losses(Pair(images, images, ""), scales)
-    if model.game:
-        objective, discriminator = model.game
+    if model.adversary:
+        objective, discriminator = model.adversary
         objective.discriminator_loss(discriminator, scales[-1].detach(), images)
 
 

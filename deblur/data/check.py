@@ -63,12 +63,12 @@ def check(
     sample: how many pairs of each scene are decoded, spread evenly; 0 for all of them. progress:
     wraps the list of those while they are gone through. Raises ValueError for unreadable tables.
     """
-    found, lonely = find_pairs(root, layout, blur)
+    found, unpaired = find_pairs(root, layout, blur)
     result = Checked(layout)
     if not found:
         hint = suggest_renaming(root, layout) if root.is_dir() else ""
         result.faults.append(f"no pairs: it is not laid out as {layout}{hint and f'; {hint}'}")
-    result.faults += _lonely(lonely)
+    result.faults += _tell_unpaired(unpaired)
     usable = _check_sizes(found, result)
     looks = {}
     for pair in progress(_sample(usable, sample)):
@@ -87,7 +87,7 @@ def check(
     return result
 
 
-def _lonely(names: list[str]) -> list[str]:
+def _tell_unpaired(names: list[str]) -> list[str]:
     hint = suggest(names)
     told = f"without a partner of the same name: {_few(names)}{hint and f'; {hint}'}"
     return [told] if names else []

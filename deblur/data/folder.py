@@ -217,12 +217,12 @@ def _open(
             f"data.root=FOLDER). {INSTEAD}"
         )
     layout = layout or guess(root)
-    found, lonely = find_pairs(root, layout, blur) if layout else ([], [])
-    if lonely:
+    found, unpaired = find_pairs(root, layout, blur) if layout else ([], [])
+    if unpaired:
         raise ValueError(
             f"{root}: {len(found)} pairs, and pictures without a partner of the same name: "
-            f"{', '.join(lonely[:3])}{', ...' * (len(lonely) > 3)}; "
-            f"{suggest(lonely) or f'deblur check-data {root} tells more'}"
+            f"{', '.join(unpaired[:3])}{', ...' * (len(unpaired) > 3)}; "
+            f"{suggest(unpaired) or f'deblur check-data {root} tells more'}"
         )
     if layout is None or not found:
         inside = guess_below(root)

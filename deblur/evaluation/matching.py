@@ -65,19 +65,19 @@ def match(restored: Path, sharp: Path) -> tuple[list[tuple[str, Path, Truth]], l
         for name in truth.names:
             called.setdefault(name, set()).add(truth)
     matched: list[tuple[str, Path, Truth]] = []
-    lonely: list[str] = []
+    unpaired: list[str] = []
     for file in files:
         hits = (called.get(name, set()) for name in _names(file.relative_to(restored)))
         found = next((hit for hit in hits if len(hit) == 1), None)
         if found is None:
-            lonely.append(file.relative_to(restored).as_posix())
+            unpaired.append(file.relative_to(restored).as_posix())
         else:
             name = file.relative_to(restored).with_suffix("").as_posix()
             matched.append((name, file, next(iter(found))))
-    if lonely:
+    if unpaired:
         raise ValueError(
-            f"{restored}: of {len(files)} pictures {len(lonely)} have no sharp one of the same "
-            f"name among the {len(truths)} in {sharp}: {_few(lonely)}"
+            f"{restored}: of {len(files)} pictures {len(unpaired)} have no sharp one of the same "
+            f"name among the {len(truths)} in {sharp}: {_few(unpaired)}"
         )
     met = Counter(truth for *_, truth in matched)
     twice = [file for _, file, truth in matched if met[truth] > 1]

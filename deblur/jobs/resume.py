@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from deblur.distributed import is_first
 from deblur.jobs import run_status
-from deblur.jobs.run_status import Outcome
+from deblur.jobs.run_status import RunStatus
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -106,7 +106,7 @@ def check_unused(folder: Path) -> None:
         raise ValueError(f"{folder}: already used ({trace}): give another hydra.run.dir=FOLDER")
 
 
-def check_left(start: Start, epochs: int | None, folder: Path) -> Outcome | None:
+def check_left(start: Start, epochs: int | None, folder: Path) -> RunStatus | None:
     """Compare the epochs that are trained with those that a run is to have (None: no limit).
 
     Returns how the run ended, where nothing is left to do for it. Raises ValueError where nothing

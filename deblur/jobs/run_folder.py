@@ -17,12 +17,13 @@ from omegaconf import DictConfig, OmegaConf
 
 from deblur.config.moved_targets import rename_moved
 from deblur.distributed import is_first
+from deblur.jobs import run_status
 
 CONFIG = ".hydra"
 """The folder of a run's config, with Hydra's own names."""
 
 
-class Kept(MemoryHandler):
+class DeferredHandler(MemoryHandler):
     """Keeps what is logged for another handler until the command has been accepted."""
 
     accepted = False
@@ -45,9 +46,15 @@ def accept(cfg: DictConfig) -> None:
         OmegaConf.save(hydra, folder / "hydra.yaml")
         OmegaConf.save(hydra.hydra.overrides.task, folder / "overrides.yaml")
     for handler in logging.getLogger().handlers:
-        if isinstance(handler, Kept):
+        if isinstance(handler, DeferredHandler):
             handler.accepted = True
             handler.flush()
+
+
+def check_no_run(folder: Path) -> None:
+    """Raise ValueError where a folder, into which something else would be written, holds a run."""
+    if (folder / run_status.NAME).exists():
+        raise ValueError(f"{folder}: holds a run: give another hydra.run.dir=FOLDER")
 
 
 def read_config(folder: Path) -> Any:

@@ -8,7 +8,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from deblur.config.errors import Fault  # which imports Hydra
 
 log = logging.getLogger(__name__)
 
@@ -18,12 +21,8 @@ TRACES = (NAME, ".hydra", "checkpoints", "csv")
 """What a folder has that a run, or an evaluation, has used."""
 
 
-Fault = Literal["", "data"]
-"""What is to blame for a failure, where that is known."""
-
-
 @dataclass(frozen=True)
-class Outcome:
+class RunStatus:
     """How a run has ended, or that it goes on; one that was killed says so for ever."""
 
     status: Literal["running", "finished", "failed", "stopped"]
@@ -33,7 +32,7 @@ class Outcome:
     """The best validation PSNR in dB; None where there is none."""
     error: str = ""
     """What has gone wrong."""
-    fault: Fault = ""
+    fault: "Fault" = ""
 
     def write(self, folder: Path) -> None:
         """Write it into a run's folder, whole or not at all."""
@@ -43,13 +42,13 @@ class Outcome:
         os.replace(part, folder / NAME)
 
 
-def read(folder: Path) -> Outcome | None:
+def read(folder: Path) -> RunStatus | None:
     """Read that of a run; None where there is none. Raises ValueError for what is not one."""
     path = folder / NAME
     if not path.is_file():
         return None
     try:
-        return Outcome(**json.loads(path.read_text(encoding="utf-8")))
+        return RunStatus(**json.loads(path.read_text(encoding="utf-8")))
     except (ValueError, TypeError) as error:
         raise ValueError(f"{path}: does not tell how a run ended ({error})") from error
 

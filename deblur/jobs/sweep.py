@@ -19,10 +19,11 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from deblur.config.run import Mistake, Refusal, check_experiment
+from deblur.config.errors import Mistake, Refusal
+from deblur.config.scalars import check_experiment
 from deblur.distributed import FOLLOW, is_first
 from deblur.jobs import run_folder, run_status, worker_process
-from deblur.jobs.run_status import Outcome
+from deblur.jobs.run_status import RunStatus
 
 log = logging.getLogger(__name__)
 
@@ -30,14 +31,14 @@ Train = Callable[[DictConfig, Callable[[], None]], float | None]
 """Trains by a config, and gives the run's score; calls a function when it accepts the config."""
 PATIENCE = 60
 """Seconds in which the job of a sweep that was killed may save itself."""
-_refused: dict[str, Outcome] = {}
+_refused: dict[str, RunStatus] = {}
 """Jobs of this sweep whose data cannot be used, by their data: others of the same are not tried."""
 _told: dict[str, str] = {}
 """Reasons of failures that were told, and the jobs that they were told of."""
 
 
 def recorded(train: Train) -> Callable[[DictConfig], float | None]:
-    """Let a script's training write its Outcome, and be a job of a sweep.
+    """Let a script's training write its RunStatus, and be a job of a sweep.
 
     There it has a process of its own, so that whatever ends it, such as a lack of memory, ends no
     other, and several devices work. What fails is told and gives NaN, and the sweep goes on; what
@@ -74,7 +75,7 @@ def _do_job(script: Path, cfg: DictConfig) -> float | None:
         found = replace(_refused[data], overrides=overrides)
         found.write(folder)
     else:
-        found = _run_apart(script, folder, overrides)
+        found = _run_in_process(script, folder, overrides)
     if found.fault == "data":
         _refused[data] = found
     if found.status == "failed":
@@ -83,7 +84,7 @@ def _do_job(script: Path, cfg: DictConfig) -> float | None:
     return found.score
 
 
-def _run_apart(script: Path, folder: Path, overrides: list[str]) -> Outcome:
+def _run_in_process(script: Path, folder: Path, overrides: list[str]) -> RunStatus:
     """Run a job in a process of its own; where it is stopped, so is the sweep."""
     process = worker_process.start(script, folder, HydraConfig.get().overrides.task, _options())
     try:
@@ -107,7 +108,7 @@ def _describe_data(cfg: DictConfig) -> str:
     return repr(settings)
 
 
-def _tell_failed(folder: Path, found: Outcome) -> None:
+def _tell_failed(folder: Path, found: RunStatus) -> None:
     """Tell why a job has failed: each reason once in a sweep."""
     first = _told.setdefault(found.error, folder.name)
     if first == folder.name:
@@ -148,7 +149,7 @@ def _note(train: Train, cfg: DictConfig) -> float | None:
         def begin() -> None:
             nonlocal noted
             noted = True
-            Outcome("running", overrides).write(folder)
+            RunStatus("running", overrides).write(folder)
             run_folder.accept(cfg)
 
         try:
@@ -159,9 +160,9 @@ def _note(train: Train, cfg: DictConfig) -> float | None:
                     _describe(error, overrides).write(folder)
             raise
         if noted and score is not None and not math.isfinite(score):
-            Outcome("failed", overrides, error=f"its score is {score}").write(folder)
+            RunStatus("failed", overrides, error=f"its score is {score}").write(folder)
         elif noted:
-            Outcome("finished", overrides, score).write(folder)
+            RunStatus("finished", overrides, score).write(folder)
     return score
 
 
@@ -171,7 +172,7 @@ def _overrides() -> list[str]:
     return [one for one in given if one.partition("=")[0] != "ckpt"]
 
 
-def _describe(error: BaseException, overrides: list[str]) -> Outcome:
+def _describe(error: BaseException, overrides: list[str]) -> RunStatus:
     """Say how a run has ended by an error; somebody has stopped one that gives no reason."""
     told = ""
     if isinstance(error, Mistake):
@@ -182,7 +183,7 @@ def _describe(error: BaseException, overrides: list[str]) -> Outcome:
         line = next(iter(str(error).splitlines()), "")
         told = f"{type(error).__name__}: {line}"
     fault = error.fault if isinstance(error, Refusal) else ""
-    return Outcome("failed" if told else "stopped", overrides, error=told, fault=fault)
+    return RunStatus("failed" if told else "stopped", overrides, error=told, fault=fault)
 
 
 class Summary(Callback):
@@ -228,7 +229,7 @@ class Summary(Callback):
             sys.exit(f"error: {without} of {len(jobs)} jobs gave no score")
 
 
-def _find_jobs(folder: Path) -> dict[str, Outcome]:
+def _find_jobs(folder: Path) -> dict[str, RunStatus]:
     """Read how a sweep's jobs ended, by their folders, the best first."""
     places = [path.parent for path in sorted(folder.rglob(run_status.NAME))]
     found = {str(place.relative_to(folder)): run_status.read(place) for place in places}

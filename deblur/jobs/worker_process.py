@@ -9,10 +9,10 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
-from deblur.config.run import literal
+from deblur.config.overrides import literal
 from deblur.distributed import FOLLOW
 from deblur.jobs import run_status
-from deblur.jobs.run_status import Outcome
+from deblur.jobs.run_status import RunStatus
 
 CONSOLE = "console.txt"
 SWEEP = "DEBLUR_SWEEP"
@@ -42,15 +42,12 @@ def start(
             [sys.executable, str(script), *options, *overrides, *go_on, place],
             stdout=console,
             stderr=console,
-            env={
-                **os.environ,
-                FOLLOW: "1",
-                "HYDRA_FULL_ERROR": "",
-            },  # which deblur.config.run has set
+            # HYDRA_FULL_ERROR is what deblur.jobs.entry_point has set.
+            env={**os.environ, FOLLOW: "1", "HYDRA_FULL_ERROR": ""},
         )
 
 
-def finish(process: Process, folder: Path, overrides: Sequence[str] = ()) -> Outcome:
+def finish(process: Process, folder: Path, overrides: Sequence[str] = ()) -> RunStatus:
     """Wait for such a run, and say how it ended; what was killed has failed.
 
     overrides: its settings, for one that has ended before it could note them.
@@ -72,7 +69,7 @@ def finish(process: Process, folder: Path, overrides: Sequence[str] = ()) -> Out
     found = run_status.read(folder)
     if found is None or found.status == "running":
         told = _tell_status(process.returncode) + _last_words(folder)
-        found = Outcome("failed", found.overrides if found else [*overrides], error=told)
+        found = RunStatus("failed", found.overrides if found else [*overrides], error=told)
         with suppress(BlockingIOError), run_status.claim(folder):  # else it is another process's
             found.write(folder)
     return found

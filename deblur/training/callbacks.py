@@ -125,8 +125,8 @@ def rehearse(module: DeblurGAN, batch: Pair, batch_idx: int) -> None:
     """Do the passes of one training step; its gradients reach no weight, nor other devices."""
     weights = [weight for weight in module.parameters() if weight.requires_grad]
     scales = module.scales(batch.blur)
-    if module.game:
-        objective, discriminator = module.game
+    if module.adversary:
+        objective, discriminator = module.adversary
         for _ in range(module.discriminator_steps):
             verdict = objective.discriminator_loss(discriminator, scales[-1].detach(), batch.sharp)
             torch.autograd.grad(verdict.loss, weights, allow_unused=True)

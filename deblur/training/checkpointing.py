@@ -15,7 +15,7 @@ from lightning.fabric.plugins import TorchCheckpointIO
 from lightning.pytorch.callbacks import Checkpoint
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
-from deblur.checkpoints.integrity import duplicate, replacing
+from deblur.atomic import duplicate, replacing
 
 log = logging.getLogger(__name__)
 

@@ -159,7 +159,7 @@ class DeblurGAN(L.LightningModule):
                 self.log(f"train/{name}", total / count, on_step=False, on_epoch=True)
 
     @property
-    def game(self) -> tuple[Objective, nn.Module] | None:
+    def adversary(self) -> tuple[Objective, nn.Module] | None:
         """The objective and the discriminator, where there are any."""
         if self.adversarial is None or self.discriminator is None:
             return None
@@ -185,8 +185,8 @@ class DeblurGAN(L.LightningModule):
             for name, loss in self.content.items()
             if batch_idx % self.every[name] == 0
         }
-        if self.game:
-            objective, discriminator = self.game
+        if self.adversary:
+            objective, discriminator = self.adversary
             losses["adversarial"] = objective.generator_loss(discriminator, scales[-1], batch.sharp)
         return losses
 
@@ -273,15 +273,15 @@ class DeblurGAN(L.LightningModule):
 
     def _learn(self, batch: Pair, scales: Sequence[Tensor], batch_idx: int) -> None:
         optimizers = self._optimizers()
-        if self.game:
+        if self.adversary:
             if self.trainer.world_size > 1:
                 self._seed_step(batch_idx, 0)  # an objective draws for the batch of all devices
-            self._judge(*self.game, optimizers[1], scales[-1].detach(), batch.sharp)
+            self._judge(*self.adversary, optimizers[1], scales[-1].detach(), batch.sharp)
         with self.toggled_optimizer(optimizers[0]):
             losses = self.generator_losses(batch, scales, batch_idx)
             every: int = self.trainer.log_every_n_steps  # type: ignore[attr-defined]
             rare = {name: loss for name, loss in losses.items() if self.every.get(name, 1) > 1}
-            if self.game and batch_idx % every == 0:
+            if self.adversary and batch_idx % every == 0:
                 rare["adversarial_share"] = self._adversarial_share(losses)
             total = self.total(losses)
             self._descend(optimizers[0], total)
@@ -294,7 +294,7 @@ class DeblurGAN(L.LightningModule):
                 continue
             # Not Lightning's own mean, which would be lost when a run is stopped.
             added, count = self.means.get(name, (torch.zeros(()), 0))
-            self.means[name] = (added.to(loss.device) + self._everywhere(loss), count + 1)
+            self.means[name] = (added.to(loss.device) + self._average_over_ranks(loss), count + 1)
         self.log("train/generator", total.detach(), prog_bar=True, sync_dist=True)
         for name, optimizer in zip(("generator", "discriminator"), optimizers):
             self.log(f"lr/{name}", optimizer.param_groups[0]["lr"])
@@ -328,10 +328,10 @@ class DeblurGAN(L.LightningModule):
         scaled = getattr(self.trainer.precision_plugin, "scaler", None)  # it looks for itself
         own = [] if scaled else [p for group in optimizer.param_groups for p in group["params"]]
         if not self.trainer.strategy.reduce_boolean_decision(is_finite(loss, own)):
-            raise NotFinite(self._everywhere(loss))
+            raise NotFinite(self._average_over_ranks(loss))
         optimizer.step()
 
-    def _everywhere(self, loss: Tensor) -> Tensor:
+    def _average_over_ranks(self, loss: Tensor) -> Tensor:
         """Give the mean of all devices' losses."""
         own = loss.detach().float().clone()  # it is changed in place
         mean: Tensor = self.trainer.strategy.reduce(own, reduce_op="mean")

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from deblur.checkpoints.shipped import HINTS
 from deblur.extras import check_versions, install_command
-from deblur.web.restoration_queue import Darkroom, Stopped, explain
+from deblur.web.restoration_queue import RestorationQueue, Stopped, explain
 
 if TYPE_CHECKING:
     from gradio import Blocks
@@ -59,11 +59,13 @@ class Parts(NamedTuple):
     said: Any
 
 
-def build_page(darkroom: Darkroom, *, queue: int = 8, place: str = "this computer") -> "Blocks":
+def build_page(
+    restoration: RestorationQueue, *, queue: int = 8, place: str = "this computer"
+) -> "Blocks":
     """Build the page.
 
-    darkroom: restores the photos. queue: how many may wait for their turn. place: where the
-    darkroom is, for the page's last line. Raises ImportError without gradio, or where its version
+    restoration: restores the photos. queue: how many may wait for their turn. place: where that
+    is done, for the page's last line. Raises ImportError without gradio, or where its version
     does not fit.
     """
     try:
@@ -74,8 +76,8 @@ def build_page(darkroom: Darkroom, *, queue: int = 8, place: str = "this compute
     check_versions("web")
     page = gr.Blocks(title="deblur", analytics_enabled=False, delete_cache=(KEPT // 6, KEPT))
     with page:
-        parts = _lay_out([*darkroom.models], place)
-        _connect(page, parts, darkroom)
+        parts = _lay_out([*restoration.models], place)
+        _connect(page, parts, restoration)
     page.queue(max_size=queue, api_open=False)
     return page
 
@@ -117,7 +119,7 @@ def _lay_out(models: list[str], place: str) -> Parts:
     return Parts(photo, model, strength, go, stop, examples, slider, download, said)
 
 
-def _connect(page: "Blocks", parts: Parts, darkroom: Darkroom) -> None:
+def _connect(page: "Blocks", parts: Parts, restoration: RestorationQueue) -> None:
     """Say what happens when something is dropped or clicked."""
     import gradio as gr
 
@@ -159,12 +161,12 @@ def _connect(page: "Blocks", parts: Parts, darkroom: Darkroom) -> None:
 
         source, folder = Path(path), Path(mkdtemp(dir=parts.photo.GRADIO_CACHE))
         try:
-            photo = darkroom.restore(source, folder, model, percent / 100, tick)
+            photo = restoration.restore(source, folder, model, percent / 100, tick)
         except Exception as error:
             shutil.rmtree(folder, ignore_errors=True)
             if stopped.is_set() or isinstance(error, Stopped):
                 return gr.skip()
-            reason = explain(error, source.parent, folder, darkroom.models[model].parent)
+            reason = explain(error, source.parent, folder, restoration.models[model].parent)
             raise gr.Error(reason, duration=30, print_exception=False) from error
         said, *notes = map(html.escape, photo.said)
         button = gr.DownloadButton(f"Download {photo.file.name}", photo.file, visible=True)
@@ -184,7 +186,7 @@ def _connect(page: "Blocks", parts: Parts, darkroom: Darkroom) -> None:
             show_progress_on=parts.slider,
             scroll_to_output=True,
             concurrency_limit=1,
-            concurrency_id="darkroom",
+            concurrency_id="restoration",
             api_visibility="private",
         )
         # Not by `then`, which gradio forgets after an error.
@@ -206,17 +208,17 @@ def serve(
 ) -> None:
     """Serve the page until a signal ends it; its temporary files go with it.
 
-    models, megapixels: see `Darkroom`. megabytes: of the largest upload. queue: see `build_page`.
-    browse: open it in the browser. Raises FileNotFoundError for models that are not there,
-    ImportError without gradio, and OSError where it cannot serve.
+    models, megapixels: see `RestorationQueue`. megabytes: of the largest upload. queue: see
+    `build_page`. browse: open it in the browser. Raises FileNotFoundError for models that are not
+    there, ImportError without gradio, and OSError where it cannot serve.
     """
-    darkroom = Darkroom(models, megapixels=megapixels)
+    restoration = RestorationQueue(models, megapixels=megapixels)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     here = host in ("127.0.0.1", "localhost", "::1")
     place = "this computer" if here else "the computer that serves this page"
     with TemporaryDirectory(prefix="deblur-web-", ignore_cleanup_errors=True) as folder:
         _keep_inside(folder, host)
-        page = build_page(darkroom, queue=queue, place=place)
+        page = build_page(restoration, queue=queue, place=place)
         try:
             _launch(page, host, port, megabytes, browse)
         except OSError as error:
@@ -229,7 +231,7 @@ def serve(
             while True:
                 time.sleep(60)
         finally:
-            darkroom.close()
+            restoration.close()
             page.close(verbose=False)
 
 

@@ -28,7 +28,7 @@ class Stopped(Exception):
     """Nobody wants the result any more."""
 
 
-class Developed(NamedTuple):
+class RestoredPhoto(NamedTuple):
     """A restored photo."""
 
     file: Path
@@ -40,7 +40,7 @@ class Developed(NamedTuple):
     """What there is to say about it: its size, the time, what could not be kept as it was."""
 
 
-class Darkroom:
+class RestorationQueue:
     """Restores photos, one at a time.
 
     models: names of shipped ones, or paths. megapixels: of the largest photo, all frames counted.
@@ -67,7 +67,7 @@ class Darkroom:
 
     def restore(
         self, source: Path, folder: Path, model: str, strength: float, tick: Callable[[int], None]
-    ) -> Developed:
+    ) -> RestoredPhoto:
         """Restore a photo into a folder.
 
         strength: see `Restorer`. tick: is told all the time how many tiles are done; what it raises
@@ -94,7 +94,7 @@ class Darkroom:
         _write_preview(source, before)
         _write_preview(target, after)
         size = f"{source.name}: {width} × {height} pixels, restored in {seconds:.1f} seconds"
-        return Developed(target, before, after, [size, *notes])
+        return RestoredPhoto(target, before, after, [size, *notes])
 
     def _watch(self, done: int, tick: Callable[[int], None]) -> None:
         if self._closed:

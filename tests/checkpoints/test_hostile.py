@@ -77,7 +77,7 @@ def test_no_pickle_is_run(
         *(
             "deblur.networks.resnet.nn.Module",
             "deblur.networks.os.system",
-            "deblur.config.run.launch",
+            "deblur.jobs.entry_point.launch",
         ),
         *("deblur.networks.DenseDiscriminator", "deblur.networks.__doc__"),
     ],

@@ -26,7 +26,7 @@ SHORT = [*TINY, "trainer.max_epochs=1", "trainer.limit_train_batches=1"]
 ODD = ["abc", "", "1", None, True, False, [], [1, 2], [2, 1], [1, "a"], {}, {"a": 1}, 0, 1, 2, 7]
 ODD += [-1, -3, 10**9, 0.0, 0.3, 1.5, -0.5, 1e-30, 1e30, float("nan"), float("inf"), "???"]
 ODD += [{"_target_": "os.system", "command": "true"}, [{"_target_": "subprocess.Popen"}]]
-ODD += ["os.system", "deblur.networks.UNet", "deblur.config.run.launch", "torch.optim.Adam"]
+ODD += ["os.system", "deblur.networks.UNet", "deblur.jobs.entry_point.launch", "torch.optim.Adam"]
 
 
 @functools.cache

@@ -15,7 +15,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from deblur.checkpoints import load_generator
 from deblur.jobs.resume import find, recall
-from deblur.jobs.run_status import Outcome
+from deblur.jobs.run_status import RunStatus
 from deblur.training import callbacks
 from deblur.training.checkpointing import Checkpoints
 from deblur.training.gan import DeblurGAN
@@ -188,7 +188,7 @@ def assert_same(folder: Path, other: Path) -> None:
 def begun(tmp_path: Path) -> Path:
     """Give a folder in which a run was begun."""
     saved = ["experiment=quick", "model.lr=0.1", "~model.every.perceptual", "init='a, ${b}.ckpt'"]
-    Outcome("running", saved).write(tmp_path / "run")
+    RunStatus("running", saved).write(tmp_path / "run")
     return tmp_path / "run"
 
 

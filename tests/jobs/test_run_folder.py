@@ -12,7 +12,7 @@ from omegaconf import OmegaConf
 from deblur.checkpoints import load_generator
 from deblur.distributed import FOLLOW
 from deblur.jobs import run_status
-from deblur.jobs.run_status import Outcome
+from deblur.jobs.run_status import RunStatus
 
 Files = dict[str, tuple[int, bytes]]
 
@@ -185,4 +185,4 @@ def test_files_have_the_modes_that_the_system_asks_for(
 
 def test_an_outcome_of_before_has_no_fault(tmp_path: Path) -> None:
     (tmp_path / run_status.NAME).write_text('{"status": "finished", "overrides": [], "score": 1.0}')
-    assert run_status.read(tmp_path) == Outcome("finished", [], 1.0)
+    assert run_status.read(tmp_path) == RunStatus("finished", [], 1.0)

@@ -14,26 +14,26 @@ from conftest import QUICKEST, ROOT
 
 from deblur.__main__ import main
 from deblur.jobs import run_status, worker_process
-from deblur.jobs.run_status import Outcome
+from deblur.jobs.run_status import RunStatus
 
 SCRIPT = """
 import math, os, sys, time
 from pathlib import Path
 import hydra
 from deblur import distributed
-from deblur.config import run
-from deblur.jobs import resume, sweep
+from deblur.config import errors, overrides
+from deblur.jobs import entry_point, resume, sweep
 
 @hydra.main(version_base="1.3", config_path="conf", config_name="job")
 @sweep.recorded
 def main(cfg, begin):
     if cfg.what in ("refused", "no_data"):
-        raise run.Refusal(cfg.what, "data" if cfg.what == "no_data" else "")
+        raise errors.Refusal(cfg.what, "data" if cfg.what == "no_data" else "")
     begin()
     with open(Path(cfg.run_dir, "lives.txt"), "a") as file:
         file.write("x")
     if cfg.what == "mistake":
-        raise run.Mistake("no luck")
+        raise errors.Mistake("no luck")
     if cfg.what == "error":
         raise RuntimeError("odd\\nand more")
     if cfg.what == "crash":
@@ -47,8 +47,8 @@ def main(cfg, begin):
     return cfg.score
 
 if __name__ == "__main__":
-    sys.argv[1:] = run.quote_paths(resume.recall(distributed.prepare(sys.argv[1:])))
-    run.launch(main)
+    sys.argv[1:] = overrides.quote_paths(resume.recall(distributed.prepare(sys.argv[1:])))
+    entry_point.launch(main)
 """
 CONFIG = """
 what: well
@@ -256,12 +256,12 @@ def script(tmp_path: Path, text: str) -> Path:
     return path
 
 
-def test_a_run_apart_goes_on_where_it_was_begun(tmp_path: Path) -> None:
+def test_a_run_in_process_goes_on_where_it_was_begun(tmp_path: Path) -> None:
     plain = script(tmp_path, "")
     folder = tmp_path / "run's"
     place = f"hydra.run.dir='{tmp_path}/run\\'s'"
     worker_process.start(plain, folder, ["a=1"], ["--config-name=x"], quiet=True).wait()
-    Outcome("failed", ["a=1"]).write(folder)
+    RunStatus("failed", ["a=1"]).write(folder)
     worker_process.start(plain, folder, ["a=1"], quiet=True).wait()
     said = (folder / worker_process.CONSOLE).read_text().splitlines()
     assert said == [f"--config-name=x a=1 {place}", f"a=1 ckpt=last {place}"]
@@ -277,13 +277,13 @@ def test_last_words_tell_why_a_run_has_ended(tmp_path: Path) -> None:
         script(tmp_path, "sys.exit('all is lost')"), tmp_path, [], quiet=True
     )
     end = worker_process.finish(process, tmp_path)
-    assert end == Outcome("failed", [], error="its process has ended with status 1: all is lost")
+    assert end == RunStatus("failed", [], error="its process has ended with status 1: all is lost")
     assert run_status.read(tmp_path) == end
 
 
 def test_an_outcome_is_whole_or_refused(tmp_path: Path) -> None:
     assert run_status.read(tmp_path) is None
-    end = Outcome("finished", ["a=1"], 25.5)
+    end = RunStatus("finished", ["a=1"], 25.5)
     end.write(tmp_path)
     assert run_status.read(tmp_path) == end
     for text in ("{", json.dumps({"status": "finished", "mood": "good"})):

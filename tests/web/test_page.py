@@ -31,8 +31,8 @@ def watch(event, arguments):
 
 sys.addaudithook(watch)
 from deblur.__main__ import main
-from deblur.web.restoration_queue import Darkroom
-watch_layer = Darkroom._watch
+from deblur.web.restoration_queue import RestorationQueue
+watch_layer = RestorationQueue._watch
 
 def hold(*arguments):
     watch_layer(*arguments)
@@ -40,7 +40,7 @@ def hold(*arguments):
         time.sleep(0.05)
         watch_layer(*arguments)
 
-Darkroom._watch = hold
+RestorationQueue._watch = hold
 sys.exit(main(["web", *sys.argv[1:]]))
 """
 """The verb, a line for every other computer that it asks for something, and a file that holds its

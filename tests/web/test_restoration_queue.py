@@ -9,7 +9,7 @@ from PIL import Image
 from deblur.checkpoints import save_generator
 from deblur.networks import ResNet
 from deblur.web import restoration_queue
-from deblur.web.restoration_queue import Darkroom, Stopped, explain
+from deblur.web.restoration_queue import RestorationQueue, Stopped, explain
 
 Write = Callable[..., Path]
 
@@ -38,9 +38,9 @@ def test_a_photo_is_restored_and_shown_small(
     model: str, picture: Write, tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(restoration_queue, "PREVIEW", 40)
-    room = Darkroom([model], megapixels=1)
+    queue = RestorationQueue([model], megapixels=1)
     source = picture(tmp_path / "a.b.png", (80, 60))
-    developed = room.restore(source, folder, "tiny", 1.0, ignore)
+    developed = queue.restore(source, folder, "tiny", 1.0, ignore)
     assert developed.file == folder / "a.b_restored.png"
     assert developed.said[0].startswith("a.b.png: 80 × 60 pixels, restored in ")
     with Image.open(source) as blurred, Image.open(developed.file) as restored:
@@ -55,13 +55,13 @@ def test_a_photo_is_restored_and_shown_small(
 def test_the_strength_is_each_photos_own(
     model: str, picture: Write, tmp_path: Path, folder: Path
 ) -> None:
-    room = Darkroom([model], megapixels=1)
+    queue = RestorationQueue([model], megapixels=1)
     source = picture(tmp_path / "a.png")
     results = []
     for strength in (1.0, 0.0, 1.0):
         target = folder / f"{len(results)}"
         target.mkdir()
-        file = room.restore(source, target, "tiny", strength, ignore).file
+        file = queue.restore(source, target, "tiny", strength, ignore).file
         results.append(np.asarray(Image.open(file)))
     np.testing.assert_array_equal(results[1], np.asarray(Image.open(source)))
     np.testing.assert_array_equal(results[0], results[2])
@@ -71,7 +71,7 @@ def test_the_strength_is_each_photos_own(
 def test_work_can_be_ended_and_goes_on_with_the_next(
     model: str, picture: Write, tmp_path: Path, folder: Path
 ) -> None:
-    room = Darkroom([model], megapixels=1)
+    queue = RestorationQueue([model], megapixels=1)
     source = picture(tmp_path / "a.png")
     seen = []
 
@@ -81,19 +81,19 @@ def test_work_can_be_ended_and_goes_on_with_the_next(
             raise Stopped
 
     with pytest.raises(Stopped):
-        room.restore(source, folder, "tiny", 1.0, stop)
+        queue.restore(source, folder, "tiny", 1.0, stop)
     assert [*folder.iterdir()] == []
-    room.restore(source, folder, "tiny", 1.0, ignore).file.unlink()
+    queue.restore(source, folder, "tiny", 1.0, ignore).file.unlink()
     assert len(seen) == 6
-    room.close()
+    queue.close()
     with pytest.raises(Stopped):
-        room.restore(source, folder, "tiny", 1.0, ignore)
+        queue.restore(source, folder, "tiny", 1.0, ignore)
 
 
 def test_previews_of_grey_transparent_and_deep_pictures(
     model: str, tmp_path: Path, folder: Path
 ) -> None:
-    room = Darkroom([model], megapixels=1)
+    queue = RestorationQueue([model], megapixels=1)
     deep = np.linspace(0, 65535, 48 * 40, dtype=np.uint16).reshape(40, 48)
     for name, array in {
         "grey": (deep >> 8).astype(np.uint8),
@@ -101,7 +101,7 @@ def test_previews_of_grey_transparent_and_deep_pictures(
         "clear": np.dstack([deep >> 8] * 4).astype(np.uint8),
     }.items():
         Image.fromarray(array).save(tmp_path / f"{name}.png")
-        developed = room.restore(tmp_path / f"{name}.png", folder, "tiny", 1.0, ignore)
+        developed = queue.restore(tmp_path / f"{name}.png", folder, "tiny", 1.0, ignore)
         with Image.open(developed.before) as image:
             assert image.size == (48, 40)
 
@@ -109,19 +109,19 @@ def test_previews_of_grey_transparent_and_deep_pictures(
 def test_photos_that_are_too_large_are_refused(
     model: str, picture: Write, tmp_path: Path, folder: Path
 ) -> None:
-    room = Darkroom([model], megapixels=0.002)
+    queue = RestorationQueue([model], megapixels=0.002)
     source = picture(tmp_path / "a.png", (50, 50))
     with pytest.raises(ValueError, match=r"^a.png: 0.0 megapixels, this page takes 0.002$"):
-        room.restore(source, folder, "tiny", 1.0, ignore)
+        queue.restore(source, folder, "tiny", 1.0, ignore)
 
 
 def test_models_are_named_by_their_stems_where_those_differ(model: str, tmp_path: Path) -> None:
     other = tmp_path / "tiny.safetensors"
     other.write_bytes(Path(model).read_bytes())
-    assert [*Darkroom([model], megapixels=1).models] == ["tiny"]
-    assert [*Darkroom([model, str(other)], megapixels=1).models] == [model, str(other)]
+    assert [*RestorationQueue([model], megapixels=1).models] == ["tiny"]
+    assert [*RestorationQueue([model, str(other)], megapixels=1).models] == [model, str(other)]
     with pytest.raises(FileNotFoundError, match="nowhere"):
-        Darkroom(["nowhere.ckpt"], megapixels=1)
+        RestorationQueue(["nowhere.ckpt"], megapixels=1)
 
 
 def test_reasons_name_no_folder_and_are_html(
