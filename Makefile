@@ -85,7 +85,7 @@ soak: $(READY)  ## train for HOURS, and let something go wrong every few minutes
 	$(BIN)/python benchmarks/soak.py --hours $(HOURS)
 
 docs: $(READY)  ## build the documentation site into build/docs/, and check its links
-	$(BIN)/python -m mkdocs build --strict --site-dir build/docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --site-dir build/docs
 	@echo "open build/docs/index.html"
 
 figures: $(READY)  ## draw the paper's Figures 1 to 3, sheets of blur and of what the models do
