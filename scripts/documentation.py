@@ -27,7 +27,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
         name = path.relative_to(root).as_posix()
         found.append(File(name, str(root), config.site_dir, config.use_directory_urls))
         if path.suffix == ".ipynb":
-            page = str(Path(name).with_suffix(".md"))
+            page = name.removesuffix(".ipynb") + ".md"
             found.append(File.generated(config, page, content=write_notebook(path)))
     return Files(found)
 
