@@ -12,7 +12,10 @@ import deblur
 
 PACKAGE = Path(deblur.__file__).parent
 SHARED = {"atomic", "extras", "hardware", "pair", "terminal"}
-"""Modules that know no others of ours, and that each package may know."""
+"""Modules that know no others of ours, and that each package may know.
+
+extras names the packages that are missing, terminal makes names printable: all need them.
+"""
 FLAT = {*SHARED, "distributed"}
 """All modules that are in no package."""
 MAY_KNOW = {
@@ -24,7 +27,7 @@ MAY_KNOW = {
     "metrics": {"media"},
     "checkpoints": {"networks"},
     "inference": {"media", "networks"},
-    "config": set(),
+    "config": {"distributed"},
     "data": {"blur", "distributed", "media"},  # one process warns and decodes for all
     "jobs": {"checkpoints", "config", "distributed"},
     "training": {"checkpoints", "distributed", "losses", "media", "metrics", "networks"},
