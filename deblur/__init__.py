@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from deblur.restoration.restorer import Restorer
     from deblur.training.gan import DeblurGAN
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 _HOMES = {
     "DeblurData": "deblur.data.datamodule",
