@@ -1,0 +1,1 @@
+"""What a picture needs: how it is blurred, and how sharp it is."""
