@@ -19,7 +19,6 @@ after SIGTERM, of which both leave whole files only.
 import argparse
 import json
 import math
-import os
 import sys
 from collections.abc import Callable
 from functools import partial
@@ -38,10 +37,11 @@ from deblur.batch import (
     summarize,
 )
 from deblur.checkpoints.shipped import DEFAULT, find_model
+from deblur.commands.edit import edit
 from deblur.passed import describe_passed
 from deblur.photo import FORMATS, discard_parts, format_of, open_photo
 from deblur.progress import Bar
-from deblur.restoration.in_place import is_restored, plan_in_place, rewrite
+from deblur.restoration.in_place import is_restored, plan_in_place
 from deblur.task import explain, restore_job
 from deblur.terminal import printable
 from deblur.workers import Work, share
@@ -83,7 +83,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--compare", action="store_true", help=about)
     add("--in-place", action="store_true", help="restore photos in their place, keeping NAME~")
     add("--backup", type=Path, metavar="DIR", help="of --in-place: the folder of the copies")
-    add("--edit", metavar="INPUT", help="restore one picture in silence, over --output if it exists")
+    add(
+        "--edit", metavar="INPUT", help="restore one picture in silence, over --output if it exists"
+    )
     add("--output", metavar="OUTPUT", help="of --edit")
     about = "restore the photos that are blurred by motion, and leave out the others"
     add("--only-blurred", action="store_true", help=about)
@@ -131,7 +133,7 @@ def run(options: argparse.Namespace) -> int:
     """Restore; return 1 where a file failed. Ctrl-C is raised again after the report."""
     _check(options)
     if options.edit is not None:
-        return _edit(options)
+        return edit(options, load)
     if "-" in (*options.paths, options.out):
         return _pipe(options)
     rank, ranks, local = find_rank()
@@ -267,30 +269,6 @@ def _check(options: argparse.Namespace) -> None:
         raise ValueError("--in-place writes over the photos: leave out -o, --format and --compare")
     if options.backup is not None and not options.in_place:
         raise ValueError("--backup DIR is for --in-place")
-
-
-def _edit(options: argparse.Namespace) -> int:
-    """Restore a picture for a program that waits for it; return 1 where that fails."""
-    source, target = Path(options.edit), Path(options.output)
-    if format_of(target) is None:
-        raise ValueError(f"{target}: expected the name of a picture's file, such as photo.tif")
-    settings = {"format": options.format, "quality": options.quality, "overwrite": True}
-
-    def restore(source: Path, target: Path) -> list[str]:
-        notes: list[str] = load(options).restore_file(source, target, **settings)
-        return notes
-
-    try:
-        if os.path.realpath(source) == os.path.realpath(target):
-            rewrite(target, restore)
-        else:
-            restore(source, target)
-    except FileNotFoundError:
-        raise
-    except Exception as error:  # libraries raise anything
-        print(f"error: {printable(explain(error))}", file=sys.stderr)
-        return 1
-    return 0
 
 
 def _pipe(options: argparse.Namespace) -> int:

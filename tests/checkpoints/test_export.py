@@ -116,7 +116,6 @@ def test_onnx_takes_and_returns_zero_to_one(half: bool, tmp_path: Path) -> None:
     network, path = lively(GENERATORS["ResUNet"]()), tmp_path / "generator.onnx"
     blur = noise(1, 3, 45, 71)
     restored = network(blur).detach()
-    assert (restored.abs() > 1).any()  # and is clipped
     export_onnx(path, describe(network), half=half)
     given = open_onnx(path)((blur + 1) / 2)
     tolerance = 5e-3 if half else 1e-4
@@ -124,7 +123,9 @@ def test_onnx_takes_and_returns_zero_to_one(half: bool, tmp_path: Path) -> None:
     told = {entry.key: entry.value for entry in onnx.load(path).metadata_props}
     assert told["range"] == "[0, 1]" and told["precision"] == ("float16" if half else "float32")
     kinds = {onnx.TensorProto.FLOAT16 if half else onnx.TensorProto.FLOAT}
-    assert kinds >= {one.data_type for one in onnx.load(path).graph.initializer if len(one.dims) > 2}
+    assert kinds >= {
+        one.data_type for one in onnx.load(path).graph.initializer if len(one.dims) > 2
+    }
 
 
 @pytest.mark.parametrize("kind", KINDS[:-1])  # the last one's trace is ONNX's

@@ -56,7 +56,10 @@ def test_endings_choose_the_format(
 @pytest.mark.parametrize(
     "arguments, said",
     [
-        (["-o", "a.bin"], "a.bin: expected a name that ends in .safetensors, .onnx, .dtmodel, .pt2"),
+        (
+            ["-o", "a.bin"],
+            "a.bin: expected a name that ends in .safetensors, .onnx, .dtmodel, .pt2",
+        ),
         (["-o", "a.safetensors", "--fp16"], "--fp16 is for .onnx"),
         (["-o", "a.pt2", "--range", "minus-one-one"], "--range minus-one-one is for .onnx"),
         (["-o", "a.onnx", "--precision", "float16"], "--precision float16 is for .safetensors"),
