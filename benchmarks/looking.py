@@ -1,8 +1,8 @@
 """Is `deblur look` right?  python benchmarks/looking.py
 
-200 pictures of known blur, made of the built-in photos, on none of which it was tuned: 100 sharp ones
-(25 each as they are, before bokeh, in fog and under much sky), 70 with motion blur, 20 out of focus,
-and 10 sharp but noisy. Seeds are fixed. Then the time of one photo of 12 megapixels.
+200 pictures of known blur, made of the built-in photos, on none of which it was tuned: 100 sharp
+ones (25 each as they are, before bokeh, in fog and under much sky), 70 with motion blur, 20 out of
+focus, and 10 sharp but noisy. Seeds are fixed. Then the time of one photo of 12 megapixels.
 """
 
 import argparse

@@ -4,8 +4,8 @@ python scripts/fetch_photos.py
 python scripts/train_look.py make datasets/photos features.safetensors --count 2700
 python scripts/train_look.py fit features.safetensors
 
-`make` blurs photos and measures them, in about 0.25 s of one core each; the built-in photos, on which
-benchmarks/looking.py checks, must not be among them. `fit` takes minutes, and writes
+`make` blurs photos and measures them, in about 0.25 s of one core each; the built-in photos, on
+which benchmarks/looking.py checks, must not be among them. `fit` takes minutes, and writes
 deblur/assets/look/classifier.safetensors; of the photos a fifth is held out for the figures that it
 prints first. Photos that are not sharp themselves are left out by name (SOFT): by eye, among those
 of which a first network, fitted without them, called half of the sharp crops blurred.
@@ -75,7 +75,9 @@ def main() -> None:
     trial = fit_classifier({name: value[~held] for name, value in data.items()})
     report(trial, {name: value[held] for name, value in data.items()})
     options.out.parent.mkdir(parents=True, exist_ok=True)
-    save_file(fit_classifier(data).state_dict(), options.out)
+    weights = fit_classifier(data).state_dict()
+    save_file({name: value.half() for name, value in weights.items()}, options.out)
+    options.out.chmod(0o644)
 
 
 def make_features(photos: list[Path], count: int, seed: int) -> dict[str, Tensor]:
@@ -100,7 +102,7 @@ def make_features(photos: list[Path], count: int, seed: int) -> dict[str, Tensor
         )
         crop = np.ascontiguousarray(photo[top : top + height, left : left + width])
         made = make_labelled(crop, rng, kind=kind, scene=scene, extent=extent)
-        features = measure_features(to_luma(made.pixels[:SIDE, :SIDE]))
+        features = measure_features(spectra.cut_windows(to_luma(made.pixels[:SIDE, :SIDE])))
         numbers = torch.tensor([KINDS.index(kind), *made.smear])
         row = {"spectra": features.spectra[0].half(), "edges": features.edges[0].half()}
         row |= {"label": numbers, "photo": torch.tensor(index)}
@@ -194,8 +196,8 @@ def report(classifier: Classifier, data: dict[str, Tensor]) -> None:
         straight = found & (widths < 0.4 * lengths)
         turns = ((said.directions - directions + 90) % 180 - 90).abs()[straight]
         print(
-            f"blurred from {least}: sharp {blurred[sharp].float().mean():.3f}, motion found "
-            f"{found.sum() / motion.sum():.3f}, called blurred {blurred[motion].float().mean():.3f}, "
+            f"blurred from {least}: sharp {blurred[sharp].float().mean():.3f}, motion "
+            f"{found.sum() / motion.sum():.3f}, or blurred {blurred[motion].float().mean():.3f}, "
             f"length {errors.median():.3f}, direction {turns.median():.1f} degrees"
         )
 

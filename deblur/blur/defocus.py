@@ -41,4 +41,5 @@ def disc(radius: float) -> NDArray[np.float32]:
     places = (np.arange(count) + 0.5) / FINE - reach - 0.5
     inside = (np.hypot(places[:, None], places) <= max(radius, 0.5)).astype(np.float32)
     cells = inside.reshape(2 * reach + 1, FINE, 2 * reach + 1, FINE).sum((1, 3))
-    return (cells / cells.sum()).astype(np.float32)
+    kernel: NDArray[np.float32] = (cells / cells.sum()).astype(np.float32)
+    return kernel

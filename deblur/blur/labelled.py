@@ -6,9 +6,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from deblur.blur import Range
+from deblur.blur import LONGEST, Range, check_range
 from deblur.blur.camera import Camera
-from deblur.blur.defocus import Defocus, disc
+from deblur.blur.defocus import Defocus
 from deblur.blur.light import to_light, to_pixels
 from deblur.blur.scenes import Scene, in_bokeh, in_fog, under_sky
 from deblur.blur.shake import ShakeBlur
@@ -69,7 +69,8 @@ def make_labelled(
         sensor: shares of what the sensor adds, see `Camera`.
     """
     motion: TrajectoryBlur | ShakeBlur | Defocus
-    length = extent if isinstance(extent, (int, float)) else rng.uniform(*extent)
+    low, high = check_range("extent", extent, LONGEST)
+    length = float(rng.uniform(low, high))
     anxiety = float(rng.choice([0.0, 0.002, 0.005, 0.01]))
     if kind == "defocus":
         motion = Defocus(radius=length / 2)
@@ -117,6 +118,3 @@ def _from_covariance(covariance: NDArray[np.float64]) -> Smear:
     direction = float(np.degrees(np.arctan2(-along[1], along[0])) % 180)
     length, width = (float(np.sqrt(12 * max(value, 0))) for value in (long, short))
     return Smear(length, width, direction)
-
-
-__all__ = ["SCENES", "Kind", "Labelled", "Smear", "disc", "make_labelled", "measure"]

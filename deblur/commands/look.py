@@ -41,7 +41,10 @@ def run(options: argparse.Namespace) -> int:
     """Look; return 1 where a restoration would help, and 2 where a photo cannot be read."""
     failed: list[tuple[str, str]] = []
     found: list[tuple[Path, Diagnosis]] = []
-    fail = lambda path, reason: failed.append((path, reason))  # noqa: E731
+
+    def fail(path: str, reason: str) -> None:
+        failed.append((path, reason))
+
     if not options.json:
         print(ROW.format(*HEAD))
     for source in find_sources(options.paths, fail):

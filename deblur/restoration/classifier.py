@@ -9,10 +9,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
 import torch
 import torch.nn.functional as F
-from numpy.typing import NDArray
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
@@ -55,8 +53,8 @@ class Classifier(nn.Module):
         super().__init__()
         self.spectral = nn.Conv1d(6 * spectra.RADII, 1, 5)
         self.edged = nn.Conv1d(9 * len(edges.LAGS), 1, 3)
-        self.register_buffer("mean", torch.zeros(FEATURES))
-        self.register_buffer("deviation", torch.ones(FEATURES))
+        self.mean = nn.Buffer(torch.zeros(FEATURES))
+        self.deviation = nn.Buffer(torch.ones(FEATURES))
         self.hidden = nn.ModuleList(nn.Linear(FEATURES, HIDDEN) for _ in range(MEMBERS))
         self.last = nn.ModuleList(nn.Linear(HIDDEN, len(KINDS) + 1) for _ in range(MEMBERS))
 
@@ -100,11 +98,12 @@ def mean_direction(logits: Tensor) -> Tensor:
     return torch.rad2deg(torch.atan2(up, across)) / 2 % 180
 
 
-def measure_features(luma: NDArray[np.uint8]) -> Features:
-    """Measure a picture's spectra and edges, of luma (H, W): N is 1."""
+def measure_features(windows: Tensor) -> Features:
+    """Measure the spectra and edges of a picture's windows, see `cut_windows`: N is 1."""
+    levels = (255 * windows[: edges.WINDOWS]).round().to(torch.uint8).numpy()
     return Features(
-        _summarize_spectra(spectra.measure_spectra(spectra.cut_windows(luma)))[None],
-        edges.summarize_edges(edges.measure_edges(_cut(luma)))[None],
+        _summarize_spectra(spectra.measure_spectra(windows))[None],
+        edges.summarize_edges(edges.measure_edges([*levels]))[None],
     )
 
 
@@ -114,12 +113,6 @@ def load_classifier() -> Classifier:
     classifier = Classifier()
     classifier.load_state_dict(load_file(WEIGHTS))
     return classifier.eval()
-
-
-def _cut(luma: NDArray[np.uint8]) -> list[NDArray[np.uint8]]:
-    side = min(spectra.SIDE, *luma.shape)
-    places = spectra.choose_windows(luma, edges.WINDOWS)
-    return [luma[y : y + side, x : x + side] for y, x in places]
 
 
 def _summarize_spectra(power: Tensor) -> Tensor:

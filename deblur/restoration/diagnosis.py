@@ -69,8 +69,9 @@ def diagnose(path: Path) -> Diagnosis:
 
 def diagnose_luma(luma: NDArray[np.uint8]) -> Diagnosis:
     """Look at a picture's luma, (H, W)."""
+    windows = cut_windows(luma)
     with torch.inference_mode():
-        said = load_classifier()(measure_features(luma))
+        said = load_classifier()(measure_features(windows))
     shares = dict(zip(KINDS, said.shares[0].tolist()))
     blurred = 1 - shares["sharp"]
     noise = measure_noise(luma)
@@ -84,7 +85,7 @@ def diagnose_luma(luma: NDArray[np.uint8]) -> Diagnosis:
         round(float(said.lengths[0]), 1) if is_blurred else 0.0,
         round(float(said.directions[0]), 1) if kind == "motion" else 0.0,
         round(noise, 2),
-        round(measure_sharpness(cut_windows(luma)), 3),
+        round(measure_sharpness(windows), 3),
     )
 
 

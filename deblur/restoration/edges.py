@@ -64,4 +64,5 @@ def _subtract(sums: NDArray[np.int16], across: int, down: int) -> NDArray[np.int
     above, before = max(0, -down), max(0, -across)
     shifted = sums[top : top + rows : 2, left : left + columns : 2]
     other = sums[above : above + rows : 2, before : before + columns : 2]
-    return np.abs(shifted - other).ravel()
+    differences: NDArray[np.int16] = np.abs(shifted - other).ravel()
+    return differences

@@ -28,13 +28,8 @@ def measure_noise(luma: NDArray[np.uint8]) -> float:
         return 0.0
     rows = luma[:height, :width].reshape(-1, BLOCK, width)
     step = max(1, round(height * width / MOST))
-    blocks = (
-        rows[::step]
-        .astype(np.float32)
-        .reshape(-1, BLOCK, width // BLOCK, BLOCK)
-        .transpose(0, 2, 1, 3)
-    )
-    blocks = blocks.reshape(-1, BLOCK, BLOCK)
+    bands = rows[::step].astype(np.float32).reshape(-1, BLOCK, width // BLOCK, BLOCK)
+    blocks = bands.transpose(0, 2, 1, 3).reshape(-1, BLOCK, BLOCK)
     means = blocks.mean((1, 2))
     whole = blocks[(means > CLIPPED) & (means < 255 - CLIPPED)]
     if not len(whole):

@@ -13,7 +13,7 @@ from torch import Tensor
 
 WIDTH = 11
 """Pixels: of the mean filter that blurs the picture once more."""
-LEAST = 1e-12
+LEAST = 1e-9
 """Of a gradient, where there is none."""
 
 
@@ -32,7 +32,6 @@ def measure_blur(pictures: Tensor) -> Tensor:
 
     Of the two directions, horizontal and vertical, the more blurred one.
     """
-    pictures = pictures.double()
     return torch.maximum(_measure_across(pictures), _measure_across(pictures.mT))
 
 

@@ -50,7 +50,7 @@ def choose_windows(luma: NDArray[np.uint8], count: int = WINDOWS) -> list[tuple[
 
 
 def _measure_detail(luma: NDArray[np.uint8]) -> NDArray[np.float64]:
-    """Measure the mean gradient of a picture's blocks, of BLOCK pixels; of a large one's samples."""
+    """Measure the mean gradient of a picture's blocks; of a large picture, by samples."""
     step = 2 if luma.size < LARGE else 4
     height, width = (length // step * step for length in luma.shape)
     corners = [luma[y:height:step, x:width:step].astype(np.int16) for y in (0, 1) for x in (0, 1)]
@@ -59,7 +59,8 @@ def _measure_detail(luma: NDArray[np.uint8]) -> NDArray[np.float64]:
     side = BLOCK // step
     rows, columns = (length // side for length in steep.shape)
     whole = steep[: rows * side, : columns * side]
-    return whole.reshape(rows, side, columns, side).mean((1, 3))
+    detail: NDArray[np.float64] = whole.reshape(rows, side, columns, side).mean((1, 3))
+    return detail
 
 
 def cut_windows(luma: NDArray[np.uint8], count: int = WINDOWS) -> Tensor:
@@ -88,8 +89,9 @@ def measure_spectra(windows: Tensor) -> Tensor:
         padding_mode="border",
         align_corners=True,
     )
-    cells = seen[:, 0].unflatten(1, (ANGLES, _FINE)).unflatten(3, (RADII, _FINE)).mean((2, 4))
-    return (cells + FLOOR).log10()
+    cells = seen.view(-1, ANGLES, _FINE, RADII, _FINE).mean((2, 4))
+    levels: Tensor = (cells + FLOOR).log10()
+    return levels
 
 
 _FINE = 3
@@ -97,7 +99,7 @@ _FINE = 3
 
 
 def _place_samples() -> Tensor:
-    """Return where in a half spectrum, zero in the middle row, each sample lies: for grid_sample."""
+    """Return where in half a spectrum each sample lies, for grid_sample; 0 is the middle row."""
     angles = (torch.arange(ANGLES * _FINE) - (_FINE - 1) / 2) * (torch.pi / ANGLES / _FINE)
     octaves = torch.linspace(0, 1, RADII * _FINE)
     radii = LOWEST * (HIGHEST / LOWEST) ** octaves

@@ -28,9 +28,7 @@ def photos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "photos"
 
 
-def test_a_table_has_a_row_for_each_photo(
-    photos: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_table_has_a_row_for_each_photo(photos: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["look", str(photos)]) == 1
     head, *rows = capsys.readouterr().out.splitlines()
     assert head.split()[:2] == ["verdict", "length"]
