@@ -31,8 +31,6 @@ from deblur.restoration.classifier import (
     WEIGHTS,
     Classifier,
     Features,
-    Said,
-    mean_direction,
     measure_features,
 )
 from deblur.restoration.diagnosis import to_luma
@@ -185,7 +183,7 @@ def _fit_perceptrons(
 @torch.no_grad()
 def report(classifier: Classifier, data: dict[str, Tensor]) -> None:
     """Print how much of held-out pictures is told right, at a few thresholds."""
-    said: Said = classifier(Features(data["spectra"].float(), data["edges"].float()))
+    said = classifier(Features(data["spectra"].float(), data["edges"].float()))
     kinds, lengths, widths, directions = data["label"].T
     sharp, motion = kinds == 0, (kinds == 1) & (lengths >= 8)
     for least in (0.5, 0.6, 0.7, 0.8, 0.9):
@@ -201,8 +199,6 @@ def report(classifier: Classifier, data: dict[str, Tensor]) -> None:
             f"length {errors.median():.3f}, direction {turns.median():.1f} degrees"
         )
 
-
-__all__ = ["fit_classifier", "make_features", "mean_direction", "report"]
 
 if __name__ == "__main__":
     main()

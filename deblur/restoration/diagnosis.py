@@ -21,8 +21,6 @@ NOISY = 6.0
 """Standard deviation in values of 8 bits from which a photo that is not blurred is called noisy."""
 LONGEST = 40.0
 """Pixels: longer blur is beyond what the bundled models were trained on."""
-WEIGHTS = np.array([0.299, 0.587, 0.114], np.float32)
-"""Of red, green and blue in luma (ITU-R BT.601)."""
 
 
 class Diagnosis(NamedTuple):

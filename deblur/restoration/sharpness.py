@@ -11,8 +11,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+SEEN = 4
+"""Windows that are measured: the most detailed ones."""
 WIDTH = 11
 """Pixels: of the mean filter that blurs the picture once more."""
+LEAST_SIDE = 4
+"""Pixels: smaller pictures have no gradients but at their border."""
 LEAST = 1e-9
 """Of a gradient, where there is none."""
 
@@ -24,7 +28,7 @@ def measure_sharpness(windows: Tensor) -> float:
     1 no two neighbours are alike. Compare a picture with its restored self, not with others: noise
     counts as sharpness, and its removal as blur.
     """
-    return 1 - float(measure_blur(windows).min())
+    return 1 - float(measure_blur(windows[:SEEN]).min())
 
 
 def measure_blur(pictures: Tensor) -> Tensor:
@@ -32,6 +36,8 @@ def measure_blur(pictures: Tensor) -> Tensor:
 
     Of the two directions, horizontal and vertical, the more blurred one.
     """
+    if min(pictures.shape[1:]) < LEAST_SIDE:
+        return torch.ones(len(pictures))
     return torch.maximum(_measure_across(pictures), _measure_across(pictures.mT))
 
 
