@@ -1,4 +1,4 @@
-"""`deblur look` on pictures of known blur, a tenth of benchmarks/looking.py."""
+"""`deblur look` on pictures of known blur, a fifth of benchmarks/looking.py."""
 
 import runpy
 from pathlib import Path
@@ -24,11 +24,12 @@ def test_pictures_of_known_blur_are_told_apart(looking: dict[str, Any]) -> None:
     assert len(looked) >= 36
     figures = looking["count"](looked)
     assert figures["sharp called blurred"] <= 0.1
-    assert figures["motion found"] >= 0.8
+    assert figures["motion found"] >= 0.6
+    assert figures["motion called blurred"] >= 0.7
     assert figures["defocus called blurred"] >= 0.75
     assert figures["noise found"] == 1
-    assert figures["length, median relative error"] <= 0.4
-    assert figures["direction, median error in degrees"] <= 12
+    assert figures["length, median relative error"] <= 0.3
+    assert figures["direction, median error in degrees"] <= 15
 
 
 def test_a_file_is_looked_at_upright(tmp_path: Path) -> None:
