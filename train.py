@@ -33,7 +33,9 @@ def main(cfg: DictConfig, begin: Callable[[], None]) -> float | None:
         tensorboard,
     )
     from deblur.checkpoints.shipped import find_model
+    from deblur.inference.race import race_training
     from deblur.networks.layers import table2
+    from deblur.training.precision import KeepPrecision
 
     run.reset_loggers()
     folder = Path(cfg.run_dir)
@@ -56,7 +58,10 @@ def main(cfg: DictConfig, begin: Callable[[], None]) -> float | None:
             checkpoints.fill(model.generator, find_model(cfg.init))
         if ended := resume.check_left(start, cfg.trainer.max_epochs, folder):
             return ended.score
-        precision = cfg.trainer.precision or hardware.pick_precision(device)
+        precision = cfg.trainer.precision or start.precision
+        if precision is None and ranks.is_first():
+            precision = race_training(model.generator, device, data.crop)
+        precision = str(precision or "32-true")  # until the first process has told its choice
         if hasattr(model.generator, "weights_used"):
             log.info("the backbone starts from: %s", model.generator.weights_used)
         trainer = instantiate(cfg.trainer, precision=precision, _convert_="all")
@@ -72,7 +77,7 @@ def main(cfg: DictConfig, begin: Callable[[], None]) -> float | None:
     table = table2(networks, (3, data.crop, data.crop))
     log.info("Table 2, at %d pixels\n%s", data.crop, table)
     about = tensorboard.Description(config, table, run.hyperparameters(cfg))
-    trainer.callbacks += [provenance, about]
+    trainer.callbacks += [provenance, about, KeepPrecision(precision)]
     if start.inside:
         logs.rewind(folder, start.step)
     try:

@@ -59,8 +59,8 @@ class Restorer:
     """Restores pictures with a generator, in tiles where they are large.
 
     generator: takes and gives (N, 3, H, W) in [-1, 1]. device: "auto" is the fastest that is there.
-    precision: of the convolutions, "float32", "bfloat16" or "int8" (see `adapt`); "auto" is
-    bfloat16 where the device has units for it. The picture itself stays float32.
+    precision: of the convolutions, "float32", "bfloat16" or "int8" (see `adapt`); "auto" is the
+    fastest on this machine, by a race that is remembered. The picture itself stays float32.
     tile: the side of a tile in pixels (or another shape of that area); None for as large ones as
     memory allows, or as the network is best on (MAXIM, whose grid spans a tile). Tiles overlap by
     as much as a cut changes the output, so that no seam can be seen. Networks with statistics of

@@ -30,6 +30,8 @@ class Start(NamedTuple):
     """How many epochs were trained until then."""
     inside: bool
     """Whether it is a run of the same folder that goes on."""
+    precision: str | None = None
+    """Lightning's, in which it was trained; None for the beginning."""
 
 
 def recall(arguments: list[str]) -> list[str]:
@@ -88,11 +90,12 @@ def find(ckpt: str | None, folder: Path) -> Start:
         counters = checkpoint["loops"]["fit_loop"]
         step = int(counters["epoch_loop.state_dict"]["_batches_that_stepped"])
         epochs = int(counters["epoch_progress"]["current"]["completed"])
+        precision = checkpoint.get("precision")
     except Exception as error:  # nothing is known of the file, and torch's text is advice to run it
         raise ValueError(
             f"{path}: not a checkpoint of train.py; init={path} takes weights alone"
         ) from error
-    return Start(path, step, epochs, inside)
+    return Start(path, step, epochs, inside, precision)
 
 
 def check_unused(folder: Path) -> None:

@@ -24,7 +24,7 @@ MAY_KNOW = {
     "networks": {"extras", "pair"},
     "losses": {"exchange", "pair"},
     "metrics": {"extras", "pair", "registration"},
-    "data": {"pair", "blur", "images", "ranks", "video", "registration"},
+    "data": {"hardware", "pair", "blur", "images", "ranks", "video", "registration"},
     "lars": set(),
     "unsharp": {"pair", "metrics"},
     "published": set(),
@@ -45,6 +45,7 @@ MAY_KNOW = {
         *("results", "sheets", "statistics", "tables"),
     },
     "saving": {"checkpoints"},
+    "training": set(),
     "callbacks": {"gan", "checkpoints", "hardware", "pair", "saving"},
     "alarms": {"exchange", "pair"},
     "logs": set(),
@@ -114,7 +115,7 @@ MAY_KNOW = {
 }
 LIGHTNING = {
     *("data/datamodule.py", "gan.py", "saving.py", "logs.py"),
-    *("callbacks.py", "alarms.py", "tensorboard.py"),
+    *("callbacks.py", "alarms.py", "tensorboard.py", "training/precision.py"),
 }
 FILES = sorted(path.relative_to(PACKAGE).as_posix() for path in PACKAGE.rglob("*.py"))
 

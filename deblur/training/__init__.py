@@ -1,0 +1,1 @@
+"""Training: what goes along with a run of Lightning."""
