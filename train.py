@@ -56,7 +56,7 @@ def main(cfg: DictConfig, begin: Callable[[], None]) -> float | None:
             resume.check_fit(start.path, model.state_dict())
         elif cfg.init is not None:
             checkpoints.fill(model.generator, find_model(cfg.init))
-        if ended := resume.check_left(start, cfg.trainer.max_epochs, folder):
+        if ended := resume.check_left(start, cfg.trainer.max_epochs, folder, cfg.minutes):
             return ended.score
         precision = cfg.trainer.precision or start.precision
         if precision is None and ranks.is_first():

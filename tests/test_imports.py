@@ -45,8 +45,8 @@ MAY_KNOW = {
         *("results", "sheets", "statistics", "tables"),
     },
     "saving": {"checkpoints"},
-    "training": set(),
-    "callbacks": {"gan", "checkpoints", "hardware", "pair", "saving"},
+    "training": {"gan", "saving"},
+    "callbacks": {"gan", "checkpoints", "hardware", "pair", "training"},
     "alarms": {"exchange", "pair"},
     "logs": set(),
     "resume": {"checkpoints", "outcome", "ranks"},
@@ -115,7 +115,7 @@ MAY_KNOW = {
 }
 LIGHTNING = {
     *("data/datamodule.py", "gan.py", "saving.py", "logs.py"),
-    *("callbacks.py", "alarms.py", "tensorboard.py", "training/precision.py"),
+    *("callbacks.py", "alarms.py", "tensorboard.py", "training/budget.py", "training/precision.py"),
 }
 FILES = sorted(path.relative_to(PACKAGE).as_posix() for path in PACKAGE.rglob("*.py"))
 
