@@ -117,8 +117,8 @@ def check_left(
 ) -> Outcome | None:
     """Compare the epochs and minutes that are trained with those that a run is to have.
 
-    None is no limit. Returns how the run ended, where nothing is left to do for it. Raises ValueError where nothing
-    can be trained.
+    None is no limit. Returns how the run ended, where nothing is left to do for it. Raises
+    ValueError where nothing can be trained.
     """
     if start.path is None:
         return None

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from deblur.examples import show_examples
 from deblur.hardware import has_bfloat16
-from deblur.inference.quantized import Row, quantize
+from deblur.inference.quantized import Ranges, Row, calibrate, quantize
 from deblur.inference.race import Run, Verdict, hold_on, settle
 from deblur.inference.streamline import streamline
 
@@ -99,6 +99,7 @@ def _build(generator: nn.Module, device: torch.device, name: str) -> nn.Module:
     integers, _, rest = name.rpartition(" and ")
     network = streamline(generator, device, getattr(torch, rest))
     if integers:
-        quantize(network, show_examples(SIDE, SIDE))
+        ranges: Ranges | None = getattr(generator, "ranges", None)
+        quantize(network, ranges or calibrate(network, show_examples(SIDE, SIDE)))
     setattr(network, "arithmetic", name)
     return network

@@ -222,7 +222,8 @@ def _describe(
         "network": type(network).__qualname__,
         "weights": hashlib.sha256(json.dumps([shapes, sums]).encode()).hexdigest(),
         "device": torch.cuda.get_device_name(device) if cuda else device.type,
-        "processor": _name_processor(),
+        "processor": name_processor(),
+        "units": [_read_processor().get(key) for key in ("model", "stepping", "flags", "Features")],
         "isa": os.environ.get("ONEDNN_MAX_CPU_ISA", ""),
         "threads": torch.get_num_threads(),
         "torch": torch.__version__,
@@ -232,15 +233,20 @@ def _describe(
     }
 
 
-def _name_processor() -> str:
-    """Return the processor's name and, where the system lists it, what it can do."""
+def name_processor() -> str:
+    """Return the name of this machine's processor."""
+    told = _read_processor().get("model name") or platform.processor()
+    return f"{platform.machine()} {told}".strip()
+
+
+def _read_processor() -> dict[str, str]:
+    """Read what Linux tells of a processor; nothing elsewhere."""
     try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:
-        return f"{platform.machine()} {platform.processor()}"
-    found = {key.strip(): value.strip() for key, _, value in (x.partition(":") for x in lines)}
-    told = [found.get(key, "") for key in ("model name", "model", "stepping", "flags", "Features")]
-    return " ".join([platform.machine(), *told])
+        return {}
+    pairs = (line.partition(":") for line in lines)
+    return {key.strip(): value.strip() for key, _, value in pairs}
 
 
 def _recall(path: Path, about: Mapping[str, Any]) -> Verdict | None:
