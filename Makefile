@@ -2,7 +2,8 @@
 PYTHON ?= python3
 TORCH_INDEX ?=
 HOURS ?= 2
-BIN := .venv/bin
+SCRIPTS := $(if $(filter Windows_NT,$(OS)),Scripts,bin)
+BIN := .venv/$(SCRIPTS)
 READY := .venv/.ready
 OLDEST := .venv-oldest
 STYLED := deblur tests benchmarks scripts examples train.py eval.py
@@ -15,9 +16,9 @@ help:  ## list the targets
 define environment
 $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed")'
 @echo "setting up $(1): a download of up to 3 GB, a few minutes"
-test -x $(1)/bin/python || $(PYTHON) -m venv $(1)
-$(if $(TORCH_INDEX),$(1)/bin/python -m pip install $(2) --index-url $(TORCH_INDEX) torch torchvision)
-$(1)/bin/python -m pip install --quiet $(2) --editable '.[dev,docs]'
+test -x $(1)/$(SCRIPTS)/python || $(PYTHON) -m venv $(1)
+$(if $(TORCH_INDEX),$(1)/$(SCRIPTS)/python -m pip install $(2) --index-url $(TORCH_INDEX) torch torchvision)
+$(1)/$(SCRIPTS)/python -m pip install --quiet $(2) --editable '.[dev,docs]'
 touch $@
 endef
 
@@ -46,7 +47,7 @@ test-web: $(READY)  ## test the pages in a headless Chromium
 	$(BIN)/python -m pytest -rs -m web
 
 test-oldest: $(OLDEST)/.ready  ## as test, but with the lowest versions that setup.cfg allows
-	$(OLDEST)/bin/python -m pytest -m "not slow and not web"
+	$(OLDEST)/$(SCRIPTS)/python -m pytest -m "not slow and not web"
 
 oldest: $(READY)  ## write tests/oldest.txt anew, after a change of setup.cfg
 	$(BIN)/uv pip compile --quiet setup.cfg --extra dev --extra docs --python-version 3.11 --upgrade \
@@ -83,10 +84,14 @@ soak-resume: $(READY)  ## kill a run 20 times, let it go on, compare it with one
 soak: $(READY)  ## train for HOURS, and let something go wrong every few minutes
 	$(BIN)/python benchmarks/soak.py --hours $(HOURS)
 
+docs: $(READY)  ## build the documentation site into build/docs/, and check its links
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --site-dir build/docs
+	@echo "open build/docs/index.html"
+
 figures: $(READY)  ## draw the paper's Figures 1 to 3, sheets of blur and of what the models do
 	$(BIN)/python scripts/figures.py docs/figures
 	$(BIN)/python scripts/blur_sheet.py docs/figures
 	$(BIN)/python scripts/draw_restored.py docs/figures
 
 .PHONY: help install demo test test-slow test-web test-oldest oldest test-all lint format bench dist
-.PHONY: soak-resume soak figures
+.PHONY: soak-resume soak docs figures

@@ -9,37 +9,40 @@ from pathlib import Path
 import hydra
 from omegaconf import DictConfig
 
-from deblur import acceptance, commandline, run
+from deblur.config import command_line, errors, overrides, scalars
+from deblur.jobs import entry_point, run_folder
 
 log = logging.getLogger("eval")
 
 
 @hydra.main(version_base="1.3", config_path="conf", config_name="eval")
-@acceptance.tidied
+@run_folder.tidied
 def main(cfg: DictConfig) -> float | None:
     """Evaluate checkpoints on their data's test split; return the first one's mean PSNR."""
     from hydra.utils import instantiate
 
-    from deblur import checkpoints, hardware, provenance, recipe, settings
+    from deblur import checkpoints, hardware
     from deblur.checkpoints.shipped import find_model
-    from deblur.evaluation import Evaluation, distinguish, rehearse
+    from deblur.config import data_recipe, settings
+    from deblur.evaluation import provenance
+    from deblur.evaluation.loop import Evaluation, distinguish, rehearse
+    from deblur.evaluation.report import Report
+    from deblur.evaluation.unsharp_mask import tune_unsharp_mask
     from deblur.inference import adapt, name_arithmetic
     from deblur.metrics import choose
     from deblur.networks.local import localize
-    from deblur.progress import watch
-    from deblur.report import Report
-    from deblur.unsharp import tune_unsharp_mask
+    from deblur.restoration.progress import watch
 
-    run.reset_loggers()
-    with run.one_line_errors():
-        commandline.expand_home(cfg)
-        run.check_scalars(cfg, run.EvalScalars)
-        run.check_no_run(Path(cfg.run_dir))
+    entry_point.reset_loggers()
+    with errors.one_line_errors():
+        command_line.expand_home(cfg)
+        scalars.check_scalars(cfg, scalars.EvalScalars)
+        run_folder.check_no_run(Path(cfg.run_dir))
         settings.check_groups(cfg, "blur", "data")
         protocols = choose(cfg.protocol)
         device = hardware.pick_device(cfg.device)
         hardware.keep_memory()
-        given = run.split_paths(cfg.ckpt)
+        given = overrides.split_paths(cfg.ckpt)
         paths = [str(find_model(name)) for name in given]
         loaded = [
             checkpoints.load_generator(path, trust=cfg.trust, stages=cfg.stages) for path in paths
@@ -51,7 +54,7 @@ def main(cfg: DictConfig) -> float | None:
             label: adapt(model.network, device, cfg.precision) for label, model in models.items()
         }
         arithmetics = [name_arithmetic(method) for method in methods.values()]
-        name, cfg = recipe.recall_data(cfg, [model.data for model in loaded])
+        name, cfg = data_recipe.recall_data(cfg, [model.data for model in loaded])
         settings.check_groups(cfg, "blur", "data")  # a file may have chosen others
         data = instantiate(cfg.data, _convert_="all")
         data.setup("test")
@@ -61,18 +64,18 @@ def main(cfg: DictConfig) -> float | None:
             protocols = []
             if not models:
                 raise ValueError(f"{data.root}: nothing to measure without sharp pictures or ckpt")
-        run.check_variant(cfg, [protocol.name for protocol in protocols])
+        scalars.check_variant(cfg, [protocol.name for protocol in protocols])
         rehearse(protocols, poses=poses(0) is not None)
     count = min(len(tests), cfg.limit or len(tests))
     source = provenance.name_source(tests.dataset, data.root)
     log.info("data=%s (%s), test split, %d images", name, source, count)
     if tests.dataset.paired and cfg.unsharp:
         log.info("tuning the unsharp mask on validation pairs (unsharp=false leaves it out)")
-        with run.one_line_errors("unsharp=false leaves this baseline out"):
+        with errors.one_line_errors("unsharp=false leaves this baseline out"):
             data.setup("validate")
         mask = tune_unsharp_mask(islice(data.val_dataloader(), 8))
         methods = {mask.label: mask, **methods}
-    acceptance.accept(cfg)
+    run_folder.accept(cfg)
     if cfg.check and provenance.can_check(tests.dataset):
         log.info("checking the data, as deblur check-data does (check=false leaves it out)")
     verdict = provenance.check_data(tests.dataset) if cfg.check else None
@@ -84,7 +87,7 @@ def main(cfg: DictConfig) -> float | None:
     report = Report(folder, names, [*models], sheets=cfg.sheets, scenes=scenes)
     evaluation = Evaluation(methods, protocols, device)
     start = time.perf_counter()
-    with run.one_line_errors():
+    with errors.one_line_errors():
         done = evaluation.run(islice(tests, count), scenes, paired=paired, poses=poses)
         for restored in watch(done, count, "images"):
             report.add(restored)
@@ -103,5 +106,5 @@ def main(cfg: DictConfig) -> float | None:
 
 
 if __name__ == "__main__":
-    sys.argv[1:] = run.quote_paths(commandline.read(sys.argv[1:]))
-    run.launch(main)
+    sys.argv[1:] = overrides.quote_paths(command_line.read(sys.argv[1:]))
+    entry_point.launch(main)

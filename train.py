@@ -9,7 +9,9 @@ from pathlib import Path
 import hydra
 from omegaconf import DictConfig, OmegaConf
 
-from deblur import commandline, ranks, resume, run, sweep
+from deblur import distributed
+from deblur.config import command_line, errors, overrides, scalars
+from deblur.jobs import entry_point, resume, sweep
 
 log = logging.getLogger("train")
 
@@ -22,32 +24,25 @@ def main(cfg: DictConfig, begin: Callable[[], None]) -> float | None:
     from hydra.utils import instantiate
     from lightning.pytorch.utilities.exceptions import SIGTERMException
 
-    from deblur import (
-        callbacks,
-        checkpoints,
-        exchange,
-        hardware,
-        logs,
-        recipe,
-        settings,
-        tensorboard,
-    )
+    from deblur import checkpoints, hardware
     from deblur.checkpoints.shipped import find_model
+    from deblur.config import data_recipe, settings
     from deblur.inference.race import race_training
     from deblur.networks.layers import table2
+    from deblur.training import callbacks, loggers, tensorboard
     from deblur.training.precision import KeepPrecision
 
-    run.reset_loggers()
+    entry_point.reset_loggers()
     folder = Path(cfg.run_dir)
-    with run.one_line_errors():
-        commandline.expand_home(cfg)
-        run.check_scalars(cfg, run.TrainScalars)
-        run.check_experiment(cfg)
-        run.check_choices(cfg)
+    with errors.one_line_errors():
+        command_line.expand_home(cfg)
+        scalars.check_scalars(cfg, scalars.TrainScalars)
+        scalars.check_experiment(cfg)
+        scalars.check_choices(cfg)
         settings.check_groups(cfg, "blur", "data", "model", "trainer")
         start = resume.find(cfg.ckpt, folder)
         device = hardware.pick_device(cfg.trainer.accelerator)
-        with run.one_line_errors(fault="data"):
+        with errors.one_line_errors(fault="data"):
             data = instantiate(cfg.data, _convert_="all")
             data.setup("fit")
         L.seed_everything(cfg.seed, verbose=False)  # for the weights' start
@@ -59,27 +54,27 @@ def main(cfg: DictConfig, begin: Callable[[], None]) -> float | None:
         if ended := resume.check_left(start, cfg.trainer.max_epochs, folder, cfg.minutes):
             return ended.score
         precision = cfg.trainer.precision or start.precision
-        if precision is None and ranks.is_first():
+        if precision is None and distributed.is_first():
             precision = race_training(model.generator, device, data.crop)
         precision = str(precision or "32-true")  # until the first process has told its choice
         if hasattr(model.generator, "weights_used"):
             log.info("the backbone starts from: %s", model.generator.weights_used)
         trainer = instantiate(cfg.trainer, precision=precision, _convert_="all")
-        ranks.check(trainer.num_devices, trainer.num_nodes, cfg.trainer.get("strategy"))
+        distributed.check(trainer.num_devices, trainer.num_nodes, cfg.trainer.get("strategy"))
         data.check_ranks(trainer.world_size)
         config = OmegaConf.to_yaml(cfg, resolve=True)
         generator = OmegaConf.to_container(cfg.model.generator, resolve=True)
-        provenance = callbacks.Provenance(generator, recipe.note_data(cfg), cfg.run_dir)
+        provenance = callbacks.Provenance(generator, data_recipe.note_data(cfg), cfg.run_dir)
     begin()
     parts = {"generator": model.generator, "discriminator": model.discriminator}
     networks = {name: part for name, part in parts.items() if part is not None}
-    exchange.tell_batch_norm(trainer.world_size, networks.values(), data.batch_size)
+    distributed.tell_batch_norm(trainer.world_size, networks.values(), data.batch_size)
     table = table2(networks, (3, data.crop, data.crop))
     log.info("Table 2, at %d pixels\n%s", data.crop, table)
-    about = tensorboard.Description(config, table, run.hyperparameters(cfg))
+    about = tensorboard.Description(config, table, scalars.hyperparameters(cfg))
     trainer.callbacks += [provenance, about, KeepPrecision(precision)]
     if start.inside:
-        logs.rewind(folder, start.step)
+        loggers.rewind(folder, start.step)
     try:
         trainer.fit(model, data, ckpt_path=start.path, weights_only=True)
     except SIGTERMException:
@@ -88,8 +83,8 @@ def main(cfg: DictConfig, begin: Callable[[], None]) -> float | None:
         sys.exit(128 + signal.SIGINT)
     except Exception as error:
         told = str(error) if isinstance(error, FloatingPointError) else data.explain(error)
-        if told := told or ranks.explain(error):
-            raise run.Mistake(told) from error
+        if told := told or distributed.explain(error):
+            raise errors.Mistake(told) from error
         raise
     finally:
         trainer.fit_loop.teardown()  # after an error in a validation its loading processes live on
@@ -98,6 +93,6 @@ def main(cfg: DictConfig, begin: Callable[[], None]) -> float | None:
 
 
 if __name__ == "__main__":
-    given = ranks.prepare(commandline.read(sys.argv[1:]))
-    sys.argv[1:] = run.quote_paths(resume.recall(given))
-    run.launch(main)
+    given = distributed.prepare(command_line.read(sys.argv[1:]))
+    sys.argv[1:] = overrides.quote_paths(resume.recall(given))
+    entry_point.launch(main)

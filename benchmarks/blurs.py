@@ -29,10 +29,10 @@ from deblur.data.crops import EpochSampler
 from deblur.data.folder import PairedFolder
 from deblur.data.lists import find_list
 from deblur.hardware import has_bfloat16, pick_device, place
-from deblur.lars import LARS
 from deblur.losses.content import Charbonnier
 from deblur.networks import ResNet
 from deblur.pair import Pair, quantize
+from deblur.training.optimizers.lars import LARS
 
 CONF = Path(__file__).resolve().parent.parent / "conf"
 SENSOR = ("optics", "highlights", "noise", "mosaic", "jpeg")

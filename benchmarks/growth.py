@@ -124,7 +124,7 @@ def _prepare(curve: str, value: float) -> Callable[[], Any]:
 
     from deblur.inference import adapt
     from deblur.networks import ResNet, UNet
-    from deblur.restorer import Restorer
+    from deblur.restoration.restorer import Restorer
 
     cpu = torch.device("cpu")
     if curve == "restore":

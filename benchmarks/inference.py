@@ -8,7 +8,7 @@ Plain is float32 in the default layout, warmed up; ours is what `deblur` does in
 that this machine has units for. All run in turn in this process, ours with the memory that it
 keeps, plain with it ("kept") and, as programs usually do, without. GFLOP are the plain network's;
 the share is that of the best product of matrices, 4096 cubed or of the network's own shapes. The
-last column is ours beside float32, of trained networks, on the bundled examples. The last line tells
+last column is ours beside float32, of trained networks, on bundled examples. The last line tells
 what precision=auto picks, by a race of its own, and how much slower than the best that is; int8 is
 among its choices for shipped models alone. --engines adds torch.compile, AOTInductor and what else
 is installed of onnxruntime and OpenVINO.
@@ -35,11 +35,11 @@ from torch.utils.flop_counter import FlopCounterMode
 from deblur.checkpoints import load_generator
 from deblur.checkpoints.shipped import find_model, list_shipped
 from deblur.hardware import has_bfloat16, keep_memory, pick_device, synchronize
-from deblur.images import read
 from deblur.inference import adapt, has_int8, measure
 from deblur.inference.quantized import Row
 from deblur.inference.race import name_processor
 from deblur.inference.streamline import Autocast
+from deblur.media.images import read
 from deblur.networks import MAXIM
 from deblur.pair import encode
 

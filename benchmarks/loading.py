@@ -21,10 +21,10 @@ from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 from PIL import Image
 
-from deblur.data.late import collate, develop
+from deblur.data.device_blur import collate, develop
 from deblur.data.photos import BUILT_IN, Photos
 from deblur.hardware import pick_device
-from deblur.images import read
+from deblur.media.images import read
 
 CONF = Path(__file__).resolve().parent.parent / "conf"
 PATHS = {

@@ -23,7 +23,7 @@ import json, sys, time
 from pathlib import Path
 import torch
 from deblur.hardware import PeakMemory, keep_memory
-from deblur.restorer import Restorer
+from deblur.restoration.restorer import Restorer
 model, source, target, precision = sys.argv[1:]
 keep_memory()
 with PeakMemory(torch.device("cpu")) as peak:

@@ -39,11 +39,11 @@ import torch
 from processes import Sample, Verdict, judge, measure
 from watched import ROOT, SMALL, Watched, looks
 
-from deblur import outcome
 from deblur.data.bounds import list_own
 from deblur.data.photos import BUILT_IN
-from deblur.resume import find
-from deblur.tables import markdown
+from deblur.evaluation.tables import markdown
+from deblur.jobs import run_status
+from deblur.jobs.resume import find
 
 SIZE = 256 * 2**20
 LOG_EVERY = 10
@@ -252,7 +252,7 @@ class Soak:
         steps = Counter(int(row["step"]) + 1 for row in rows if "train/generator" in row)
         last = torch.load(self.checkpoints / "last.ckpt", weights_only=True)
         batches = last["loops"]["fit_loop"]["epoch_loop.state_dict"]["_batches_that_stepped"]
-        end = outcome.read(self.run.folder)
+        end = run_status.read(self.run.folder)
         lives = [[*life] for _, life in groupby(self.samples, lambda sample: sample.life)]
         starts = f"{self.lives}, {self.bad} of them after something else than expected"
         status = end.status if end else "none"

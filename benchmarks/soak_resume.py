@@ -24,8 +24,8 @@ import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from watched import ROOT, SMALL, Watched
 
-from deblur.resume import find
-from deblur.tables import markdown
+from deblur.evaluation.tables import markdown
+from deblur.jobs.resume import find
 
 EPOCHS, BATCHES = 8, 25
 SECONDS = 0.05

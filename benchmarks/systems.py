@@ -23,8 +23,8 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from deblur.checkpoints import Generator, load_generator
+from deblur.evaluation.tables import markdown
 from deblur.hardware import PeakMemory, pick_device, place, synchronize
-from deblur.tables import markdown
 
 ROOT = Path(__file__).resolve().parent.parent
 FRAME, SQUARE = (720, 1280), (256, 256)

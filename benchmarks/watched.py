@@ -10,9 +10,9 @@ from pathlib import Path
 
 from processes import list_children
 
-from deblur import outcome
-from deblur.ranks import FOLLOW
-from deblur.run import literal
+from deblur.config.overrides import literal
+from deblur.distributed import FOLLOW
+from deblur.jobs import run_status
 
 ROOT = Path(__file__).resolve().parent.parent
 SMALL = [
@@ -52,7 +52,7 @@ class Watched:
 
     def start(self, *instead: str) -> None:
         """Start it, or let it go on: by ckpt=last, or what is given instead."""
-        begun = (self.folder / outcome.NAME).is_file()
+        begun = (self.folder / run_status.NAME).is_file()
         overrides = instead or (["ckpt=last"] if begun else self.settings)
         place = f"hydra.run.dir={literal(str(self.folder))}"
         self.begun = time.time()

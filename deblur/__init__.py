@@ -10,22 +10,22 @@ if TYPE_CHECKING:
     from deblur.data.datamodule import DeblurData
     from deblur.data.folder import PairedFolder
     from deblur.data.photos import Photos
-    from deblur.gan import DeblurGAN
     from deblur.metrics.metric import ProtocolMetric
     from deblur.pair import Pair, decode, encode, quantize
-    from deblur.restorer import Restorer
+    from deblur.restoration.restorer import Restorer
+    from deblur.training.gan import DeblurGAN
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 _HOMES = {
     "DeblurData": "deblur.data.datamodule",
-    "DeblurGAN": "deblur.gan",
+    "DeblurGAN": "deblur.training.gan",
     "EpochSampler": "deblur.data.crops",
     "Pair": "deblur.pair",
     "PairedFolder": "deblur.data.folder",
     "Photos": "deblur.data.photos",
     "ProtocolMetric": "deblur.metrics.metric",
-    "Restorer": "deblur.restorer",
+    "Restorer": "deblur.restoration.restorer",
     "decode": "deblur.pair",
     "encode": "deblur.pair",
     "load_generator": "deblur.checkpoints",

@@ -13,8 +13,8 @@ from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 
 from deblur.data.photos import BUILT_IN
-from deblur.images import read
-from deblur.report import sheet
+from deblur.evaluation.report import sheet
+from deblur.media.images import read
 
 CONF = Path(__file__).resolve().parent.parent / "conf"
 SIDE = 288

@@ -2,8 +2,8 @@
 
 python scripts/calibrate.py small gan
 
-Ranges are learnt from the bundled examples and validation pairs of the built-in photos, on which each
-row of convolutions is measured alone, too: one that costs more than a third of BOUND stays in
+Ranges are learnt from the bundled examples and validation pairs of the built-in photos, on which
+each row of convolutions is measured alone, too: one that costs more than a third of BOUND stays in
 floating point. Both arithmetics of integers are measured on the 64 test crops, beside float32;
 within BOUND of it the ranges are written beside the weights, as NAME.int8.json, and "auto" may
 choose integers.
@@ -21,7 +21,7 @@ from torch import nn
 
 from deblur.checkpoints import load_generator
 from deblur.checkpoints.shipped import find_model
-from deblur.examples import show_examples
+from deblur.inference.example_photos import show_examples
 from deblur.inference.quantized import Ranges, calibrate, quantize
 from deblur.inference.streamline import streamline
 from deblur.metrics.comparison import Comparison

@@ -17,10 +17,10 @@ from deblur.blur.camera import Camera
 from deblur.blur.trajectory import TrajectoryBlur
 from deblur.data.listed import Listed
 from deblur.data.photos import BUILT_IN
-from deblur.examples import FOLDER
-from deblur.images import read
+from deblur.inference.example_photos import FOLDER
+from deblur.media.image_grid import sheet
+from deblur.media.images import read
 from deblur.pair import decode
-from deblur.sheets import sheet
 
 CONF = Path(__file__).resolve().parent.parent / "conf"
 SHOWN = {0: (226, 321), 30: (134, 182), 60: (262, 54)}

@@ -18,7 +18,7 @@ from deepinv.physics.generator import MotionBlurGenerator
 from PIL import Image
 
 from deblur.data.photos import BUILT_IN
-from deblur.images import read
+from deblur.media.images import read
 
 PHOTOS = ("cincinnati-bridge.jpg", "gatewayofIndia.webp", "polar_bear.webp", "qutubMinar.webp")
 KERNEL = 41

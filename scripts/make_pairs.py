@@ -18,7 +18,7 @@ from rich.progress import Progress
 from torch.utils.data import DataLoader
 
 from deblur.data.prepared import keep
-from deblur.images import Pixels
+from deblur.media.images import Pixels
 from deblur.pair import Pair, decode
 
 CONF = Path(__file__).resolve().parent.parent / "conf"

@@ -25,8 +25,8 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import IntervalSweep, Override, RangeSweep
 from hydra.errors import HydraException
 
-from deblur import apart, outcome
 from deblur.extras import install_command
+from deblur.jobs import run_status, worker_process
 
 try:
     import optuna
@@ -88,7 +88,7 @@ class Search:
     def tell(self, trial: FrozenTrial) -> str:
         """Say in one line how a trial ended."""
         name = trial.user_attrs["folder"]
-        end = outcome.read(self.folder / name)
+        end = run_status.read(self.folder / name)
         figure = "" if trial.value is None else f"{trial.value:.2f} dB "
         chosen = " ".join(f"{key}={value}" for key, value in trial.params.items())
         fault = f": {end.error}" if end and end.error else ""
@@ -97,7 +97,7 @@ class Search:
     def _take_up(self) -> None:
         """Put those first that were begun and not ended."""
         for name, trial in self.trials().items():
-            end = outcome.read(self.folder / name)
+            end = run_status.read(self.folder / name)
             open_end = end is not None and end.status in ("running", "stopped")
             if trial.state == TrialState.RUNNING:
                 self.study.tell(trial.number, state=TrialState.FAIL)
@@ -112,11 +112,11 @@ class Search:
         chosen = [f"{one.get_key_element()}={choose(trial, one)}" for one in self.ranges]
         folder = self.folder / name
         settings = [*self.fixed, *chosen]
-        process = apart.start(TRAIN, folder, settings, quiet=True)
+        process = worker_process.start(TRAIN, folder, settings, quiet=True)
         try:
             self._watch(trial, process, folder)
         finally:
-            end = apart.finish(process, folder, settings)
+            end = worker_process.finish(process, folder, settings)
         if end.status == "stopped":
             self.study.stop()
         if end.score is None:

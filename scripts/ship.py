@@ -15,7 +15,7 @@ from pathlib import Path
 import torch
 
 from deblur.checkpoints import load_generator, save_generator
-from deblur.checkpoints.own import USED
+from deblur.checkpoints.generator_file import USED
 from deblur.checkpoints.shipped import WEIGHTS
 
 TEST = {"data": "synthetic", "blur": "trajectory", "scalars": {}}

@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from deblur.workers import Tell, Work
+from deblur.restoration.worker_pool import Tell, Work
 
 
 def die() -> None:

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from deblur.examples import show_examples
+from deblur.inference.example_photos import show_examples
 
 
 def seeded(name: str, shape: Sequence[int]) -> Tensor:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageCms
 
-from deblur.photo import Frame, Photo, open_photo
+from deblur.media.photo import Frame, Photo, open_photo
 
 MAKER_NOTE = b"MakerNote\0\x01\x02\xff" * 5
 ICC = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()

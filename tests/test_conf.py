@@ -51,7 +51,7 @@ def test_every_experiment_composes_with_every_trainer(experiment: str, trainer: 
     for group in ("data", "model", "blur"):
         assert cfg[group] == alone[group], "a trainer must not touch science"
     targets = list(leaves(plain))
-    assert "lightning.Trainer" in targets and "deblur.gan.DeblurGAN" in targets
+    assert "lightning.Trainer" in targets and "deblur.training.gan.DeblurGAN" in targets
 
 
 @pytest.mark.parametrize("experiment", EXPERIMENTS)
@@ -85,7 +85,7 @@ def test_every_data_set_has_the_same_keys(data: str) -> None:
 @pytest.mark.parametrize("data", DATA)
 def test_data_of_no_folder_are_those_of_the_package_or_refused(data: str) -> None:
     node = composed("eval", f"data={data}", "ckpt=x", "data.root=null").data
-    if data in ("photos", "mixed", "synthetic"):
+    if data in ("photos", "mixed", "synthetic", "noisy", "long"):
         instantiate(node, _convert_="all")
     else:
         with pytest.raises(InstantiationException, match="root is null, expected a folder: data."):
@@ -124,7 +124,7 @@ def test_the_papers_table_1() -> None:
 
 
 def test_root_keys_are_all_typed() -> None:
-    from deblur.run import EvalScalars, TrainScalars
+    from deblur.config.scalars import EvalScalars, TrainScalars
 
     for name, schema in (("train", TrainScalars), ("eval", EvalScalars)):
         groups = {"data", "blur", "model", "trainer"}

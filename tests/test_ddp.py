@@ -27,10 +27,10 @@ from together import (
 )
 from torch import Tensor
 
-from deblur import ranks
+from deblur import distributed
 from deblur.data.datamodule import DeblurData
-from deblur.gan import DeblurGAN
 from deblur.pair import Pair
+from deblur.training.gan import DeblurGAN
 
 EQUAL = [
     *(setting for setting in QUICKEST if setting not in ("trainer=cpu", "experiment=quick")),
@@ -233,7 +233,7 @@ def test_what_cannot_train_together_is_refused(
 def test_more_devices_than_there_are_are_refused(
     tmp_path: Path, start: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for user in ("hardware", "settings"):
+    for user in ("hardware", "config.settings"):
         monkeypatch.setattr(f"deblur.{user}.pick_device", lambda _: torch.device("cpu"))
     for part in ("fabric", "pytorch"):
         monkeypatch.setattr(f"lightning.{part}.accelerators.cuda.num_cuda_devices", lambda: 1)
@@ -276,7 +276,7 @@ def test_a_single_task_of_slurm_may_start_processes_of_its_own(
     """Lightning would wait for those that srun starts."""
     for name in ("SLURM_NTASKS", "SLURM_PROCID"):
         monkeypatch.setenv(name, "1" if "TASKS" in name else "0")
-    assert ranks.prepare(["seed=1"]) == ["seed=1"]
+    assert distributed.prepare(["seed=1"]) == ["seed=1"]
     assert "SLURM_NTASKS" not in os.environ
 
 

@@ -51,7 +51,13 @@ def test_the_source_archive_trains_and_tests(dist: Path) -> None:
     with tarfile.open(dist / f"{NAME}.tar.gz") as archive:
         names = {name.removeprefix(f"{NAME}/") for name in archive.getnames()}
     parts = {"train.py", "eval.py", "Makefile", "conf/train.yaml", "scripts/search.py"}
-    parts |= {"examples/mine.py", "tests/conftest.py", "tests/oldest.txt", "docs/data.md"}
+    parts |= {
+        "examples/mine.py",
+        "tests/conftest.py",
+        "tests/oldest.txt",
+        "docs/data.md",
+        "mkdocs.yml",
+    }
     assert parts <= names
 
 

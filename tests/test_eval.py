@@ -12,8 +12,8 @@ from imitations import kohler
 from PIL import Image
 
 from deblur.checkpoints import load_generator, save_generator
+from deblur.evaluation.results import BLURRY
 from deblur.networks import ResNet
-from deblur.results import BLURRY
 
 
 @pytest.fixture

@@ -20,9 +20,9 @@ from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_flatten
 
-from deblur.callbacks import rehearse
-from deblur.gan import DeblurGAN
 from deblur.pair import Pair
+from deblur.training.callbacks import rehearse
+from deblur.training.gan import DeblurGAN
 
 EXPERIMENTS = sorted(path.stem for path in (ROOT / "conf" / "experiment").glob("*.yaml"))
 WIDE = {torch.float64, torch.complex128}

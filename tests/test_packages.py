@@ -99,7 +99,7 @@ HINTS = [*commands()]
 
 
 def test_there_are_hints() -> None:
-    assert len(HINTS) > 10 and ("README.md", "-e '.[web]'") in HINTS
+    assert len(HINTS) > 10 and ("README.md", "-e '.[heif,video,web]'") in HINTS
 
 
 @pytest.mark.parametrize("file, hint", HINTS)

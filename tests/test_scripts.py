@@ -9,7 +9,7 @@ import pytest
 from conftest import ROOT
 from imitations import write
 
-from deblur.images import read
+from deblur.media.images import read
 
 Run = Callable[..., str]
 

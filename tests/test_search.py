@@ -15,8 +15,8 @@ import optuna
 import pytest
 from conftest import QUICKEST, ROOT
 
-from deblur import outcome
 from deblur.extras import install_command
+from deblur.jobs import run_status
 
 TRAIN = """
 import json, os, sys, time
@@ -129,7 +129,7 @@ def test_a_search_that_was_killed_goes_on(search: Any, tmp_path: Path) -> None:
         time.sleep(0.05)
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
-    assert outcome.read(tmp_path / "runs" / "0") == outcome.Outcome("finished", [], 21.0)
+    assert run_status.read(tmp_path / "runs" / "0") == run_status.RunStatus("finished", [], 21.0)
     (tmp_path / "go").touch()
     again = search.Search(tmp_path / "runs", settings, 100)
     again.run(3, jobs=1)

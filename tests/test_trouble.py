@@ -20,7 +20,7 @@ from conftest import QUICKEST, ROOT
 
 from deblur.checkpoints import load_generator
 from deblur.data.photos import Photos
-from deblur.gan import DeblurGAN
+from deblur.training.gan import DeblurGAN
 
 NAN = float("nan")
 

@@ -14,7 +14,7 @@ import torch
 from conftest import ROOT
 from lightning.pytorch.utilities import rank_zero_only
 
-from deblur.gan import DeblurGAN
+from deblur.training.gan import DeblurGAN
 
 # Their imports are done once, in a process that has no threads yet.
 CONTEXT: Any = multiprocessing.get_context("forkserver")
@@ -22,7 +22,10 @@ CONTEXT.set_forkserver_preload(
     [
         "together",
         "deblur.data.photos",
-        *(f"deblur.{name}" for name in ("alarms", "callbacks", "logs", "tensorboard")),
+        *(
+            f"deblur.training.{name}"
+            for name in ("callbacks", "failure_checks", "loggers", "tensorboard")
+        ),
     ]
 )
 

@@ -1,6 +1,6 @@
 """Weights in and out, a file a format."""
 
-from deblur.checkpoints.own import (
+from deblur.checkpoints.generator_file import (
     Generator,
     build_generator,
     fill,

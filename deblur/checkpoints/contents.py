@@ -18,7 +18,7 @@ class Contents:
     """The network's class, under `_target_`, and its arguments."""
     weights: State
     data: dict[str, Any] = field(default_factory=dict)
-    """What it was trained on, for `deblur.recipe`; empty where the file does not say."""
+    """What it was trained on (`deblur.config.data_recipe`); empty where the file does not say."""
     about: dict[str, str] = field(default_factory=dict)
     """What else is known: its source, licence, digest."""
 

@@ -9,7 +9,7 @@ from torch import nn
 from torch.export import Dim, ExportedProgram
 from torch.fx.experimental import _config
 
-from deblur.checkpoints.own import Generator
+from deblur.checkpoints.generator_file import Generator
 from deblur.extras import check_versions, install_command
 
 AXES = {0: "batch", 2: "height", 3: "width"}

@@ -23,8 +23,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from deblur import outcome
-from deblur.tables import markdown
+from deblur.evaluation.tables import markdown
+from deblur.jobs import run_status
+from deblur.jobs.run_folder import read_config
 from deblur.terminal import printable
 
 CONFIG = Path(".hydra", "config.yaml")
@@ -124,7 +125,7 @@ def _find(root: Path) -> list[Path]:
     """List the training runs in a folder, itself included; raise where there is none."""
     places = {path.parent.parent for path in root.glob(f"**/{CONFIG}")}
     places = {folder for folder in places if "trainer" in OmegaConf.load(folder / CONFIG)}
-    refused = {path.parent for path in root.glob(f"**/{outcome.NAME}")}  # jobs of sweeps
+    refused = {path.parent for path in root.glob(f"**/{run_status.NAME}")}  # jobs of sweeps
     if runs := sorted(places | refused):
         return runs
     raise FileNotFoundError(f"{root}: no training run (a folder with {CONFIG}) in it")
@@ -134,11 +135,11 @@ def _read(folder: Path, metric: str) -> Run:
     """Read a run's settings, the figures of its best epoch, and how it ended."""
     figures = {**_read_figures(folder / LOG, metric), **_read_end(folder)}
     if not (folder / CONFIG).is_file():
-        end = outcome.read(folder)
+        end = run_status.read(folder)
         typed = [one.partition("=") for one in (end.overrides if end else [])]
         settings = {key.lstrip("+"): value for key, _, value in typed}
         return Run(folder, settings, settings, figures, whole=False)
-    config = OmegaConf.load(folder / CONFIG)
+    config = read_config(folder)
     config.run_dir = str(folder)  # which Hydra alone could resolve
     settings, written = (_flatten(config, resolve=resolve) for resolve in (True, False))
     return Run(folder, settings, written, figures)
@@ -146,7 +147,7 @@ def _read(folder: Path, metric: str) -> Run:
 
 def _read_end(folder: Path) -> dict[str, str]:
     """Say how a run ended, if not well; it may be of before that was noted."""
-    end = outcome.read(folder)
+    end = run_status.read(folder)
     if end is None or end.status == "finished":
         return {}
     return {"end": f"{end.status}: {end.error}" if end.error else end.status}

@@ -112,7 +112,7 @@ def _check(device: Any, units: bool) -> bool:
 
     from deblur.inference import has_int8
     from deblur.networks import MAXIM, ResNet
-    from deblur.restorer import Restorer
+    from deblur.restoration.restorer import Restorer
 
     torch.manual_seed(0)
     image = torch.rand(3, 96, 128) * 2 - 1

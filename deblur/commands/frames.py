@@ -28,9 +28,9 @@ from rich.console import Console
 from rich.progress import Progress
 
 from deblur.data.frames import CURVES, average, motion
-from deblur.images import Pixels
+from deblur.media.images import Pixels
+from deblur.media.video import Burst, bursts, open_frames
 from deblur.terminal import printable
-from deblur.video import Burst, bursts, open_frames
 
 FIRST = 3  # of the pairs that are left out so many get a line of their own
 OFTEN = 50  # pairs between lines that say how far it is, where there is no terminal

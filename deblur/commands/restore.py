@@ -23,23 +23,23 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
-from deblur.batch import (
+from deblur.checkpoints.shipped import DEFAULT, find_model
+from deblur.distributed import find_rank
+from deblur.media.photo import FORMATS, discard_parts, format_of, open_photo
+from deblur.restoration.batch import (
     Job,
     Outcome,
     check_ending,
     find_jobs,
-    find_rank,
     is_known,
     is_video,
     summarize,
 )
-from deblur.checkpoints.shipped import DEFAULT, find_model
-from deblur.passed import describe_passed
-from deblur.photo import FORMATS, discard_parts, format_of, open_photo
-from deblur.progress import Bar
-from deblur.task import explain, restore_job
+from deblur.restoration.batch_job import explain, restore_job
+from deblur.restoration.progress import Bar
+from deblur.restoration.skipped_files import describe_passed
+from deblur.restoration.worker_pool import Work, share
 from deblur.terminal import printable
-from deblur.workers import Work, share
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -199,8 +199,8 @@ def _restore(
             share(jobs, processes, begin, tell=tell, give_up=give_up)
         elif jobs:
             restorer = load(options, local)
-            if restorer.tiling:
-                announce(options.model, restorer.measure_pace(), jobs)
+            if restorer.tiles.tiling:
+                announce(options.model, restorer.tiles.measure_pace(), jobs)
             for job in jobs:
                 restore_job(restorer, options, job, tell)
 
@@ -285,7 +285,7 @@ def _open_target(options: argparse.Namespace) -> Path | BytesIO:
 def load(options: argparse.Namespace, local: int = 0) -> Any:
     """Load the model with a command's options, on the device of this process."""
     from deblur.hardware import keep_memory
-    from deblur.restorer import Restorer
+    from deblur.restoration.restorer import Restorer
 
     keep_memory()
     devices = _count_devices()

@@ -27,13 +27,13 @@ import torch
 from rich.progress import track
 from torch import Tensor
 
-from deblur.evaluation import rehearse
-from deblur.images import read, read_size
-from deblur.matching import Truth, match
+from deblur.evaluation.loop import rehearse
+from deblur.evaluation.matching import Truth, match
+from deblur.evaluation.results import Result, summarize_method, to_json
+from deblur.evaluation.tables import describe, side_by_side, table3, table4, tell_identical
+from deblur.media.images import read, read_size
 from deblur.metrics import FIGURES, PROTOCOLS, Comparison, Protocol, check_size, choose
 from deblur.pair import encode
-from deblur.results import Result, summarize_method, to_json
-from deblur.tables import describe, side_by_side, table3, table4, tell_identical
 from deblur.terminal import printable
 
 

@@ -39,7 +39,7 @@ def _verify(file: Path, trust: str | None) -> dict[str, Any]:
     import torch
 
     from deblur.checkpoints import load_generator, maxim
-    from deblur.checkpoints.kinds import name_kind
+    from deblur.checkpoints.file_kinds import name_kind
 
     facts: dict[str, Any] = {"file": str(file)}
     try:

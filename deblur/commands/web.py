@@ -39,7 +39,7 @@ def run(options: argparse.Namespace) -> int:
             "no models are shipped yet; train one by `python train.py experiment=quick` and name "
             "its file: --model runs/.../generator.safetensors"
         )
-    from deblur.web import serve
+    from deblur.web.page import serve
 
     serve(
         models,

@@ -9,7 +9,7 @@ own sets DEBLUR_FOLLOW_LINKS=1 in the environment; a table that is named itself
 import os
 from pathlib import Path
 
-from deblur.images import list_pictures
+from deblur.media.images import list_pictures
 
 FOLLOW = "DEBLUR_FOLLOW_LINKS"
 

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from deblur.data.layouts import LAYOUTS, Layout
 from deblur.data.renaming import suggest
 from deblur.data.search import Found, find_pairs, suggest_renaming
-from deblur.images import Pixels
-from deblur.registration import offset
+from deblur.media.images import Pixels
+from deblur.media.registration import offset
 
 EXCHANGED = 1.1
 """How much more detail blurred pictures must have than sharp ones, as a median, for a fault."""
@@ -63,12 +63,12 @@ def check(
     sample: how many pairs of each scene are decoded, spread evenly; 0 for all of them. progress:
     wraps the list of those while they are gone through. Raises ValueError for unreadable tables.
     """
-    found, lonely = find_pairs(root, layout, blur)
+    found, unpaired = find_pairs(root, layout, blur)
     result = Checked(layout)
     if not found:
         hint = suggest_renaming(root, layout) if root.is_dir() else ""
         result.faults.append(f"no pairs: it is not laid out as {layout}{hint and f'; {hint}'}")
-    result.faults += _lonely(lonely)
+    result.faults += _tell_unpaired(unpaired)
     usable = _check_sizes(found, result)
     looks = {}
     for pair in progress(_sample(usable, sample)):
@@ -87,7 +87,7 @@ def check(
     return result
 
 
-def _lonely(names: list[str]) -> list[str]:
+def _tell_unpaired(names: list[str]) -> list[str]:
     hint = suggest(names)
     told = f"without a partner of the same name: {_few(names)}{hint and f'; {hint}'}"
     return [told] if names else []

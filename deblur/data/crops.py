@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch.utils.data import Sampler
 
-from deblur.images import Pixels
+from deblur.media.images import Pixels
 
 LEAST, MOST = 16, 4096
 """Pixels of a crop's side: metrics look at 11 at once, and networks halve sizes four times."""

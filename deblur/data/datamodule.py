@@ -9,11 +9,11 @@ import lightning as L
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from deblur.data import late
+from deblur.data import device_blur
 from deblur.data.crops import LEAST, MOST, EpochSampler
 from deblur.data.mixed import Mixed
 from deblur.data.photos import Photos
-from deblur.data.readable import Choice, explain, make_notes, start_worker
+from deblur.data.unreadable_files import Choice, explain, make_notes, start_worker
 from deblur.pair import Pair
 
 
@@ -105,13 +105,13 @@ class DeblurData(L.LightningDataModule):
         """Give the test pairs, in order, one at a time: their sizes may differ."""
         return self._loader("test", 1)
 
-    def on_after_batch_transfer(self, batch: Pair | late.Batch, dataloader_idx: int) -> Pair:
+    def on_after_batch_transfer(self, batch: Pair | device_blur.Batch, dataloader_idx: int) -> Pair:
         """Blur what the loaders left to the device."""
         if isinstance(batch, Pair):
             return batch
         dataset: Any = self.splits["train"]
         photos: Photos = dataset.photos if isinstance(dataset, Mixed) else dataset
-        return late.develop(batch, photos.blur)
+        return device_blur.develop(batch, photos.blur)
 
     def check_ranks(self, ranks: int) -> None:
         """Raise ValueError where so many devices cannot share a batch, or the validation."""
@@ -147,10 +147,10 @@ class DeblurData(L.LightningDataModule):
         self.notes.append(notes)
         blurs_late = shuffle and isinstance(dataset, (Photos, Mixed)) and self._blurs_on_device()
         return DataLoader(
-            late.Windows(dataset) if blurs_late else dataset,
+            device_blur.Windows(dataset) if blurs_late else dataset,
             batch_size,
             sampler=sampler,
-            collate_fn=late.collate if blurs_late else None,
+            collate_fn=device_blur.collate if blurs_late else None,
             num_workers=workers,
             worker_init_fn=partial(start_worker, notes) if workers else None,
             persistent_workers=workers > 0,

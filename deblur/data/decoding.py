@@ -12,9 +12,9 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import track
 
+from deblur.distributed import is_first
 from deblur.hardware import find_cache_folder
-from deblur.images import decode
-from deblur.ranks import is_first
+from deblur.media.images import decode
 
 log = logging.getLogger(__name__)
 

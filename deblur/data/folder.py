@@ -17,11 +17,11 @@ from deblur.data.download import fetch
 from deblur.data.layouts import LAYOUTS, Layout
 from deblur.data.lists import read_lines
 from deblur.data.prepared import INDEX, Prepared
-from deblur.data.readable import Choice, hold, read_or_next, sift
 from deblur.data.renaming import suggest
 from deblur.data.search import Found, find_pairs, guess, guess_below, suggest_renaming
 from deblur.data.splits import choose_split
-from deblur.images import Pixels, read
+from deblur.data.unreadable_files import Choice, hold, read_or_next, sift
+from deblur.media.images import Pixels, read
 from deblur.pair import Pair, encode
 
 INSTEAD = "Type data=photos to use the built-in photos instead."
@@ -45,7 +45,8 @@ class PairedFolder(Dataset[Pair]):
     there is detail, see `spot`. Test frames are given whole. limit: use the first so many pairs of
     a split, by name; names: use these alone, a list or a text file with a line a pair. resize: the
     width and height that all frames are brought to first, bicubic. download: fetch the set first,
-    where that can be done. unreadable: see `deblur.data.readable`; a test split is never changed.
+    where that can be done. unreadable: see `deblur.data.unreadable_files`; a test split is never
+    changed.
 
     A training crop is a function of (seed, epoch, index): data[epoch, index]. data[index] is of
     epoch 0; `deblur.data.crops.EpochSampler` lets a plain DataLoader vary the epochs.
@@ -216,12 +217,12 @@ def _open(
             f"data.root=FOLDER). {INSTEAD}"
         )
     layout = layout or guess(root)
-    found, lonely = find_pairs(root, layout, blur) if layout else ([], [])
-    if lonely:
+    found, unpaired = find_pairs(root, layout, blur) if layout else ([], [])
+    if unpaired:
         raise ValueError(
             f"{root}: {len(found)} pairs, and pictures without a partner of the same name: "
-            f"{', '.join(lonely[:3])}{', ...' * (len(lonely) > 3)}; "
-            f"{suggest(lonely) or f'deblur check-data {root} tells more'}"
+            f"{', '.join(unpaired[:3])}{', ...' * (len(unpaired) > 3)}; "
+            f"{suggest(unpaired) or f'deblur check-data {root} tells more'}"
         )
     if layout is None or not found:
         inside = guess_below(root)

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from deblur.blur.light import to_light, to_pixels
-from deblur.images import Pixels
+from deblur.media.images import Pixels
 
 CURVES = {"none": "blur", "gamma": "blur_gamma", "srgb": "blur_srgb"}
 """The camera's curve that is undone before averaging, and the folder of the blurred pictures.

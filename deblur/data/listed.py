@@ -12,7 +12,7 @@ from deblur.data.bounds import check_name
 from deblur.data.crops import Key, Split, locate
 from deblur.data.lists import find_list, read_rows
 from deblur.data.photos import BUILT_IN
-from deblur.images import read
+from deblur.media.images import read
 from deblur.pair import Pair, encode
 
 

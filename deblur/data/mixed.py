@@ -9,7 +9,7 @@ from deblur.data.crops import Key, Split, locate
 from deblur.data.folder import PairedFolder
 from deblur.data.lists import find_list, read_rows
 from deblur.data.photos import Photos, Window
-from deblur.data.readable import Choice
+from deblur.data.unreadable_files import Choice
 from deblur.pair import Pair
 
 
@@ -27,7 +27,7 @@ class Mixed(Dataset[Pair]):
     1, and 0 leaves a part out. listed: a table with columns set, scene, frame and split (train or
     val): the pairs to use, all of which have to be there; its path, or a name of
     `deblur/assets/lists`. without: scenes of it that are neither trained nor validated on.
-    unreadable: see `deblur.data.readable`.
+    unreadable: see `deblur.data.unreadable_files`.
     """
 
     paired = True

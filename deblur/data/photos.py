@@ -14,8 +14,8 @@ from deblur.blur.camera import Camera, Shot
 from deblur.data.bounds import list_own
 from deblur.data.crops import LEAST, MOST, Key, Split, detail, locate, orient, spot
 from deblur.data.decoding import find_damaged, refuse
-from deblur.data.readable import Choice, hold, read_or_next, sift
-from deblur.images import Pixels, read, read_size
+from deblur.data.unreadable_files import Choice, hold, read_or_next, sift
+from deblur.media.images import Pixels, read, read_size
 from deblur.pair import Pair, encode
 
 BUILT_IN = Path(__file__).parent.parent / "assets" / "photos"
@@ -45,7 +45,7 @@ class Photos(Dataset[Pair]):
     blur: the camera. crop: the side in training. size: the number of training crops in an epoch.
     detail: the share of the training crops that come from where there is detail, see `spot`.
     held_out: the number of crops of validation and test, and their side.
-    unreadable: see `deblur.data.readable`; of a test split nothing is left out.
+    unreadable: see `deblur.data.unreadable_files`; of a test split nothing is left out.
     """
 
     paired = True

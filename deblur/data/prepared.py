@@ -16,7 +16,7 @@ import numpy as np
 
 from deblur.data.bounds import check_name
 from deblur.data.search import Found, find_pairs
-from deblur.images import Pixels
+from deblur.media.images import Pixels
 
 log = logging.getLogger(__name__)
 
@@ -162,10 +162,10 @@ def _unpack(pair: Found, path: Path) -> tuple[Path, int, int]:
 
 def _pairs(source: Path, plan: dict[str, Any]) -> list[Found]:
     """Search for the pairs of a plan; raises ValueError for pictures without a partner."""
-    found, lonely = find_pairs(source, plan["layout"], plan["blur"])
-    if lonely:
+    found, unpaired = find_pairs(source, plan["layout"], plan["blur"])
+    if unpaired:
         raise ValueError(
-            f"{source}: {len(lonely)} pictures have no partner: {', '.join(lonely[:3])} "
+            f"{source}: {len(unpaired)} pictures have no partner: {', '.join(unpaired[:3])} "
             f"(deblur check-data {source} tells more)"
         )
     return [pair for pair in found if not plan["splits"] or pair.split in plan["splits"]]

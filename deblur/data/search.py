@@ -12,7 +12,7 @@ from deblur.data.bounds import check_links, check_name, leads_back
 from deblur.data.layouts import LAYOUTS, SPLITS, Layout
 from deblur.data.lists import read_lines, read_rows
 from deblur.data.renaming import suggest
-from deblur.images import Pixels, is_picture, read, read_size
+from deblur.media.images import Pixels, is_picture, read, read_size
 
 GOPRO_FRAME = re.compile(r"(GOPR\d+_\d+_\d+)[_-].+")
 
@@ -60,10 +60,10 @@ def find_pairs(root: Path, layout: str, blur: str | None = None) -> tuple[list[F
     """
     if layout == "csv":
         return _read_table(root), []
-    found, lonely = _search(root, _pictures(root), LAYOUTS[layout], blur)
+    found, unpaired = _search(root, _pictures(root), LAYOUTS[layout], blur)
     if LAYOUTS[layout].lists:
         found = _by_lists(root, LAYOUTS[layout], found)
-    return sorted(found, key=lambda pair: pair.name), sorted(lonely)
+    return sorted(found, key=lambda pair: pair.name), sorted(unpaired)
 
 
 def guess(root: Path) -> str | None:
@@ -112,16 +112,16 @@ def _search(
     root: Path, files: Mapping[str, Path], kind: Layout, blur: str | None
 ) -> tuple[list[Found], list[str]]:
     found: list[Found] = []
-    lonely: set[Path] = set()
+    unpaired: set[Path] = set()
     for templates in kind.templates:
         blurred, sharp = (_compile(template, kind, blur or kind.blur) for template in templates)
         pairs, rest = _match(files, blurred, sharp, kind)
         found += pairs
-        lonely |= rest if pairs else set()
+        unpaired |= rest if pairs else set()
     if kind.average > 1:
         return _average(found, kind.average), []
-    lonely -= {file for pair in found for file in (*pair.blur, pair.sharp)}
-    return found, [file.relative_to(root).as_posix() for file in lonely]
+    unpaired -= {file for pair in found for file in (*pair.blur, pair.sharp)}
+    return found, [file.relative_to(root).as_posix() for file in unpaired]
 
 
 def _pictures(root: Path) -> dict[str, Path]:
@@ -179,7 +179,7 @@ def _match(
     sharps: dict[tuple[str, ...], list[Path]] = {}
     for key, _, file in look(sharp):
         sharps.setdefault(key, []).append(file)
-    found, lonely, met = [], set(), set()
+    found, unpaired, met = [], set(), set()
     for key, fields, file in look(blur):
         if key in sharps:
             met.add(key)
@@ -187,8 +187,8 @@ def _match(
             pair = _found(fields, kind, (file,), poses[(len(poses) - 1) // 2])
             found.append(replace(pair, poses=tuple(poses)) if len(poses) > 1 else pair)
         else:
-            lonely.add(file)
-    return found, lonely.union(*(sharps[key] for key in set(sharps) - met))
+            unpaired.add(file)
+    return found, unpaired.union(*(sharps[key] for key in set(sharps) - met))
 
 
 def _found(fields: Mapping[str, str], kind: Layout, blur: tuple[Path, ...], sharp: Path) -> Found:

@@ -10,7 +10,7 @@ from deblur.data.crops import Key, Split, locate
 from deblur.data.folder import PairedFolder, image
 from deblur.data.prepared import INDEX
 from deblur.data.search import guess
-from deblur.images import list_pictures, read
+from deblur.media.images import list_pictures, read
 from deblur.pair import Pair
 
 

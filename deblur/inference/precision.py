@@ -7,8 +7,8 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor, nn
 
-from deblur.examples import show_examples
 from deblur.hardware import has_bfloat16
+from deblur.inference.example_photos import show_examples
 from deblur.inference.quantized import Ranges, Row, calibrate, quantize
 from deblur.inference.race import Run, Verdict, hold_on, settle
 from deblur.inference.streamline import streamline

@@ -17,8 +17,8 @@ import torch
 from torch import Tensor, nn
 
 import deblur
-from deblur.examples import show_examples
 from deblur.hardware import find_cache_folder, has_bfloat16, place, synchronize
+from deblur.inference.example_photos import show_examples
 
 log = logging.getLogger(__name__)
 Run = Callable[[Tensor], Tensor | None]

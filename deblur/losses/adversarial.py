@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from deblur.exchange import find_place, gather
+from deblur.distributed import find_group_rank, gather
 
 Discriminator = Callable[[Tensor], list[Tensor]]
 """Takes (N, 3, H, W) in [-1, 1], gives a list of logit maps."""
@@ -134,7 +134,7 @@ class WassersteinGP:
 
     def penalty(self, discriminator: Discriminator, restored: Tensor, sharp: Tensor) -> Tensor:
         """Give the mean of (|gradient| - 1)^2, a scalar."""
-        rank, ranks = find_place()
+        rank, ranks = find_group_rank()
         count = ranks * len(sharp) if self.mixing == "sample" else 1
         share = torch.rand(count, 1, 1, 1, device=sharp.device)  # for all devices' images
         share = share[rank::ranks] if self.mixing == "sample" else share

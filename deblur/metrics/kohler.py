@@ -4,11 +4,11 @@ import math
 
 import torch
 
+from deblur.media.registration import offset
 from deblur.metrics.alignment import match_gain, shift
 from deblur.metrics.comparison import Comparison, Scores, psnr
 from deblur.metrics.ssim import SIZE, structure
 from deblur.pair import decode
-from deblur.registration import offset
 
 
 def kohler(pair: Comparison) -> Scores:

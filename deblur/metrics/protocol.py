@@ -139,6 +139,7 @@ PROTOCOLS = {
         ),
     )
 }
+"""By their names."""
 GROUPS = {
     "li-2024": ["li-2024-squash", "li-2024-crop"],
     "all": [name for name, protocol in PROTOCOLS.items() if not protocol.extra],

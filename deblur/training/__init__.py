@@ -1,1 +1,1 @@
-"""Training: what goes along with a run of Lightning."""
+"""Training: the LightningModule, and what surrounds it."""

@@ -6,8 +6,8 @@ from typing import Any
 import lightning as L
 from lightning.pytorch.callbacks import Callback
 
-from deblur.gan import DeblurGAN
-from deblur.saving import find_place
+from deblur.training.checkpointing import find_place
+from deblur.training.gan import DeblurGAN
 
 
 class Budget(Callback):

@@ -9,7 +9,7 @@ from deblur.blur.camera import Camera, jpeg
 from deblur.blur.light import to_light, trim
 from deblur.blur.trajectory import TrajectoryBlur
 from deblur.data.photos import BUILT_IN
-from deblur.images import read
+from deblur.media.images import read
 
 ALL = {"linear": 1.0, "optics": 1.0, "highlights": 1.0, "noise": 1.0, "mosaic": 1.0, "jpeg": 1.0}
 

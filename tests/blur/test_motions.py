@@ -14,8 +14,8 @@ from deblur.blur.objects import ObjectBlur
 from deblur.blur.shake import ShakeBlur
 from deblur.blur.trajectory import TrajectoryBlur
 from deblur.data.photos import BUILT_IN
-from deblur.images import read
-from deblur.registration import offset
+from deblur.media.images import read
+from deblur.media.registration import offset
 
 SHAKE = ShakeBlur(length=5, anxiety=0, roll=0)
 KINDS = ["trajectory", "shake", "objects", "any"]

@@ -74,7 +74,11 @@ def test_no_pickle_is_run(
     "target",
     [
         *("os.system", "builtins.eval", "subprocess.Popen", "torch.hub.load", "ResNet", ""),
-        *("deblur.networks.resnet.nn.Module", "deblur.networks.os.system", "deblur.run.launch"),
+        *(
+            "deblur.networks.resnet.nn.Module",
+            "deblur.networks.os.system",
+            "deblur.jobs.entry_point.launch",
+        ),
         *("deblur.networks.DenseDiscriminator", "deblur.networks.__doc__"),
     ],
 )

@@ -5,7 +5,7 @@ import pytest
 from omegaconf import OmegaConf
 
 from deblur.__main__ import main
-from deblur.outcome import Outcome
+from deblur.jobs.run_status import RunStatus
 
 LOG = "csv/metrics.csv"
 
@@ -105,7 +105,7 @@ def test_no_line_is_too_long_to_read(runs: Path, capsys: pytest.CaptureFixture[s
     """Runs of other experiments differ in dozens of settings, and what failed says why."""
     for name in ("1", "2"):
         change(runs / name, **{f"model__{'long' * 5}{n}": f"{name}{'x' * n}" for n in range(40)})
-    Outcome("failed", [], error="it lacks " + "much " * 60).write(runs / "1")
+    RunStatus("failed", [], error="it lacks " + "much " * 60).write(runs / "1")
     assert main(["compare", str(runs)]) == 0
     said = capsys.readouterr().out
     assert max(map(len, said.splitlines())) <= 160
@@ -119,7 +119,7 @@ def test_no_line_is_too_long_to_read(runs: Path, capsys: pytest.CaptureFixture[s
 def test_a_job_that_was_refused_is_listed(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """It has no config, only what was typed."""
     typed = ["experiment=quick", "model.lr=-1", "seed=0"]
-    Outcome("failed", typed, error="model: lr must be positive").write(runs / "3")
+    RunStatus("failed", typed, error="model: lr must be positive").write(runs / "3")
     assert main(["compare", str(runs)]) == 0
     table = rows(capsys.readouterr().out)
     assert table[0][:2] == ["run", "lr"] and table[0][-1] == "end"

@@ -8,7 +8,7 @@ from conftest import fill
 
 from deblur.__main__ import main
 from deblur.checkpoints import export, load_generator, save_generator
-from deblur.checkpoints.own import Generator
+from deblur.checkpoints.generator_file import Generator
 from deblur.networks import NAFNet, ResNet
 
 

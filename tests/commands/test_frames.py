@@ -10,7 +10,7 @@ import deblur
 from deblur.__main__ import main
 from deblur.data.folder import PairedFolder
 from deblur.data.frames import average
-from deblur.images import Pixels, read
+from deblur.media.images import Pixels, read
 
 PHOTO = Path(deblur.__file__).parent / "assets" / "photos" / "petra.webp"
 Frames = Callable[..., Path]

@@ -16,12 +16,12 @@ from conftest import fill
 from PIL import Image
 
 from deblur.__main__ import main
-from deblur.batch import Job
 from deblur.checkpoints import save_generator
 from deblur.commands.restore import announce
 from deblur.networks import ResNet
-from deblur.progress import Bar
-from deblur.restorer import Restorer
+from deblur.restoration.batch import Job
+from deblur.restoration.progress import Bar
+from deblur.restoration.restorer import Restorer
 
 
 @pytest.fixture(scope="module")

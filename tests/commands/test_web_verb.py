@@ -5,20 +5,22 @@ from typing import Any
 import pytest
 from conftest import fill
 
-import deblur.web
+import deblur.web.page
 from deblur import extras
 from deblur.__main__ import main
 from deblur.checkpoints import save_generator, shipped
 from deblur.extras import install_command
 from deblur.networks import ResNet
-from deblur.web import EXAMPLES
+from deblur.web.page import EXAMPLES
 
 
 @pytest.fixture
 def served(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """Note what would be served."""
     calls: list[Any] = []
-    monkeypatch.setattr(deblur.web, "serve", lambda *models, **how: calls.append((models, how)))
+    monkeypatch.setattr(
+        deblur.web.page, "serve", lambda *models, **how: calls.append((models, how))
+    )
     return calls
 
 

@@ -9,8 +9,8 @@ from PIL import Image
 from deblur.__main__ import main
 from deblur.data.check import Checked, check
 from deblur.data.photos import BUILT_IN
-from deblur.images import read
-from deblur.registration import offset
+from deblur.media.images import read
+from deblur.media.registration import offset
 
 PHOTO = read(BUILT_IN / "colosseum.webp")
 

@@ -17,7 +17,7 @@ from deblur.data.datamodule import DeblurData
 from deblur.data.decoding import find_cache, find_damaged
 from deblur.data.folder import PairedFolder
 from deblur.data.photos import Photos
-from deblur.images import decode
+from deblur.media.images import decode
 
 
 @pytest.fixture(autouse=True)

@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader
 from deblur.data.crops import EpochSampler
 from deblur.data.folder import PairedFolder
 from deblur.data.snapshots import Snapshots
-from deblur.images import read
+from deblur.media.images import read
 from deblur.pair import decode
 
 

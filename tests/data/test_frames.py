@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 import deblur
 from deblur.data.frames import CURVES, average, flow, motion, to_planes
-from deblur.images import Pixels, read
+from deblur.media.images import Pixels, read
 
 PHOTOS = Path(deblur.__file__).parent / "assets" / "photos"
 SHIFTS = [(0.0, 0.0), (0.5, 0.3), (1.25, 7.6), (-9.7, 12.4), (16.0, 0.0), (-11.3, -11.3)]

@@ -9,7 +9,7 @@ from imitations import picture, write
 from deblur.data.folder import PairedFolder
 from deblur.data.layouts import LAYOUTS
 from deblur.data.search import find_pairs, guess
-from deblur.images import read
+from deblur.media.images import read
 
 # How many pairs of each split, of how many scenes, and the first pair's name.
 EXPECTED = {
@@ -38,9 +38,9 @@ EXPECTED = {
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_each_layout_is_read_and_recognised(layout: str, tmp_path: Path) -> None:
     write(layout, tmp_path)
-    found, lonely = find_pairs(tmp_path, layout)
+    found, unpaired = find_pairs(tmp_path, layout)
     splits, scenes, first = EXPECTED[layout]
-    assert lonely == []
+    assert unpaired == []
     counts = {split: sum(pair.split == split for pair in found) for split in splits}
     assert counts == splits and sum(splits.values()) == len(found)
     assert len({pair.scene for pair in found}) == scenes
@@ -165,8 +165,8 @@ def test_names_may_tell_the_sides(blur: str, sharp: str, tmp_path: Path) -> None
     picture(tmp_path / f"{blur}.png", 1)
     picture(tmp_path / f"{sharp}.jpg", 2)
     assert guess(tmp_path) == "suffixes"
-    (pair,), lonely = find_pairs(tmp_path, "suffixes")
-    assert (pair.name, pair.blur[0].stem[:3], lonely) == ("x", blur.split("/")[-1][:3], [])
+    (pair,), unpaired = find_pairs(tmp_path, "suffixes")
+    assert (pair.name, pair.blur[0].stem[:3], unpaired) == ("x", blur.split("/")[-1][:3], [])
     assert pair.sharp.suffix == ".jpg"
     assert pair.split == (blur.split("/")[0] if blur[:4] in ("test", "trai", "val/") else None)
 

@@ -13,9 +13,9 @@ from deblur.data.lists import LISTS
 from deblur.data.photos import BUILT_IN
 
 
-def make(split: str = "test", **settings: Any) -> Listed:
+def make(split: str = "test", data: str = "synthetic", **settings: Any) -> Listed:
     with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
-        cfg = compose("config", ["data=synthetic"])
+        cfg = compose("config", [f"data={data}"])
     partial = instantiate(cfg.data.dataset, _convert_="all", **settings)
     listed: Listed = partial(root=cfg.data.root, split=split, crop=64, seed=0)
     return listed
@@ -72,10 +72,24 @@ def test_a_wrong_list_is_refused(row: str, message: str, few: Path) -> None:
         make(listed=str(few))
 
 
-def test_the_lists_name_no_photo_that_is_trained_on() -> None:
+def test_noise_grows_from_daylight_to_night(tmp_path: Path) -> None:
+    path = tmp_path / "few.csv"
+    strengths = ("daylight", "shade", "indoors", "night")
+    rows = "".join(f"test,polar_bear.webp,still-{name},0\n" for name in strengths)
+    path.write_text(f"split,photo,blur,seed\n{rows}")
+    pairs = make(data="noisy", listed=str(path), blurs=[f"still-{name}" for name in strengths])
+    levels = [
+        float((pair.blur - pair.sharp).std() / 2) for pair in map(pairs.__getitem__, range(4))
+    ]
+    assert all(2 * less < more for less, more in zip(levels, levels[1:]))
+    assert 0.001 < levels[0] < levels[3] < 0.2
+
+
+@pytest.mark.parametrize("name", ["synthetic.csv", "noisy.csv", "long.csv"])
+def test_the_lists_name_no_photo_that_is_trained_on(name: str) -> None:
     with open(BUILT_IN / "ATTRIBUTION.csv", newline="", encoding="utf-8") as file:
         splits = {row["file"]: row["split"] for row in csv.DictReader(file)}
-    with open(LISTS / "synthetic.csv", newline="", encoding="utf-8") as file:
+    with open(LISTS / name, newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     assert all(splits[row["photo"]] == row["split"] for row in rows)
     assert len({(row["split"], row["blur"], row["seed"]) for row in rows}) == len(rows)

@@ -7,12 +7,12 @@ from imitations import write
 
 from deblur.blur.camera import Camera
 from deblur.blur.trajectory import TrajectoryBlur
+from deblur.data.device_blur import collate, develop
 from deblur.data.folder import PairedFolder
-from deblur.data.late import collate, develop
 from deblur.data.lists import LISTS
 from deblur.data.mixed import Mixed
 from deblur.data.photos import Photos
-from deblur.provenance import name_source
+from deblur.evaluation.provenance import name_source
 
 ROWS = """set,scene,frame,split
 gopro,GOPR0372_07_00,000047,train

@@ -7,7 +7,7 @@ from torch import nn
 
 from deblur import networks
 from deblur.checkpoints import build_generator
-from deblur.checkpoints.own import GENERATORS
+from deblur.checkpoints.generator_file import GENERATORS
 from deblur.networks.arguments import find_config
 
 SMALL: dict[str, dict[str, Any]] = {

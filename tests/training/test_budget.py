@@ -9,15 +9,16 @@ import pytest
 import torch
 from conftest import QUICKEST, ROOT, TINY
 from hydra import compose, initialize_config_dir
-from test_gan import batches, gan
+from torch.utils.data import DataLoader
 
-from deblur import callbacks
-from deblur.callbacks import PlainProgress
-from deblur.gan import DeblurGAN
+from deblur.jobs.resume import find
+from deblur.losses.content import Charbonnier
+from deblur.networks import ResNet
 from deblur.pair import Pair
-from deblur.resume import find
-from deblur.training import budget
+from deblur.training import budget, callbacks
 from deblur.training.budget import Budget
+from deblur.training.callbacks import PlainProgress
+from deblur.training.gan import DeblurGAN
 
 
 class Clock:
@@ -35,6 +36,25 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
     monkeypatch.setattr(budget, "time", clock)
     return clock
+
+
+def gan(kind: type[DeblurGAN], **settings: Any) -> DeblurGAN:
+    return kind(
+        generator=ResNet(blocks=1, width=4),
+        discriminator=None,
+        adversarial=None,
+        content={"charbonnier": Charbonnier()},
+        weights={"charbonnier": 1.0},
+        optimizer=torch.optim.SGD,
+        lr=0.1,
+        seed=0,
+        **settings,
+    )
+
+
+def batches(count: int) -> DataLoader[Pair]:
+    images = torch.rand(2, 3, 16, 16, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    return DataLoader([Pair(images[0], images[1], "")] * 2 * count, batch_size=2)  # type: ignore
 
 
 def timed(clock: Clock, seconds: float) -> type[DeblurGAN]:

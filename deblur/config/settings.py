@@ -1,0 +1,189 @@
+"""The values of a run's config, checked before data or weights are read.
+
+Whoever types a config may name any class that can be imported: they could run it anyway. But a
+config may be a stranger's file: what it names must be a class, or a function whose type hint says
+what it gives, and be of the type that its place wants, and os.system is of none.
+"""
+
+import math
+import pkgutil
+import warnings
+from collections.abc import Callable, Mapping
+from copy import deepcopy
+from typing import Any
+
+import torch
+from hydra.utils import instantiate
+from omegaconf import DictConfig, OmegaConf
+from torch import nn
+
+from deblur.config.moved_targets import rename_moved
+from deblur.config.typecheck import find_fault
+from deblur.hardware import pick_device
+from deblur.pair import Pair
+
+GROUPS = {
+    "blur": "deblur.blur.camera.Camera",
+    "data": "deblur.data.datamodule.DeblurData",
+    "model": "deblur.training.gan.DeblurGAN",
+    "trainer": "lightning.Trainer",
+}
+"""What each group is to give."""
+ENDLESS = math.inf
+RANGES: Mapping[str, tuple[float, float]] = {
+    "seed": (0, 2**32 - 1),
+    "histograms": (0, ENDLESS),
+    "tlc": (1, ENDLESS),
+    "stages": (1, ENDLESS),
+    "sheets": (0, ENDLESS),
+    "limit": (1, ENDLESS),
+    "trainer.max_epochs": (1, ENDLESS),
+    "trainer.limit_train_batches": (1e-6, ENDLESS),
+    "trainer.check_val_every_n_epoch": (1, ENDLESS),
+    "trainer.log_every_n_steps": (1, ENDLESS),
+    "trainer.num_sanity_val_steps": (-1, ENDLESS),
+    "trainer.overfit_batches": (0, 0),  # it takes samplers that know no epochs
+    "trainer.accumulate_grad_batches": (1, 1),  # the networks take their own steps,
+    "trainer.gradient_clip_val": (0, 0),  # and model.clip_norm limits them
+}
+"""Of values that no constructor checks."""
+INSTEAD: Mapping[str, tuple[tuple[Any, ...], str]] = {
+    "trainer.max_steps": (
+        (None, -1),
+        "which Lightning counts for each network: trainer.max_epochs=1 "
+        "trainer.limit_train_batches={value} trains that many batches, and validates",
+    ),
+    "trainer.min_steps": ((None,), "trainer.min_epochs counts epochs"),
+    "trainer.fast_dev_run": (
+        (None, False, 0),
+        "trainer.max_epochs=1 trainer.limit_train_batches=1 is as quick, and writes its files",
+    ),
+    "trainer.enable_checkpointing": ((None, True), "all runs are saved, so that they can go on"),
+    "trainer.barebones": ((None, False), "all runs are logged and saved"),
+}
+"""Settings of Lightning by which a run is not what it says: what they may be, and what to type."""
+PRECISIONS = ("32-true", "16-mixed", "bf16-mixed", "32", "16", "bf16", 32, 16)
+"""In which images stay float32."""
+LIGHT: Mapping[str, Mapping[str, Any]] = {
+    "deblur.networks.FPN": {"weights": None},
+    "deblur.losses.content.Perceptual": {"weights": "random"},
+}
+"""With which a class reads no files."""
+
+
+def check_groups(cfg: DictConfig, *names: str) -> None:
+    """Check all values of some of a config's groups: types, ranges, and what does not go together.
+
+    Old names of classes that have moved are replaced first.
+
+    Ranges are the constructors' own: everything is built once, by networks that hold no memory
+    and without reading files. Raises ValueError with the key, what it is and what was expected.
+    """
+    for name in names:
+        rename_moved(cfg[name])
+        group = cfg[name]
+        if OmegaConf.is_config(group):
+            group = OmegaConf.to_container(group, resolve=True)
+        check_value(name, group, pkgutil.resolve_name(GROUPS[name]))
+    for key in RANGES:
+        if key.partition(".")[0] in names:
+            check_range(key, OmegaConf.select(cfg, key))
+    if "trainer" in names:
+        _check_hardware(cfg.trainer)
+        _check_instead(cfg)
+    copy = deepcopy(cfg)
+    OmegaConf.set_struct(copy, False)
+    for name in names:
+        _lighten(copy[name])
+        _rehearse(name, copy)
+
+
+def check_value(key: str, value: Any, hint: Any) -> None:
+    """Check one value alike, against a type hint."""
+    if fault := find_fault(key, value, hint):
+        raise ValueError(fault)
+    check_range(key, value)
+
+
+def check_range(key: str, value: Any) -> None:
+    """Check a number against RANGES, if its key is there."""
+    low, high = RANGES.get(key, (-ENDLESS, ENDLESS))
+    if isinstance(value, int | float) and not low <= value <= high:
+        ends = {low: f"{low}", ENDLESS: f"{low} or more"}
+        raise ValueError(f"{key} is {value}, expected {ends.get(high, f'{low} to {high}')}")
+
+
+def _check_hardware(trainer: DictConfig) -> None:
+    try:
+        pick_device(trainer.accelerator)
+    except ValueError as error:
+        raise ValueError(f"trainer.accelerator: {error}") from error
+    if trainer.get("precision") not in (None, *PRECISIONS):
+        known = ", ".join(PRECISIONS[:3])
+        raise ValueError(f"trainer.precision is {trainer.precision}, expected one of {known}")
+
+
+def _check_instead(cfg: DictConfig) -> None:
+    for key, (allowed, instead) in INSTEAD.items():
+        value = OmegaConf.select(cfg, key)
+        if value not in allowed:
+            told = instead.format(value=value)
+            raise ValueError(
+                f"{key} is {value}, expected {allowed[-1]}: {told}".replace("None", "null")
+            )
+
+
+def _rehearse(name: str, cfg: DictConfig) -> None:
+    """Build a group for its classes' own checks, let a model compute its losses, and forget it."""
+    try:
+        _build(name, cfg, "meta")
+    except Exception as error:
+        cause = error.__cause__ or error
+        if isinstance(cause, NotImplementedError):
+            return  # not all can be computed on that device
+        if name == "trainer" or isinstance(cause, ValueError):
+            raise
+        # The code may read values, which tensors have not there: is it right where they do?
+        with torch.random.fork_rng(devices=[]):
+            _build(name, cfg, "cpu")
+
+
+def _build(name: str, cfg: DictConfig, device: str) -> None:
+    with torch.device(device), warnings.catch_warnings(action="ignore"):
+        built = instantiate(cfg[name], _convert_="all")
+    if name == "model":
+        _try_optimizer(built.optimizer, built.lr, built.discriminator_lr)
+        try:
+            _try_step(built, cfg.data.crop, device)
+        except Exception as error:
+            if isinstance(error, ValueError) or device == "cpu":
+                raise ValueError(f"model: {error}") from error
+            raise
+
+
+def _try_optimizer(make: Callable[..., Any], *rates: float) -> None:
+    for rate in rates:
+        try:
+            make([nn.Parameter(torch.zeros(1))], lr=rate)
+        except Exception as error:
+            raise ValueError(f"model.optimizer: {error}") from error
+
+
+def _try_step(model: Any, crop: int, device: str) -> None:
+    """Compute the losses of black crops: do the parts go together?"""
+    images = torch.zeros(2, 3, crop, crop, device=device)
+    scales = model.scales(images)
+    model.generator_losses(Pair(images, images, ""), scales)
+    if model.adversary:
+        objective, discriminator = model.adversary
+        objective.discriminator_loss(discriminator, scales[-1].detach(), images)
+
+
+def _lighten(node: Any) -> None:
+    """Replace the settings by which classes read files."""
+    if OmegaConf.is_dict(node):
+        node.update(LIGHT.get(node.get("_target_"), {}))
+    if OmegaConf.is_config(node):
+        for key in node if OmegaConf.is_dict(node) else range(len(node)):
+            if not OmegaConf.is_interpolation(node, key):
+                _lighten(node[key])

@@ -1,0 +1,1 @@
+"""Evaluation: the loop, its results, tables, and the report."""

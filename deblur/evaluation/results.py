@@ -1,0 +1,71 @@
+"""What methods made of pictures, in figures."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from deblur.evaluation.statistics import Summary, pool, summarize
+
+BLURRY = "blurry input"
+
+
+@dataclass
+class Result:
+    """What one method made of one picture, under one protocol."""
+
+    name: str
+    scene: str
+    method: str
+    protocol: str | None
+    """None where there is no sharp picture."""
+    size: tuple[int, int]
+    """Width and height of what was restored."""
+    seconds: float | None = None
+    """The method's own time; None for the blurred picture itself."""
+    scores: dict[str, float] = field(default_factory=dict)
+
+
+def summarize_method(results: Sequence[Result]) -> dict[str, Summary]:
+    """Summarize each figure of a method's results under one protocol, by the figure's name.
+
+    `psnr_pooled` is added, a mean alone, and `unaligned` is a count. Where pictures are identical
+    to their sharp ones, which makes the mean PSNR infinite, `psnr` has their number, "identical",
+    and "mean_of_others", if there are any.
+    """
+    scenes = [result.scene for result in results]
+    summary: dict[str, Summary] = {}
+    for name in results[0].scores:
+        values = [result.scores[name] for result in results]
+        if name == "unaligned":
+            summary[name] = {"count": sum(values)}
+            continue
+        summary[name] = summarize(values, scenes)
+        if name == "psnr":
+            summary[name] |= _set_identical_apart(values)
+            pixels = [result.size[0] * result.size[1] for result in results]
+            summary["psnr_pooled"] = {"mean": pool(values, pixels)}
+    seconds = [result.seconds for result in results if result.seconds is not None]
+    if seconds:
+        kept = ("highest", "lowest", "mean", "median")
+        of_all = summarize(seconds, [""] * len(seconds))
+        summary["seconds"] = {kind: of_all[kind] for kind in kept}
+    return summary
+
+
+def _set_identical_apart(psnr: Sequence[float]) -> Summary:
+    """Return how many PSNRs are infinite, and the mean of the others; nothing where none is."""
+    others = [value for value in psnr if value != math.inf]
+    if len(others) == len(psnr):
+        return {}
+    counted = {"identical": float(len(psnr) - len(others))}
+    return {**counted, "mean_of_others": sum(others) / len(others)} if others else counted
+
+
+def to_json(value: Any) -> Any:
+    """Write infinities and NaN as text, which JSON has no numbers for."""
+    if isinstance(value, Mapping):
+        return {key: to_json(inner) for key, inner in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [to_json(inner) for inner in value]
+    return str(value) if isinstance(value, float) and not math.isfinite(value) else value

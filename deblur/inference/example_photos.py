@@ -1,0 +1,26 @@
+"""The blurred photos that come along, to try networks on."""
+
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from deblur.media.images import read
+from deblur.pair import encode
+
+FOLDER = Path(__file__).parent.parent / "assets" / "examples"
+
+
+def show_examples(height: int, width: int) -> list[Tensor]:
+    """Give the middles of the three that blur was made of, (1, 3, height, width) in [-1, 1].
+
+    One that is not as wide is mirrored.
+    """
+    images = []
+    for path in sorted(FOLDER.glob("*.jpg")):
+        image = encode(torch.as_tensor(read(path)).permute(2, 0, 1)[None])
+        if image.shape[-1] < width:
+            image = torch.cat([image, image.flip(-1)], -1)
+        top, left = ((whole - part) // 2 for whole, part in zip(image.shape[2:], (height, width)))
+        images.append(image[..., top : top + height, left : left + width].contiguous())
+    return images

@@ -1,0 +1,1 @@
+"""Runs: started, isolated, swept, resumed, and their status."""

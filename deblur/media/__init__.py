@@ -1,0 +1,1 @@
+"""Picture and video files in and out, without loss."""

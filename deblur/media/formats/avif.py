@@ -1,0 +1,84 @@
+"""AVIF, by Pillow, with the colour tags (CICP) that Pillow neither reads nor writes."""
+
+import struct
+from collections.abc import Iterable, Iterator
+from io import BytesIO
+from typing import BinaryIO
+
+from deblur.media.formats.frame import Frame, as_image
+from deblur.media.formats.metadata import Cicp
+from deblur.media.formats.original import QUALITY, Original
+from deblur.media.formats.plain import save, settings_of
+
+HEAD = 1 << 20
+"""Bytes in which a file tells what it holds."""
+TAGS = b"colrnclx"
+"""What the colour tags are behind: two of two bytes, then how colours are separated."""
+LEFT_OUT = {
+    b"tmap": "the gain map was left out",
+    b"clli": "the content's light level was left out",
+    b"mdcv": "the mastering display's colours were left out",
+}
+
+
+def write(
+    file: BinaryIO, frames: Iterable[Frame], original: Original, quality: int | None = None
+) -> None:
+    """Write a picture or an animation, with the original's subsampling. quality: 1 to 100."""
+    images = [as_image(frame) for frame in frames]
+    grey = all(image.mode == "L" for image in images)
+    settings = settings_of(original.metadata.upright(), 1 if grey else 3)
+    settings["quality"] = quality or QUALITY
+    if not grey:
+        settings["subsampling"] = _subsampling(original)
+    if len(images) > 1:
+        settings |= {"save_all": True, "append_images": images[1:]}
+        settings["duration"] = [round(duration) for duration in original.timing().durations]
+    coded = BytesIO()
+    save(images[0], coded, original, "AVIF", settings)
+    file.write(_tagged(coded.getvalue(), original.metadata.cicp))
+
+
+def _tagged(content: bytes, cicp: Cicp | None) -> bytes:
+    """Replace the colour tags before a file's pixels; they go before those among the pixels."""
+    end = content.find(b"mdat")
+    head, place = content[:end], -1
+    while cicp and (place := head.find(TAGS, place + 1)) >= 0:
+        start = place + len(TAGS)
+        head = head[:start] + struct.pack(">HH", *cicp) + head[start + 4 :]
+    return head + content[end:]
+
+
+def read_cicp(file: BinaryIO) -> Cicp | None:
+    """Read the colour tags; those of more than a byte are of no kind that is known."""
+    tags = _head(file).partition(TAGS)[2]
+    cicp = Cicp(*struct.unpack(">HH", tags[:4])) if len(tags) > 4 else None
+    return cicp if cicp and max(cicp) < 256 else None
+
+
+def list_left_out(file: BinaryIO) -> Iterator[str]:
+    """Say what of a file Pillow does not read."""
+    if _flags(file) & 64:
+        yield "10 or 12 bits were read as 8"
+    head = _head(file)
+    yield from (said for mark, said in LEFT_OUT.items() if mark in head)
+
+
+def _subsampling(original: Original) -> str:
+    """Tell how an AVIF's colours are subsampled; those of other files are not to be."""
+    if original.format != "AVIF":
+        return "4:4:4"
+    with original.source.open() as file:
+        return {3: "4:2:0", 2: "4:2:2"}.get(_flags(file) >> 2 & 3, "4:4:4")
+
+
+def _flags(file: BinaryIO) -> int:
+    """Read how an AVIF is coded (AV1 in ISOBMFF, 2.3.3): bit 6 for depth, 2 and 3 for colours."""
+    head = _head(file)
+    place = head.find(b"av1C")
+    return head[place + 6] if 0 < place < len(head) - 6 else 0
+
+
+def _head(file: BinaryIO) -> bytes:
+    file.seek(0)
+    return file.read(HEAD).partition(b"mdat")[0]

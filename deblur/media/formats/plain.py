@@ -1,0 +1,148 @@
+"""Formats that Pillow writes by itself: WebP, GIF, BMP, PPM.
+
+Of an animation all frames are held until it is written: Pillow wants them at once.
+"""
+
+from collections.abc import Iterable, Iterator
+from io import BytesIO
+from typing import Any, BinaryIO
+
+import numpy as np
+from PIL import Image
+
+from deblur.media.formats.frame import Frame, as_image, bands
+from deblur.media.formats.metadata import Metadata, fitting_profile
+from deblur.media.formats.original import QUALITY, Original
+
+LOSSLESS = {"PNG", "TIFF", "GIF", "BMP", "PPM"}
+CLEAR = 255
+"""The place of GIF's transparent colour."""
+HEAD = 1 << 16
+LEFT_OUT = {
+    "GIF": {
+        b"\x21\xff\x0bXMP DataXMP": "XMP was left out",
+        b"\x21\xff\x0bICCRGBG1012": "the ICC profile was left out",
+    },
+    "BMP": {b"DEBM": "the ICC profile was left out"},
+}
+"""What Pillow does not read, by what it begins with in the first bytes of a file."""
+
+
+def write_webp(
+    file: BinaryIO, frames: Iterable[Frame], original: Original, quality: int | None = None
+) -> None:
+    """Write a picture or an animation. quality: 1 to 100; None is lossless if the original is."""
+    images = [as_image(frame) for frame in frames]
+    settings = settings_of(original.metadata.upright(), 3)
+    if quality is None and _is_lossless(original):
+        settings |= {"lossless": True, "exact": True}
+    else:
+        settings["quality"] = quality or QUALITY
+    if len(images) > 1:
+        timing = original.timing()
+        settings |= {"save_all": True, "append_images": images[1:]}
+        settings["duration"] = [round(duration) for duration in timing.durations]
+        settings["loop"] = 1 if timing.loop is None else timing.loop
+        settings["background"] = timing.background
+    save(images[0], file, original, "WEBP", settings)
+
+
+def write_gif(
+    file: BinaryIO, frames: Iterable[Frame], original: Original, quality: int | None = None
+) -> None:
+    """Write a picture or an animation, each frame in 256 colours of its own."""
+    original.source.note("colours were chosen anew: GIF has 256 a frame")
+    images = [_in_palette(frame) for frame in frames]
+    settings: dict[str, Any] = {}
+    if original.metadata.comment:
+        settings["comment"] = original.metadata.comment
+    if len(images) > 1:
+        timing = original.timing()
+        clear = any("transparency" in image.info for image in images)
+        settings |= {"save_all": True, "append_images": images[1:], "disposal": 2 if clear else 1}
+        settings["duration"] = timing.durations
+        settings |= {} if timing.loop is None else {"loop": timing.loop}
+    save(images[0], file, original, "GIF", settings)
+
+
+def write_bmp(
+    file: BinaryIO, frames: Iterable[Frame], original: Original, quality: int | None = None
+) -> None:
+    """Write the first frame, which has no alpha, with its density."""
+    settings = {"dpi": original.metadata.dpi} if original.metadata.dpi else {}
+    save(as_image(next(iter(frames))), file, original, "BMP", settings)
+
+
+def write_ppm(
+    file: BinaryIO, frames: Iterable[Frame], original: Original, quality: int | None = None
+) -> None:
+    """Write the first frame, which has no alpha: grey as PGM, colour as PPM."""
+    pixels = next(iter(frames)).pixels
+    height, width, channels = pixels.shape
+    kind, top = "P5" if channels == 1 else "P6", np.iinfo(pixels.dtype).max
+    file.write(f"{kind}\n{width} {height}\n{top}\n".encode())
+    for band in bands(Frame(pixels)):
+        file.write(band.astype(band.dtype.newbyteorder(">")).tobytes())
+
+
+def list_left_out(file: BinaryIO, format: str) -> Iterator[str]:
+    """Say what of a file Pillow does not read."""
+    file.seek(0)
+    head = file.read(HEAD)
+    if format == "BMP":
+        head = head[70:74] if head[14] >= 124 else b""  # the kind of colours, of its version 5
+    yield from (said for mark, said in LEFT_OUT.get(format, {}).items() if mark in head)
+    behind = file.seek(0, 2) - 8 - int.from_bytes(head[4:8], "little") if format == "WEBP" else 0
+    if behind > 1:  # one may make the length even
+        yield f"{behind} bytes behind the picture were left out"
+
+
+def save(
+    image: Image.Image, file: BinaryIO, original: Original, format: str, settings: dict[str, Any]
+) -> None:
+    """Write an image by Pillow; raise ValueError where it cannot."""
+    # Not into the file itself: of a full disk Pillow would say nothing but "encoder error".
+    coded = BytesIO()
+    with original.source.writing(format):
+        image.save(coded, format, **settings)
+    file.write(coded.getbuffer())
+
+
+def settings_of(metadata: Metadata, channels: int) -> dict[str, Any]:
+    """Give the metadata as Pillow's `save` wants it."""
+    return {
+        "exif": metadata.exif,
+        "xmp": metadata.xmp,
+        "icc_profile": fitting_profile(metadata.icc, channels),
+    }
+
+
+def _is_lossless(original: Original) -> bool:
+    """Say whether a file lost nothing; a WebP tells by the kind of its first pixels."""
+    if original.format != "WEBP":
+        return original.format in LOSSLESS
+    with original.source.open() as file:
+        file.seek(12)
+        while len(head := file.read(8)) == 8:
+            kind, size = head[:4], int.from_bytes(head[4:], "little")
+            if kind == b"ANMF":
+                # A frame holds chunks itself, behind 16 bytes of its own.
+                file.seek(16, 1)
+            elif kind in (b"VP8 ", b"VP8L"):
+                return kind == b"VP8L"
+            else:
+                file.seek(size + size % 2, 1)
+    return False
+
+
+def _in_palette(frame: Frame) -> Image.Image:
+    """Choose colours for a frame; what is less than half opaque becomes clear."""
+    image = as_image(Frame(frame.pixels))
+    if frame.alpha is None:
+        return image if image.mode == "L" else image.quantize(256)
+    chosen = image.convert("RGB").quantize(CLEAR)
+    places = np.where(frame.alpha < 128, np.uint8(CLEAR), np.asarray(chosen))
+    clear = Image.fromarray(places, "L")
+    clear.putpalette(((chosen.getpalette() or []) + [0] * 768)[:768])
+    clear.info["transparency"] = CLEAR
+    return clear

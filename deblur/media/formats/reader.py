@@ -1,0 +1,133 @@
+"""A picture file as Pillow reads it: its head at once, its frames when they are asked for."""
+
+import math
+from collections.abc import Iterator
+from typing import Any, BinaryIO
+
+from PIL import ImageFile, UnidentifiedImageError
+from PIL.JpegImagePlugin import JpegImageFile
+
+from deblur.media.formats import avif, jpeg, plain, png, tiff
+from deblur.media.formats.decoding import decode
+from deblur.media.formats.frame import Frame
+from deblur.media.formats.metadata import EXIF_HEAD, Metadata, orientation
+from deblur.media.formats.original import Timing
+from deblur.media.formats.source import Source
+
+
+class PillowReader:
+    """A picture, an animation or the pages of a TIFF."""
+
+    def __init__(self, source: Source, limit: int) -> None:
+        self.source, self.limit = source, limit
+        with source.open() as stream, source.reading():
+            picture = self._open(stream)
+            source.check_size(picture.size, limit)
+            # The other pictures of a phone's file are previews, depths or gain maps.
+            self.format = "JPEG" if picture.format == "MPO" else str(picture.format)
+            self.metadata = self._read_metadata(picture, stream)
+            self.count = 1 if picture.format == "MPO" else getattr(picture, "n_frames", 1)
+            self._orientation = 1
+            # Pillow turns a TIFF upright itself.
+            if self.format != "TIFF":
+                self._orientation = orientation(self.metadata.exif, self.metadata.xmp)
+            width, height = picture.size
+            self.size = (height, width) if self._orientation > 4 else (width, height)
+            for said in self._list_left_out(picture, stream):
+                source.note(said)
+
+    def frames(self) -> Iterator[Frame]:
+        """Decode the frames, one at a time."""
+        with self.source.open() as stream:
+            with self.source.reading():
+                picture = self.source.picture(stream)
+            for index in range(self.count - 1):
+                yield self._decode(picture, stream, index)
+            last = [self._decode(picture, stream, self.count - 1)]
+        # The file is closed by now, so that it may be replaced.
+        yield last.pop()
+
+    def timing(self) -> Timing:
+        """Find out how the frames play, by going through them."""
+        durations = []
+        with self.source.open() as stream, self.source.reading():
+            picture = self.source.picture(stream)
+            for index in range(self.count):
+                picture.seek(index)
+                picture.load()
+                durations.append(float(picture.info.get("duration", 0)))
+            background = picture.info.get("background")
+            return Timing(
+                durations,
+                picture.info.get("loop"),
+                background if isinstance(background, tuple) else (0, 0, 0, 0),
+                bool(getattr(picture, "default_image", False)),
+            )
+
+    def _decode(self, picture: ImageFile.ImageFile, stream: BinaryIO, index: int) -> Frame:
+        def again() -> ImageFile.ImageFile:
+            other = self.source.picture(stream)
+            other.seek(index)
+            return other
+
+        with self.source.reading():
+            picture.seek(index)
+            self.source.check_size(picture.size, self.limit)
+            return decode(picture, again, self._orientation, self.source.note)
+
+    def _open(self, stream: BinaryIO) -> ImageFile.ImageFile:
+        """Open the picture; say of a TIFF that Pillow does not know why not."""
+        head = stream.read(4)
+        if tiff.is_tiff(head):
+            tiff.examine(stream, self.source.note)
+        stream.seek(0)
+        try:
+            return self.source.picture(stream)
+        except UnidentifiedImageError as error:
+            if tiff.is_tiff(head):
+                raise ValueError(tiff.describe(stream)) from error
+            raise
+
+    def _list_left_out(self, picture: ImageFile.ImageFile, stream: BinaryIO) -> Iterator[str]:
+        """Say what of a file is not read."""
+        if isinstance(picture, JpegImageFile):
+            yield from jpeg.list_left_out(stream)
+            if jpeg.has_credentials(picture):
+                yield "content credentials were left out: they are for the old pixels"
+        if picture.format == "MPO":
+            yield jpeg.OTHERS
+        if self.format == "PNG" and (count := png.count_behind(stream)):
+            yield f"{count} bytes behind the picture were left out"
+        if self.format == "AVIF":
+            yield from avif.list_left_out(stream)
+        yield from plain.list_left_out(stream, self.format)
+
+    def _read_metadata(self, picture: ImageFile.ImageFile, stream: BinaryIO) -> Metadata:
+        info = picture.info
+        xmp, comment = info.get("xmp", b""), info.get("comment", b"")
+        metadata = Metadata(
+            info.get("exif", b"").removeprefix(EXIF_HEAD),
+            xmp if isinstance(xmp, bytes) else str(xmp).encode(),
+            info.get("icc_profile") or b"",
+            _density(info.get("dpi")),
+            comment if isinstance(comment, bytes) else str(comment).encode(),
+        )
+        if self.format == "PNG":
+            told = png.read_metadata(stream)
+            return metadata._replace(exif=told.exif, xmp=told.xmp, cicp=told.cicp, own=told.own)
+        if self.format == "TIFF":
+            own = tuple(tiff.list_own(stream))
+            return metadata._replace(exif=tiff.exif_of(stream), own=own)
+        if isinstance(picture, JpegImageFile):
+            return metadata._replace(own=tuple(dict.fromkeys(jpeg.list_own(picture))))
+        return metadata._replace(cicp=avif.read_cicp(stream) if self.format == "AVIF" else None)
+
+
+def _density(dpi: Any) -> tuple[float, float] | None:
+    """Take dots per inch for true if they can be."""
+    try:
+        across, down = (float(value) for value in dpi)
+    except (TypeError, ValueError, ZeroDivisionError):
+        return None
+    plausible = all(math.isfinite(value) and 0 < value < 1e6 for value in (across, down))
+    return (across, down) if plausible else None

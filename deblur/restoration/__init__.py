@@ -1,0 +1,1 @@
+"""Restoration of pictures and videos, one or many, with a trained network."""

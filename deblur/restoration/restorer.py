@@ -1,0 +1,239 @@
+"""Any picture in, the restored picture out: of the same kind, size and depth."""
+
+from collections.abc import Iterable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any, BinaryIO, NamedTuple, TypeVar, overload
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor, nn
+
+from deblur.checkpoints import load_generator
+from deblur.checkpoints.shipped import find_model
+from deblur.hardware import pick_device
+from deblur.inference import Precision
+from deblur.media.formats.upright import make_upright
+from deblur.media.photo import Frame, open_photo
+from deblur.restoration.scale import SCALES, Scale, choose_scale, restore_shrunk
+from deblur.restoration.tiled_network import Harm, TiledNetwork
+from deblur.restoration.transparency import fill_hidden
+
+T = TypeVar("T", Image.Image, NDArray[Any], Tensor)
+
+
+class Restorer:
+    """Restores pictures with a generator, in tiles where they are large.
+
+    Args:
+        generator: maps (N, 3, H, W) to the same, in [-1, 1].
+        device: "auto" is the fastest that is there.
+        precision: of the network's arithmetic, "float32", "bfloat16" or "int8" (see `adapt`);
+            "auto" is the fastest on this machine, by a race that is remembered. The picture itself
+            stays float32.
+        tile: the side of a tile in pixels (or another shape of that area); None for as large ones
+            as memory allows, or as the network is best on (MAXIM, whose grid spans a tile). Tiles
+            overlap by as much as a cut changes the output, so that no seam can be seen. Networks
+            with statistics of the whole picture (instance norm, NAFNet's attention, MAXIM) have
+            each tile's own. Out of memory, tiles are halved.
+        strength: the share of the change that is made, 0 to 1.
+        self_ensemble: restore each picture in its eight orientations and take the mean: eight
+            times slower, about 0.2 dB better.
+        guard: keep parts of a picture in which the output blows up, and flat parts, which have
+            nothing to restore, as they were.
+        scale: 2 or 4 restores the picture at that fraction of its size and adds the change to the
+            whole, for blur that is longer than the network can see; "auto" chooses for each
+            picture by what the network changes at each scale.
+
+    Raises ValueError for values out of range and devices that are not there.
+    """
+
+    def __init__(
+        self,
+        generator: nn.Module,
+        *,
+        device: str = "auto",
+        precision: Precision = "auto",
+        tile: int | None = None,
+        strength: float = 1.0,
+        self_ensemble: bool = False,
+        guard: bool = True,
+        scale: Scale = 1,
+    ) -> None:
+        _check_strength(strength)
+        if tile is not None and tile < 16:
+            raise ValueError(f"tile must be of 16 pixels or more, got {tile}")
+        if scale not in SCALES:
+            raise ValueError(f"scale must be one of {', '.join(map(str, SCALES))}, got {scale}")
+        self.tiles = TiledNetwork(
+            generator,
+            pick_device(device),
+            precision=precision,
+            tile=tile,
+            self_ensemble=self_ensemble,
+            guard=guard,
+        )
+        self.strength = strength
+        self.scale = scale
+
+    @property
+    def network(self) -> nn.Module:
+        """The network, ready to restore on this device."""
+        return self.tiles.network
+
+    @classmethod
+    def load(
+        cls,
+        name_or_path: str | Path,
+        *,
+        trust: str | None = None,
+        stages: int | None = None,
+        **settings: Any,
+    ) -> "Restorer":
+        """Load a shipped generator by its name, or one from a file (see `load_generator`).
+
+        stages: of a network of several (MAXIM); None for as many as its file recommends.
+        settings: of the Restorer. Raises FileNotFoundError or ValueError with the reason.
+        """
+        path = find_model(name_or_path)
+        return cls(load_generator(path, trust=trust, stages=stages).network, **settings)
+
+    def restore_file(
+        self,
+        source: Path | BinaryIO,
+        target: Path | BinaryIO,
+        *,
+        format: str | None = None,
+        quality: int | None = None,
+        overwrite: bool = False,
+        strength: float | None = None,
+    ) -> list[str]:
+        """Restore a picture's file, and all that it holds beside the pixels.
+
+        Args:
+            format, quality: of the target, else those of its name and of the source.
+            overwrite: whether the target may exist.
+            strength: as in the constructor; None for what was given there.
+
+        Returns notes: what could not be kept as it was, and what the guard did. Raises
+        FileExistsError where the target exists, unless it may be overwritten; ValueError and
+        OSError with the reason.
+        """
+        if isinstance(target, Path) and target.exists():
+            if isinstance(source, Path) and target.samefile(source):
+                raise ValueError(f"{source}: would be written over itself")
+            if not overwrite:
+                raise FileExistsError(f"{target}: already exists")
+        if strength is not None:
+            _check_strength(strength)
+        call = _Call(self.strength if strength is None else strength, Harm())
+
+        def restored(frames: Iterable[Frame]) -> Iterator[Frame]:
+            for frame in frames:
+                yield frame._replace(pixels=self._restore_array(frame.pixels, call))
+
+        with open_photo(source) as photo:
+            photo.write(target, restored(photo.frames()), format=format, quality=quality)
+            notes = [*photo.notes]
+        harm = call.harm
+        if harm.cells:
+            notes.append(f"left {harm.cells} of {harm.of} parts as they were: the network blew up")
+        return notes
+
+    @overload
+    def restore(self, image: T) -> T: ...
+
+    @overload
+    def restore(self, image: list[T]) -> list[T]: ...
+
+    def restore(self, image: Any) -> Any:
+        """Restore a picture, or several.
+
+        A PIL image comes back as one of its mode, upright, with its info (EXIF, ICC profile,
+        density ...); palettes, bilevel images and CMYK become RGB or grey, a transparent colour
+        becomes alpha. A numpy array is (H, W), (H, W, C) or (N, H, W, C) of 1 to 4 channels, uint8,
+        uint16 or floats in [0, 1]; a second or fourth channel is alpha and stays as it is, and so
+        do colours under an alpha of 0. A tensor is (C, H, W) or (N, C, H, W) of 1 or 3 channels,
+        in [-1, 1] or uint8. A list gives a list. Colours that are all grey stay grey. Raises
+        TypeError and ValueError for anything else.
+        """
+        if isinstance(image, list):
+            return [self.restore(each) for each in image]
+        if isinstance(image, np.ndarray | Tensor) and image.ndim == 4 and not len(image):
+            return image  # a batch of no pictures: there is nothing to stack
+        call = _Call(self.strength, Harm())
+        if isinstance(image, Image.Image):
+            ready = make_upright(image)
+            restored = Image.fromarray(self._restore_array(np.asarray(ready), call))
+            restored.info = ready.info
+            return restored
+        if isinstance(image, np.ndarray):
+            return self._restore_array(image, call)
+        if isinstance(image, Tensor):
+            if image.ndim == 4:
+                return torch.stack([self.restore(each) for each in image])
+            return self._restore_tensor(image, call)
+        raise TypeError(f"cannot restore a {type(image).__name__}, expected PIL, numpy or a tensor")
+
+    def _restore_array(self, array: NDArray[Any], call: "_Call") -> NDArray[Any]:
+        if array.ndim == 4:
+            return np.stack([self._restore_array(each, call) for each in array])
+        if array.ndim == 2:
+            flat: NDArray[Any] = self._restore_array(array[..., None], call)[..., 0]
+            return flat
+        if array.ndim != 3 or not 1 <= array.shape[2] <= 4:
+            raise ValueError(f"an array must be (H, W) or (H, W, 1 to 4), got {array.shape}")
+        if array.dtype not in (np.uint8, np.uint16) and array.dtype.kind != "f":
+            raise ValueError(f"an array must be uint8, uint16 or float, got {array.dtype}")
+        colours = 1 if array.shape[2] < 3 else 3
+        top = {"u1": 255.0, "u2": 65535.0}.get(array.dtype.str[1:], 1.0)
+        plain = np.require(array[..., :colours], requirements=["C", "W"])
+        alpha = array[..., -1] if array.shape[2] in (2, 4) else None
+        if alpha is not None:
+            plain = fill_hidden(plain, alpha)
+        restored = np.empty_like(array)
+        restored[..., colours:] = array[..., colours:]
+        for rows, band in self._restore(torch.from_numpy(plain).permute(2, 0, 1), 0.0, top, call):
+            restored[rows, :, :colours] = band.permute(1, 2, 0).numpy()
+        if alpha is not None:
+            np.copyto(restored, array, where=(alpha == 0)[..., None])
+        return restored
+
+    def _restore_tensor(self, image: Tensor, call: "_Call") -> Tensor:
+        if image.ndim != 3 or image.shape[0] not in (1, 3):
+            raise ValueError(f"a tensor must be (1 or 3, H, W), got {tuple(image.shape)}")
+        if image.dtype != torch.uint8 and not image.is_floating_point():
+            raise ValueError(f"a tensor must be uint8 or float, got {image.dtype}")
+        low, high = (0.0, 255.0) if image.dtype == torch.uint8 else (-1.0, 1.0)
+        restored = torch.empty_like(image)
+        for rows, band in self._restore(image, low, high, call):
+            restored[:, rows] = band.to(image.device, image.dtype)
+        return restored
+
+    def _restore(
+        self, image: Tensor, low: float, high: float, call: "_Call"
+    ) -> Iterator[tuple[slice, Tensor]]:
+        """Restore (C, H, W), whose black is low and white high; return its rows, in its range."""
+        if 0 in image.shape:
+            raise ValueError(f"an image of no pixels: {tuple(image.shape)}")
+        if call.strength == 0:
+            return iter([(slice(None), image.clone())])
+        restore = partial(self.tiles.restore, strength=call.strength, harm=call.harm)
+        scale = choose_scale(restore, image, low, high) if self.scale == "auto" else self.scale
+        if scale == 1:
+            return restore(image, low, high)
+        return restore_shrunk(restore, image, low, high, scale)
+
+
+class _Call(NamedTuple):
+    """One call: how much of the change is made, and what the guard has found."""
+
+    strength: float
+    harm: Harm
+
+
+def _check_strength(strength: float) -> None:
+    if not 0 <= strength <= 1:
+        raise ValueError(f"strength must lie in 0 to 1, got {strength}")

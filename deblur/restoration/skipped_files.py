@@ -1,0 +1,60 @@
+"""What a batch passes over in folders, counted: nobody should take it for restored."""
+
+import glob
+import os
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from deblur.media.formats.raw import is_raw_name
+from deblur.media.photo import format_of
+from deblur.restoration.video import VIDEO_ENDINGS
+
+MOST = 4
+"""So many endings are named."""
+
+
+def describe_passed(paths: Sequence[str], out: Path) -> str:
+    """Count what is passed over in the folders that paths name, in a line; "" for nothing.
+
+    These are raw files of cameras, files of other kinds, by their endings, and links to folders.
+    Hidden files and folders, and the folder of the results, do not count.
+    """
+    raw, links, endings = 0, 0, Counter[str]()
+    for place in _walk(paths, out):
+        if place.is_dir():
+            links += 1
+        elif is_raw_name(place):
+            raw += 1
+        else:
+            endings[place.suffix.lower()] += 1
+    parts = []
+    if raw:
+        parts.append(f"{_number(raw, 'raw file')} of cameras (develop them first)")
+    if endings:
+        named = [ending or "none" for ending, _ in endings.most_common(MOST)]
+        more = ", ..." if len(endings) > MOST else ""
+        other = f"{_number(endings.total(), 'file')} of other kinds"
+        parts.append(f"{other} ({', '.join(named)}{more})")
+    if links:
+        parts.append(f"{_number(links, 'linked folder')} (name them to have them restored)")
+    return f"passed over: {', '.join(parts)}" if parts else ""
+
+
+def _number(count: int, what: str) -> str:
+    return f"{count} {what}" + "s" * (count != 1)
+
+
+def _walk(paths: Sequence[str], out: Path) -> Iterator[Path]:
+    """Give what is passed over."""
+    results = out.resolve()
+    for path in paths:
+        for start in [path] if os.path.exists(path) else glob.glob(path, recursive=True):
+            for folder, folders, files in os.walk(start):
+                inner = [Path(folder, name) for name in folders if not name.startswith(".")]
+                inner = [place for place in inner if place.resolve() != results]
+                folders[:] = [place.name for place in inner]
+                yield from filter(Path.is_symlink, inner)
+                for file in (Path(folder, name) for name in files if not name.startswith(".")):
+                    if format_of(file) is None and file.suffix.lower() not in VIDEO_ENDINGS:
+                        yield file

@@ -1,0 +1,199 @@
+"""A network run over images of any size, in tiles, with what keeps it from doing harm."""
+
+import logging
+import math
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from deblur.hardware import free_memory, is_out_of_memory
+from deblur.inference import Precision, adapt
+from deblur.inference.example_photos import show_examples
+from deblur.restoration.flat_regions import find_detail, keep_flat
+from deblur.restoration.guard import find_harm, put_back
+from deblur.restoration.memory_footprint import measure_footprint
+from deblur.restoration.tiling import blend, measure_reach, plan_tiles
+
+log = logging.getLogger(__name__)
+PROBE = 256
+"""Side, in pixels, of the image whose time is measured."""
+LARGEST, SMALLEST = 1 << 23, 1 << 14
+"""Pixels of a tile whose size is chosen here."""
+MOST = 1 << 28
+"""Bytes that tiles may take of a CPU's memory, where there is more."""
+BESIDE = 1.3
+"""Memory of kernels and features together, in terms of the features'."""
+TOLERANCE = 0.25 / 255
+"""What a tile's cut may change before it fades away, of black to white."""
+GLOBAL = 64
+"""Overlap, in pixels, for networks whose every value depends on the whole image."""
+
+
+@dataclass
+class Harm:
+    """What the guard found in an image."""
+
+    cells: int = 0
+    """Parts of the image, of 64x64 pixels, that were kept as they were: the output had blown up."""
+    of: int = 0
+    """All parts."""
+
+
+class TiledNetwork:
+    """Restores images with a network, in tiles where they are large.
+
+    Args: see `deblur.restoration.restorer.Restorer`.
+    """
+
+    def __init__(
+        self,
+        generator: nn.Module,
+        device: torch.device,
+        *,
+        precision: Precision,
+        tile: int | None,
+        self_ensemble: bool,
+        guard: bool,
+    ) -> None:
+        self.device = device
+        self.network = adapt(generator, device, precision)
+        self.stride = int(getattr(generator, "stride", 1))
+        self.tiling: Any = getattr(generator, "tiling", None)
+        """Of a network with tiles of its own: their `side` and `overlap`, in pixels."""
+        self.tile = tile
+        self.self_ensemble = self_ensemble
+        self.guard = guard
+        self.watch: Callable[[int, int], None] | None = None
+        """Told how many of an image's tiles are done, and how many there are."""
+        self.reach: int | None = None
+        """How far, in pixels, a cut changes the output; measured when it is first needed."""
+        self._bytes: float | None = None
+
+    @torch.inference_mode()
+    def measure_pace(self) -> float:
+        """Measure the seconds that a megapixel takes, on a small image."""
+        blur = torch.zeros(1, 3, PROBE, PROBE, device=self.device)
+        self._restore_tile(blur, 1.0, Harm())  # the first one packs weights
+        start = time.perf_counter()
+        self._restore_tile(blur, 1.0, Harm()).cpu()
+        return (time.perf_counter() - start) / PROBE**2 * 1e6
+
+    def restore(
+        self, image: Tensor, low: float, high: float, *, strength: float, harm: Harm
+    ) -> Iterator[tuple[slice, Tensor]]:
+        """Restore an image band by band.
+
+        Args:
+            image: (1 or 3, H, W), any dtype, on any device. Only a tile at a time is converted.
+            low, high: its black and its white.
+            strength: the share of the change that is made, over 0 and up to 1.
+            harm: counts what the guard keeps as it was.
+
+        Returns the rows of each band, and the band, (C, h, W) on the CPU, in the image's range and
+        dtype; whole numbers are rounded.
+        """
+        whole = not image.is_floating_point()
+        grey = is_grey(image)
+        detail = find_detail(image, low, high) if self.guard else None
+        before = harm.cells, harm.of
+        done = count = 0
+
+        def enter(part: Tensor) -> Tensor:
+            return (part.float() - low) * (2 / (high - low)) - 1
+
+        def compute(rows: slice, columns: slice) -> Tensor:
+            nonlocal done
+            blur = enter(image[:, rows, columns].to(self.device)).expand(3, -1, -1)[None]
+            restored = self._restore_tile(blur, strength, harm)[0].float().cpu()
+            done += 1
+            if self.watch is not None:
+                self.watch(done, count)
+            return restored
+
+        height, width = image.shape[-2:]
+        area = self.tile**2 if self.tile else self._room(height * width)
+        if self.tiling and not self.tile:
+            area = min(area, self.tiling.side**2)
+        while True:
+            overlap = 0 if height * width <= area else self._overlap(area)
+            rows, columns = plan_tiles((height, width), area, overlap, self.stride)
+            done, count = 0, len(rows) * len(columns)
+            try:
+                for span, band in blend(rows, columns, compute):
+                    if grey:
+                        band = band.mean(0, keepdim=True)
+                    if detail is not None:
+                        blur = enter(image[: len(band), span].cpu())
+                        band = keep_flat(blur, band, detail, span)
+                    band.add_(1).mul_((high - low) / 2).add_(low).clamp_(low, high)
+                    band = (band.round_() if whole else band).to(image.dtype)
+                    yield span, band.expand(len(image), -1, -1)
+                return
+            except (RuntimeError, MemoryError) as error:
+                if not is_out_of_memory(error) or area <= SMALLEST:
+                    raise
+            area = min(area, height * width) // 4
+            harm.cells, harm.of = before
+            log.warning("out of memory: trying tiles of %d pixels in all", area)
+
+    @torch.inference_mode()
+    def _restore_tile(self, blur: Tensor, strength: float, harm: Harm) -> Tensor:
+        """Restore (1, 3, h, w) in [-1, 1], on the device."""
+        turned = [(turns, flip) for turns in range(4) for flip in (False, True)]
+        images = []
+        for turns, flip in turned if self.self_ensemble else turned[:1]:
+            view = torch.rot90(blur.flip(-1) if flip else blur, turns, (-2, -1)).contiguous()
+            back = torch.rot90(self._run(view), -turns, (-2, -1))
+            images.append(back.flip(-1) if flip else back)
+        restored = torch.stack(images).mean(0) if len(images) > 1 else images[0]
+        if self.guard:
+            broken = find_harm(blur, restored)
+            harm.cells += int(broken.sum())
+            harm.of += broken.numel()
+            restored = put_back(blur, restored, broken)
+        return blur.lerp(restored, strength) if strength < 1 else restored
+
+    def _run(self, blur: Tensor) -> Tensor:
+        restored: Tensor = self.network(blur)
+        return restored.float()
+
+    def _room(self, wanted: int) -> int:
+        """Return how many pixels fit into memory at once, of those wanted."""
+        if wanted <= SMALLEST:
+            return wanted
+        if self._bytes is None:
+            self._bytes = BESIDE * measure_footprint(self.network, self.device, self.stride)
+        free = free_memory(self.device) / 2
+        if self.device.type == "cpu":
+            free = min(free, MOST)
+        return max(SMALLEST, min(LARGEST, int(free / self._bytes)))
+
+    def _overlap(self, area: int) -> int:
+        """Return what tiles must share: what their cuts may change from both sides, if it fits."""
+        if self.tiling:
+            return min(int(self.tiling.overlap), math.isqrt(area) // 2 - self.stride)
+        if self.reach is None:
+            strips = show_examples(128, 1024)
+            reach = measure_reach(self._run, self.stride, TOLERANCE, self.device, strips)
+            self.reach = GLOBAL if reach is None else reach
+            if reach is None:
+                log.info("tiles have statistics of their own: the network has those of the whole")
+        most = math.isqrt(area) // 2 - self.stride
+        if 2 * self.reach > most:
+            log.warning(
+                "tiles of %d pixels in all are small for this network, seams may be seen: they "
+                "share %d pixels and should share %d",
+                area,
+                most,
+                2 * self.reach,
+            )
+        return min(2 * self.reach, most)
+
+
+def is_grey(image: Tensor) -> bool:
+    """Return whether an image (C, H, W) has no colour, though it may have channels for it."""
+    return all(bool((image[0] == other).all()) for other in image[1:])

@@ -1,0 +1,129 @@
+"""What ends a run that has gone wrong: images that collapse, losses that are not finite."""
+
+import json
+import logging
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import torch
+from lightning.pytorch.callbacks import Callback
+from torch import Tensor
+
+from deblur.distributed import gather_names
+from deblur.pair import Pair
+
+log = logging.getLogger(__name__)
+
+
+class CollapseAlarm(Callback):
+    """Ends a run whose generator gives constant or saturated images, with one line.
+
+    A batch counts against the generator where its images vary less than a tenth as much as the
+    sharp ones, or where the share of values at black or white is a quarter over the sharp ones'
+    own (a saturated tanh over a residual skip leaves about half). patience: so many such batches
+    in a row are a collapse.
+    """
+
+    def __init__(self, *, patience: int = 20) -> None:
+        if patience < 1:
+            raise ValueError(f"patience must be positive, got {patience}")
+        self.patience = patience
+        self.bad = 0
+
+    def state_dict(self) -> dict[str, Any]:
+        """Give the number of batches on end."""
+        return {"bad": self.bad}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on counting."""
+        self.bad = state_dict["bad"]
+
+    def on_train_batch_end(
+        self,
+        trainer: L.Trainer,
+        pl_module: L.LightningModule,
+        outputs: Any,
+        batch: Pair,
+        batch_idx: int,
+    ) -> None:
+        """Judge the batch."""
+        fault = _fault(outputs["restored"], batch.sharp)
+        together = trainer.strategy.reduce_boolean_decision(bool(fault))  # of several devices
+        self.bad = self.bad + 1 if together else 0
+        if self.bad != self.patience:
+            return
+        trainer.should_stop = True
+        if trainer.is_global_zero:
+            log.error(
+                "the generator has collapsed: its images are %s in %d batches on end, so the run "
+                "ends here (epoch %d). Try a lower model.lr or model.weights.adversarial.",
+                fault,
+                self.bad,
+                trainer.current_epoch,
+            )
+
+
+def _fault(restored: Tensor, sharp: Tensor) -> str | None:
+    spread, wanted = (image.float().std((1, 2, 3)).mean() for image in (restored, sharp))
+    if not torch.isfinite(spread):
+        return "not finite"
+    if spread < 0.1 * wanted:
+        return "constant"
+    extreme, usual = ((image.float().abs() > 0.99).float().mean() for image in (restored, sharp))
+    return "saturated" if extreme > usual + 0.25 else None
+
+
+class DivergenceAlarm(Callback):
+    """Tells of each step that was skipped, as its loss was not finite, and ends the run at last.
+
+    patience: at so many skipped steps within an epoch FloatingPointError is raised, and what was in
+    their batches is written into the run's folder, as not_finite.json.
+    """
+
+    def __init__(self, *, patience: int = 3) -> None:
+        if patience < 1:
+            raise ValueError(f"patience must be positive, got {patience}")
+        self.patience = patience
+        self.skipped: list[dict[str, Any]] = []
+
+    def state_dict(self) -> dict[str, Any]:
+        """Give the epoch's skipped batches."""
+        return {"skipped": self.skipped}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on counting."""
+        self.skipped = list(state_dict["skipped"])
+
+    def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Forget the last epoch's."""
+        self.skipped = []
+
+    def on_train_batch_end(
+        self,
+        trainer: L.Trainer,
+        pl_module: L.LightningModule,
+        outputs: Any,
+        batch: Pair,
+        batch_idx: int,
+    ) -> None:
+        """Note and tell a skipped step."""
+        if "skipped" not in outputs:
+            return
+        epoch, loss = trainer.current_epoch, float(outputs["skipped"])
+        names = gather_names(list(batch.name))
+        self.skipped.append({"epoch": epoch, "batch": batch_idx, "loss": str(loss), "names": names})
+        told = (
+            f"epoch {epoch}, batch {batch_idx}: the loss, {loss:.4g}, or its gradient is not finite"
+        )
+        if len(self.skipped) < self.patience:
+            if trainer.is_global_zero:
+                log.warning("%s; this step is skipped", told)
+            return
+        path = Path(trainer.default_root_dir, "not_finite.json")
+        if trainer.is_global_zero:
+            path.write_text(json.dumps(self.skipped, indent=1) + "\n", encoding="utf-8")
+        raise FloatingPointError(
+            f"{told}, the {len(self.skipped)}. time in this epoch; {path} names the pictures. Try "
+            "a lower model.lr, or model.clip_norm=1."
+        )

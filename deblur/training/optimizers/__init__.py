@@ -1,0 +1,1 @@
+"""Optimizers that PyTorch lacks, a file each."""

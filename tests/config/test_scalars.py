@@ -1,0 +1,38 @@
+import re
+from typing import Any
+
+import pytest
+from omegaconf import OmegaConf
+
+from deblur.config.scalars import EvalScalars, check_scalars
+
+SCALARS = {
+    **{"seed": 0, "run_dir": "x", "ckpt": "x", "device": "auto", "precision": "auto"},
+    **{"protocol": ["y"], "published": False, "check": True, "trust": None, "tlc": None},
+    "stages": None,
+    **{"unsharp": True, "sheets": 4, "limit": None, "data": {"a": ["${of_mine}"]}, "of_mine": 3},
+}
+
+
+@pytest.mark.parametrize(
+    "key, value, told",
+    [
+        ("seed", "abc", "seed is 'abc', expected int"),
+        ("seed", -1, "seed is -1, expected 0 to 4294967295"),
+        ("seed", 2**32, "seed is 4294967296, expected 0 to"),
+        ("limit", 1.5, "limit is 1.5, expected int or null"),
+        ("limit", 0, "limit is 0, expected 1 or more"),
+        ("unsharp", "no", "unsharp is 'no', expected bool"),
+        ("sheets", None, "sheets is null, expected int"),
+        ("ckpt", "???", "ckpt is missing, expected str, a list of str or null"),
+        ("ckpt", ["a", 5], "ckpt.1 is 5, expected str"),
+        ("protcol", "y", "protcol is no setting, did you mean protocol?"),
+        ("batch_size", 4, "batch_size is no setting, did you mean data.batch_size?"),
+        ("a", 4, "a is no setting, did you mean data.a?"),
+        ("nobodys", 4, "nobodys is no setting, and no other refers to it by ${nobodys}"),
+    ],
+)
+def test_a_scalar_of_the_wrong_type_is_named(key: str, value: Any, told: str) -> None:
+    check_scalars(OmegaConf.create(SCALARS), EvalScalars)
+    with pytest.raises(ValueError, match=re.escape(told)):
+        check_scalars(OmegaConf.create({**SCALARS, key: value}), EvalScalars)

@@ -1,0 +1,127 @@
+import logging
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from deblur.blur.camera import Camera
+from deblur.blur.trajectory import TrajectoryBlur
+from deblur.data import unreadable_files
+from deblur.data.folder import PairedFolder
+from deblur.data.photos import Photos
+from deblur.data.unreadable_files import (
+    UnreadableError,
+    explain,
+    hold,
+    make_notes,
+    read_or_next,
+    sift,
+)
+
+
+@pytest.fixture(autouse=True)
+def nothing_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(unreadable_files, "_known", set())
+    monkeypatch.setattr(unreadable_files, "_note", None)
+
+
+def look(name: str) -> int:
+    if name.startswith("bad"):
+        raise ValueError(f"{name}: not\n a picture")
+    return len(name)
+
+
+def test_all_faults_are_counted_at_the_start(caplog: pytest.LogCaptureFixture) -> None:
+    names = ["a", "bad1", "bb", "bad2", "bad3", "bad4"]
+    told = "of 6, 4 cannot be used: bad1: not a picture; bad2: not a picture; bad3: .*; ..."
+    with pytest.raises(ValueError, match=f"^{told} .data.unreadable=skip leaves such files out.$"):
+        sift(names, look, "stop")
+    with pytest.raises(ValueError, match=f"^{told}$"):
+        sift(names, look, None)
+    with caplog.at_level(logging.WARNING):
+        assert sift(names, look, "skip") == {"a": 1, "bb": 2}
+    assert "of 6, 4 cannot be used: bad1" in caplog.text
+    with pytest.raises(ValueError, match="of 1, 1 cannot be used"):
+        sift(["bad"], look, "skip")
+
+
+def test_the_next_one_takes_an_unreadable_ones_place(caplog: pytest.LogCaptureFixture) -> None:
+    names = ["a", "bb", "bad1", "bad2"]
+    with caplog.at_level(logging.WARNING):
+        found = [read_or_next(lambda i: look(names[i]), place, 4, "skip") for place in range(4)]
+    assert found == [(0, 1), (1, 2), (0, 1), (0, 1)]
+    assert [record.getMessage() for record in caplog.records] == [
+        "bad1: not a picture; left out (1 in this process)",
+        "bad2: not a picture; left out (2 in this process)",
+    ]
+    with pytest.raises(UnreadableError, match="^bad1: not a picture .data.unreadable=skip"):
+        read_or_next(lambda i: look(names[i]), 2, 4, "stop")
+    with pytest.raises(UnreadableError, match="none of 2 files can be read any more"):
+        read_or_next(lambda i: look("bad"), 0, 2, "skip")
+
+
+def test_a_dead_process_is_asked_what_it_held(monkeypatch: pytest.MonkeyPatch) -> None:
+    notes = make_notes(2)
+    monkeypatch.setattr(unreadable_files, "_note", notes[1])
+    hold("a/long/name.png", Path("b.png"))
+    hold("b.png", Path("c.png"))
+    own = os.getpid()
+    killed = f"DataLoader worker (pid {own}) is killed by signal: Killed. "
+    gone = f"DataLoader worker (pid(s) 1, {own}) exited unexpectedly"
+    died = "a loading process has died"
+    assert explain(RuntimeError(killed), [make_notes(0), notes]) == (
+        f"{died} (is killed by signal: Killed.); it held b.png, c.png"
+    )
+    assert explain(RuntimeError(gone), [notes]) == (
+        f"{died} (exited unexpectedly); it held b.png, c.png"
+    )
+    other = RuntimeError("DataLoader worker (pid 1) exited unexpectedly")
+    assert explain(other, [notes]).endswith("it held no file")
+    assert explain(RuntimeError("out of memory"), [notes]) == ""
+
+
+def test_a_processs_own_words_are_left_out() -> None:
+    told = "Caught UnreadableError in DataLoader worker process 0.\nOriginal Traceback:\n  File\n"
+    told += "deblur.data.unreadable_files.UnreadableError: a.png: not a picture"
+    assert explain(UnreadableError(told), []) == "a.png: not a picture"
+
+
+def cut(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:3000])
+
+
+def test_pairs_that_are_cut_off_are_left_out(gopro: Path, caplog: pytest.LogCaptureFixture) -> None:
+    for scene in ("GOPR0372_07_00", "GOPR0374_11_00"):
+        cut(gopro / "train" / scene / "blur" / "000001.png")
+    cut(gopro / "test" / "T1" / "sharp" / "000000.png")
+    settings: dict[str, Any] = {"root": str(gopro), "crop": 16, "seed": 0, "layout": "gopro"}
+    settings |= {"val_scenes": ["GOPR0372_07_00"], "unreadable": "skip"}
+    with caplog.at_level(logging.WARNING):
+        train, val, test = (PairedFolder(split=s, **settings) for s in ("train", "val", "test"))
+    assert [len(train), len(val), len(test)] == [3, 2, 3]
+    assert "of 3, 1 cannot be used" in caplog.text and "GOPR0372_07_00" in caplog.text
+    names = [train[0, index].name for index in range(3)]
+    assert names == ["GOPR0374_11_00-000000", "GOPR0374_11_00-000002", "GOPR0374_11_00-000002"]
+    assert np.array_equal(train[0, 1].blur, train.sample(2, np.random.default_rng((0, 0, 1))).blur)
+    with pytest.raises(UnreadableError, match="000000.png: not a readable picture [^;]*$"):
+        test[0, 0]
+
+
+def test_photos_that_are_cut_off_are_left_out(tmp_path: Path, picture: Callable[..., Path]) -> None:
+    for number in range(12):
+        picture(tmp_path / f"{number:02}.png", (64, 64), number)
+    for number in (7, 10):
+        cut(tmp_path / f"{number:02}.png")
+    settings: dict[str, Any] = {"root": str(tmp_path), "crop": 32, "seed": 0, "size": 20}
+    settings |= {"held_out": {"crop": 32, "val": 4, "test": 4}, "unreadable": "skip"}
+    settings["blur"] = Camera(motion=TrajectoryBlur(length=9, anxiety=0.005))
+    train, val = (Photos(split=split, **settings) for split in ("train", "val"))
+    assert [path.stem for path in val.photos] == ["00"]
+    drawn = {train[0, index].name.split("-")[0] for index in range(60)}
+    assert drawn == {f"{number:02}" for number in (2, 3, 4, 5, 6, 8, 9)}
+    with pytest.raises(UnreadableError, match="07.png"):
+        stops = Photos(split="train", **{**settings, "unreadable": "stop"})
+        [stops[0, index] for index in range(60)]

@@ -1,0 +1,31 @@
+import logging
+import sys
+
+import pytest
+
+from deblur.restoration.progress import LINES, watch
+
+
+@pytest.mark.parametrize("count", [1, 3, 10, 1111])
+def test_a_log_has_the_first_item_and_a_few_lines(
+    count: int, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: False, raising=False)
+    with caplog.at_level(logging.INFO):
+        items = watch(iter(range(count)), count, "images")
+        assert next(items) == 0 and not caplog.messages
+        assert [*items] == [*range(1, count)]
+    assert caplog.messages[0].startswith(f"1 of {count} images in ")
+    assert caplog.messages[-1].startswith(f"{count} of {count} images in ")
+    assert "left" not in caplog.messages[-1] and len(caplog.messages) <= LINES + 1
+
+
+def test_a_terminal_has_a_bar(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    assert [*watch([1, 2], 2, "images")] == [1, 2]
+    said = capsys.readouterr()
+    assert said.out == "" and "images" in said.err
