@@ -85,7 +85,7 @@ def test_every_data_set_has_the_same_keys(data: str) -> None:
 @pytest.mark.parametrize("data", DATA)
 def test_data_of_no_folder_are_those_of_the_package_or_refused(data: str) -> None:
     node = composed("eval", f"data={data}", "ckpt=x", "data.root=null").data
-    if data in ("photos", "mixed", "synthetic", "noisy", "long"):
+    if data in ("photos", "mixed", "wide", "synthetic", "noisy", "long"):
         instantiate(node, _convert_="all")
     else:
         with pytest.raises(InstantiationException, match="root is null, expected a folder: data."):
@@ -103,7 +103,7 @@ def test_every_blur_makes_pairs(blur: str) -> None:
 
 def test_the_demo_keeps_its_blur_and_the_named_layouts_exist() -> None:
     assert composed("train", "experiment=quick").blur.motion.length == 10
-    for data in set(DATA) - {"photos", "mixed", "folder", "synthetic"}:
+    for data in set(DATA) - {"photos", "mixed", "wide", "folder", "synthetic", "noisy", "long"}:
         assert composed("eval", f"data={data}", "ckpt=x").data.dataset.layout in LAYOUTS
 
 

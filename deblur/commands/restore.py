@@ -5,6 +5,9 @@ deblur holiday/ -o sharp/               # a whole tree; started again, it does w
 deblur "*.png" -o sharp/ --compare      # with a sheet of before and after for each
 deblur clip.mp4 -o clip_sharp.mp4
 cat photo.jpg | deblur - > sharp.jpg
+deblur photo.jpg --in-place             # keeps photo.jpg~ as it was; --backup DIR keeps it there
+deblur holiday/ --only-blurred          # photos that are blurred by motion, see deblur look
+deblur --edit photo.tif --output out.tif    # for other programs: prints nothing but errors
 torchrun --nproc-per-node 4 -m deblur holiday/ -o sharp/    # each process does its share
 
 Format, size, depth, alpha, EXIF, ICC profile and other metadata stay as they are. Nothing is
@@ -24,6 +27,7 @@ from pathlib import Path
 from typing import Any
 
 from deblur.checkpoints.shipped import DEFAULT, find_model
+from deblur.commands.edit import edit
 from deblur.distributed import find_rank
 from deblur.media.photo import FORMATS, discard_parts, format_of, open_photo
 from deblur.restoration.batch import (
@@ -36,6 +40,7 @@ from deblur.restoration.batch import (
     summarize,
 )
 from deblur.restoration.batch_job import explain, restore_job
+from deblur.restoration.in_place import is_restored, plan_in_place
 from deblur.restoration.progress import Bar
 from deblur.restoration.skipped_files import describe_passed
 from deblur.restoration.worker_pool import Work, share
@@ -45,7 +50,7 @@ from deblur.terminal import printable
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the verb's arguments."""
     add = parser.add_argument
-    add("paths", nargs="+", metavar="PATH", help="pictures, videos, folders, globs, or - for stdin")
+    add("paths", nargs="*", metavar="PATH", help="pictures, videos, folders, globs, or - for stdin")
     add(
         *("-o", "--out"),
         help="a folder, whose files are not restored again, or a file's name for a single file "
@@ -69,6 +74,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--quality", type=_whole(1, 100), metavar="1..100", help=about)
     add("--strength", type=float, default=1.0, help="share of the change, 0 to 1 (default 1)")
     add(
+        "--scale",
+        choices=("auto", "1", "2", "4"),
+        default="1",
+        help="2 or 4 for blur of more than about 30 pixels: restores a picture of that part of the "
+        "size and adds the change; auto chooses for each picture (default %(default)s)",
+    )
+    add(
         "--self-ensemble",
         action="store_true",
         help="the mean of eight orientations: 8 times slower",
@@ -76,6 +88,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--no-guard", action="store_true", help="keep parts that the network has blown up")
     about = "write NAME_compare.png beside each picture: its first frame before and after"
     add("--compare", action="store_true", help=about)
+    add("--in-place", action="store_true", help="restore photos in their place, keeping NAME~")
+    add("--backup", type=Path, metavar="DIR", help="of --in-place: the folder of the copies")
+    add(
+        "--edit", metavar="INPUT", help="restore one picture in silence, over --output if it exists"
+    )
+    add("--output", metavar="OUTPUT", help="of --edit")
+    about = "restore the photos that are blurred by motion, and leave out the others"
+    add("--only-blurred", action="store_true", help=about)
+    about = "print the sharpness of each photo before and after, 0 to 1 (Crete et al. 2007)"
+    add("--sharpness", action="store_true", help=about)
     add("--json", action="store_true", help="print what was done to each file as JSON")
     add("--device", default="auto", help="auto, cpu, cuda, cuda:1 or mps (default %(default)s)")
     add(
@@ -116,12 +138,18 @@ def _format(text: str) -> str:
 
 def run(options: argparse.Namespace) -> int:
     """Restore; return 1 where a file failed. Ctrl-C is raised again after the report."""
+    _check(options)
+    if options.edit is not None:
+        return edit(options, load)
     if "-" in (*options.paths, options.out):
         return _pipe(options)
     rank, ranks, local = find_rank()
     ending = f".{options.format}" if options.format else None
     out = Path(options.out or "restored")
-    plan = find_jobs(options.paths, out, ending, sheets=options.compare)
+    if options.in_place:
+        plan = plan_in_place(options.paths, options.backup)
+    else:
+        plan = find_jobs(options.paths, out, ending, sheets=options.compare)
     passed = printable(describe_passed(options.paths, out))
     if not plan.jobs and not plan.failed:
         reason = f"found no pictures or videos in {', '.join(options.paths)}"
@@ -131,7 +159,8 @@ def run(options: argparse.Namespace) -> int:
         names = str(plan.results[0]) if len(plan.results) == 1 else f"{len(plan.results)} paths"
         print(f"left out {printable(names)}: results are written there", file=sys.stderr)
     jobs = plan.jobs[rank::ranks]
-    left = [job for job in jobs if options.overwrite or not job.is_done()]
+    is_done = is_restored if options.in_place else Job.is_done
+    left = [job for job in jobs if options.overwrite or not is_done(job)]
     outcomes = [*plan.failed] if rank == 0 else []
     outcomes += [Outcome(*job.names, "skipped") for job in {*jobs}.difference(left)]
     count = len(outcomes) + len(left)
@@ -156,6 +185,9 @@ def _report(outcomes: list[Outcome], prefix: str, count: int, passed: str) -> No
     for outcome in outcomes:
         for note in outcome.notes:
             print(f"{printable(outcome.source)}: {printable(note)}")
+        if outcome.sharpness is not None:
+            before, after = outcome.sharpness
+            print(f"{printable(outcome.source)}: sharpness {before:.2f}, restored {after:.2f}")
     reasons: dict[str, list[str]] = {}
     for outcome in outcomes:
         if outcome.status == "failed":
@@ -234,8 +266,22 @@ def start(options: argparse.Namespace, first: int, number: int) -> Work:
     return partial(restore_job, load(options, first + number), options)
 
 
+def _check(options: argparse.Namespace) -> None:
+    """Raise ValueError for options that contradict each other."""
+    if (options.edit is None) != (options.output is None):
+        raise ValueError("--edit INPUT and --output OUTPUT must both be set")
+    if bool(options.paths) == (options.edit is not None):
+        raise ValueError("expected PATH ..., or --edit INPUT --output OUTPUT")
+    if options.in_place and (options.out or options.format or options.compare):
+        raise ValueError("--in-place writes over the photos: leave out -o, --format and --compare")
+    if options.backup is not None and not options.in_place:
+        raise ValueError("--backup DIR is for --in-place")
+
+
 def _pipe(options: argparse.Namespace) -> int:
     """Restore one picture from stdin, or to stdout, or both."""
+    if options.in_place or options.only_blurred or options.sharpness:
+        raise ValueError("--in-place, --only-blurred and --sharpness require files")
     if len(options.paths) > 1:
         raise ValueError("- is stdin or stdout, which is a single picture; expected a single PATH")
     if options.compare or options.json:
@@ -299,6 +345,7 @@ def load(options: argparse.Namespace, local: int = 0) -> Any:
         tile=options.tile,
         strength=options.strength,
         self_ensemble=options.self_ensemble,
+        scale=options.scale if options.scale == "auto" else int(options.scale),
         guard=not options.no_guard,
     )
 

@@ -113,7 +113,8 @@ class Restorer:
         """Restore a picture's file, and all that it holds beside the pixels.
 
         Args:
-            format, quality: of the target, else those of its name and of the source.
+            format: of the target, else its name's.
+            quality: of the target, else the source's.
             overwrite: whether the target may exist.
             strength: as in the constructor; None for what was given there.
 
