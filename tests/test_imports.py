@@ -44,7 +44,7 @@ MAY_KNOW = {
 LIGHTNING = {
     "data/datamodule.py",
     *(f"training/{name}.py" for name in ("callbacks", "checkpointing", "failure_checks", "gan")),
-    *("training/loggers.py", "training/tensorboard.py"),
+    *(f"training/{name}.py" for name in ("budget", "loggers", "precision", "tensorboard")),
 }
 FILES = sorted(path.relative_to(PACKAGE).as_posix() for path in PACKAGE.rglob("*.py"))
 

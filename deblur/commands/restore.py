@@ -103,8 +103,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add(
         "--precision",
         default="auto",
-        help="auto, float32, bfloat16 or, on a CPU, int8: faster, not as exact "
-        "(default %(default)s)",
+        help="auto, the fastest on this machine, float32, bfloat16 or, on a CPU, int8: faster, "
+        "not as exact (default %(default)s)",
     )
     add("--tile", type=int, metavar="PIXELS", help="side of the tiles (default as memory allows)")
     about = "on this machine (default one for each CUDA device)"

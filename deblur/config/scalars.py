@@ -22,6 +22,7 @@ class TrainScalars:
     run_dir: str
     ckpt: str | None
     init: str | None
+    minutes: float | None
     save_minutes: float | None
     histograms: int
 

@@ -122,6 +122,8 @@ class DeblurGAN(L.LightningModule):
         if average is not None:
             averaging = get_ema_multi_avg_fn(average)  # type: ignore[no-untyped-call]
             self.average = AveragedModel(generator, multi_avg_fn=averaging).requires_grad_(False)
+        self.time_used = 0.0
+        """The share of its time that a run has used, where that is limited."""
         self.means: dict[str, tuple[Tensor, int]] = {}
         self.scores = ProtocolMetric("wang-rgb")
         self.blur_scores = ProtocolMetric("wang-rgb")
@@ -153,8 +155,8 @@ class DeblurGAN(L.LightningModule):
         return outputs
 
     def on_train_batch_end(self, outputs: Any, batch: Pair, batch_idx: int) -> None:
-        """Log the epoch's means after its last batch."""
-        if self.trainer.is_last_batch:
+        """Log the epoch's means after its last batch, or the run's."""
+        if self.trainer.is_last_batch or self.trainer.should_stop:
             for name, (total, count) in self.means.items():
                 self.log(f"train/{name}", total / count, on_step=False, on_epoch=True)
 
@@ -258,7 +260,12 @@ class DeblurGAN(L.LightningModule):
         if self.freeze_epochs:
             freeze: Any = self.generator.freeze_backbone
             freeze(self.current_epoch < self.freeze_epochs)
-        left = (self.trainer.max_epochs or 0) - self.current_epoch
+        self.set_rates()
+
+    def set_rates(self) -> None:
+        """Set the learning rates for the share of the epochs, or of the time, that is used."""
+        epochs = self.trainer.max_epochs or 0
+        left = min(epochs - self.current_epoch, epochs * (1 - self.time_used))
         factor = min(1.0, left / self.decay_epochs) if self.decay_epochs else 1.0
         if self.decay == "cosine":
             factor = (1 - math.cos(math.pi * factor)) / 2

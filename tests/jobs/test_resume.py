@@ -320,3 +320,18 @@ def test_whatever_it_trains(
     train(folder, *RUN, *MORE[kind], stop=STOPS["by Ctrl-C"])
     train(folder, "ckpt=last")
     assert_same(folder, uninterrupted("" if "worker" in kind else kind))
+
+
+def test_a_run_keeps_the_arithmetic_that_won_its_race(
+    tmp_path: Path, start: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("deblur.inference.race.race_training", lambda *_: "bf16-mixed")
+    run = [setting for setting in RUN if "precision" not in setting]
+    start("train", *run, "trainer.max_epochs=1", f"hydra.run.dir={tmp_path}")
+    last = tmp_path / "checkpoints" / "last.ckpt"
+    assert torch.load(last, weights_only=True)["precision"] == "bf16-mixed"
+    assert find("last", tmp_path).precision == "bf16-mixed"
+    monkeypatch.setattr("deblur.inference.race.race_training", None)  # it is not asked again
+    start("train", f"hydra.run.dir={tmp_path}", "ckpt=last", "trainer.max_epochs=2")
+    checkpoint = torch.load(last, weights_only=True)
+    assert (checkpoint["epoch"], checkpoint["precision"]) == (2, "bf16-mixed")
