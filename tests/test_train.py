@@ -198,7 +198,7 @@ def test_a_sweep_gives_each_job_a_folder(tmp_path: Path, start: Callable[..., No
         "-m",
         *TINY,
         "trainer.max_epochs=1",
-        "model.decay_epochs=0",
+        "model.schedule.decay_epochs=0",
         rates,
         f"hydra.sweep.dir={tmp_path}",
     )

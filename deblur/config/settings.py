@@ -172,11 +172,8 @@ def _try_optimizer(make: Callable[..., Any], *rates: float) -> None:
 def _try_step(model: Any, crop: int, device: str) -> None:
     """Compute the losses of black crops: do the parts go together?"""
     images = torch.zeros(2, 3, crop, crop, device=device)
-    scales = model.scales(images)
-    model.generator_losses(Pair(images, images, ""), scales)
-    if model.adversary:
-        objective, discriminator = model.adversary
-        objective.discriminator_loss(discriminator, scales[-1].detach(), images)
+    for turn in model.losses.turns(Pair(images, images, ""), model.losses.restore(images)):
+        turn.compute()
 
 
 def _lighten(node: Any) -> None:

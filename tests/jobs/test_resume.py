@@ -272,7 +272,7 @@ def test_what_fails_before_it_trains_leaves_the_files_alone(
 
 def test_a_finished_run_may_be_made_longer(tmp_path: Path, train: Callable[..., None]) -> None:
     long, short = tmp_path / "long", tmp_path / "short"
-    decay = "model.decay_epochs=0"
+    decay = "model.schedule.decay_epochs=0"
     train(long, *RUN, decay, "trainer.max_epochs=3")
     train(short, *RUN, decay)
     train(short, "ckpt=last")  # nothing is left to do
