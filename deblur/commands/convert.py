@@ -11,10 +11,10 @@ a file is executed, and all weights must fit. Out: .safetensors (a NAFNet's open
 """
 
 import argparse
-import os
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from deblur.atomic import install
 from deblur.terminal import printable
 
 PRECISIONS = ("float32", "float16", "bfloat16")
@@ -61,8 +61,9 @@ def run(options: argparse.Namespace) -> int:
         write = export.export_onnx if out.suffix == ".onnx" else export.export_program
         with TemporaryDirectory(prefix=".deblur-", dir=out.parent) as folder:
             write(Path(folder) / out.name, model)
-            for file in Path(folder).iterdir():  # weights of 1.5 GB are a file beside it
-                os.replace(file, out.parent / file.name)
+            # Weights of 1.5 GB are a file beside it, which comes first.
+            for file in sorted(Path(folder).iterdir(), key=lambda file: file.name == out.name):
+                install(file, out.parent / file.name)
     kind = model.config["_target_"].rpartition(".")[2]
     print(f"{printable(out)}: {kind}, {out.stat().st_size / 1e6:.1f} MB")
     if model.config["_target_"].endswith(".NAFNet") and model.config.get("padding") != "zeros":

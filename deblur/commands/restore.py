@@ -23,9 +23,10 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
+from deblur.atomic import discard_parts
 from deblur.checkpoints.shipped import DEFAULT, find_model
 from deblur.distributed import find_rank
-from deblur.media.photo import FORMATS, discard_parts, format_of, open_photo
+from deblur.media.photo import FORMATS, format_of, open_photo
 from deblur.restoration.batch import (
     Job,
     Outcome,

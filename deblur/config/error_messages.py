@@ -50,6 +50,8 @@ def explain(error: BaseException) -> str:
             return f"{group}={name} requires Hydra's plugin: {install_command('sweep')}"
         if options := error.options or list_options(group):
             return f"{group}={name} is no choice, {suggest(name, options)}"
+    if isinstance(error, OSError) and error.filename and error.strerror:
+        return f"{error.filename}: {error.strerror}"
     if isinstance(error, OverrideParseException):
         return f"{error.override}: {_flat(error).partition(' See https://hydra.cc')[0]}"
     if isinstance(cause, ConfigAttributeError | ConfigKeyError):

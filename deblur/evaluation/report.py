@@ -14,6 +14,7 @@ import numpy as np
 from PIL import Image
 from torch import Tensor
 
+from deblur.atomic import replacing_text, write_text
 from deblur.evaluation.html_report import Shown, page
 from deblur.evaluation.loop import SIZES, Restored, Timing
 from deblur.evaluation.results import BLURRY, Result, summarize_method, to_json
@@ -222,8 +223,8 @@ class Report:
             "metrics.json": json.dumps(to_json(document), indent=2),
             "report.html": page(document, rows, pictures),
         }.items():
-            (self.folder / name).write_text(text + "\n", encoding="utf-8")
-        with open(self.folder / "per_image.csv", "w", newline="", encoding="utf-8") as file:
+            write_text(self.folder / name, text + "\n")
+        with replacing_text(self.folder / "per_image.csv") as file:
             writer = csv.DictWriter(file, [*rows[0]])
             writer.writeheader()
             writer.writerows(rows)

@@ -16,6 +16,8 @@ from tensorboard.backend.event_processing import (  # type: ignore[import-untype
 )
 from tensorboard.compat.proto import event_pb2  # type: ignore[import-untyped]
 
+from deblur.atomic import replacing_text
+
 TABLE = "metrics.csv"
 
 
@@ -28,7 +30,7 @@ def _naming(path: Path) -> Iterator[None]:
         cause = error if isinstance(error, OSError) else error.__cause__  # as Lightning raises it
         if not isinstance(cause, OSError):
             raise
-        raise OSError(f"{path}: cannot be written: {cause.strerror or cause}") from error
+        raise OSError(cause.errno, cause.strerror or str(cause), str(path)) from error
 
 
 class Events(TensorBoardLogger):
@@ -142,9 +144,7 @@ def _read(path: Path) -> tuple[list[str], list[dict[str, str]]]:
 
 def _write(path: Path, columns: list[str], rows: list[dict[str, str]]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix(".part")
-    with open(part, "w", newline="", encoding="utf-8") as file:
+    with replacing_text(path) as file:
         writer = csv.DictWriter(file, columns)
         writer.writeheader()
         writer.writerows(rows)
-    os.replace(part, path)

@@ -13,7 +13,7 @@ from conftest import ROOT
 from photo_samples import HEIGHT, WIDTH, cmyk_profile, exif_block, frame, noise, photo_of, same
 from PIL import Image, ImageOps
 
-from deblur.media.photo import Frame, discard_parts, format_of, open_photo, replacing
+from deblur.media.photo import Frame, format_of, open_photo
 
 GREY_TIFF = (".tif", 1, True, True)
 
@@ -291,7 +291,7 @@ def test_a_full_disk_is_said_and_leaves_no_trace(
     def full(_: int) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr("deblur.media.photo.os.fsync", full)
+    monkeypatch.setattr("deblur.atomic.os.fsync", full)
     with pytest.raises(OSError, match=rf"No space left on device: '.*out\.{ending}'"):
         photo.write(target, photo.frames())
     assert sorted(tmp_path.iterdir()) == before and target.read_bytes() == b"as it was"
@@ -303,17 +303,6 @@ def test_a_file_of_any_name_is_written(name: str, tmp_path: Path) -> None:
     target = tmp_path / f"{name}.png"
     open_photo(photo_of(tmp_path / "a.png").path or Path()).write(target, [frame()])
     assert target.is_file() and not [*tmp_path.glob(".*")]
-
-
-def test_what_a_killed_process_left_can_be_discarded(tmp_path: Path) -> None:
-    left = {}
-    for name in ("a.png", "b.png"):
-        with pytest.raises(KeyError), replacing(tmp_path / name) as file:
-            left[name] = Path(file.name)
-            raise KeyError
-        left[name].touch()  # as if the process had had no time to tidy up
-    discard_parts(tmp_path / "a.png")
-    assert [*tmp_path.iterdir()] == [left["b.png"]]
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="not Linux")

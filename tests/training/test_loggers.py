@@ -28,7 +28,7 @@ def test_a_table_goes_on_with_new_columns(tmp_path: Path) -> None:
 
 def test_a_table_on_a_full_disk_is_named(tmp_path: Path) -> None:
     (tmp_path / "csv").write_text("no folder")
-    with pytest.raises(OSError, match=r"metrics.csv: cannot be written: "):
+    with pytest.raises(OSError, match="metrics.csv"):
         Table(folder=str(tmp_path / "csv")).log_metrics({"a": 1.0}, step=0)
 
 
@@ -43,12 +43,12 @@ def test_events_on_a_full_disk_are_named_and_end_with_the_run(
     path.unlink()
     path.symlink_to("/dev/full")
     for _ in range(2):
-        with pytest.raises(OSError, match=f"^{tmp_path}: cannot be written: No space left on dev"):
+        with pytest.raises(OSError, match=f"No space left on device: .{tmp_path}"):
             events.log_metrics({"a": 2.0}, step=1)
             events.save()
     events.finalize("failed")
     assert not capsys.readouterr().err
-    with pytest.raises(OSError, match=f"^{tmp_path}: cannot be written: No space left on device"):
+    with pytest.raises(OSError, match=f"No space left on device: .{tmp_path}"):
         events.finalize("success")
 
 
