@@ -35,7 +35,7 @@ MAY_KNOW = {
         *("blur", "checkpoints", "data", "distributed", "evaluation", "inference", "jobs"),
         *("losses", "media", "metrics", "networks", "restoration", "web"),
     },
-    "__main__": set(),
+    "__main__": {"media"},
 }
 """By the names of packages: which others each may know, besides the shared modules."""
 LIGHTNING = {

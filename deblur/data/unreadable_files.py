@@ -5,11 +5,14 @@ import multiprocessing
 import os
 import signal
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import ExitStack
 from multiprocessing.util import Finalize
 from typing import Literal, TypeVar
 
 import torch
 from torch import Tensor
+
+from deblur.media.pillow_settings import read_any_picture
 
 log = logging.getLogger(__name__)
 
@@ -80,6 +83,7 @@ def read_or_next(
 
 _known: set[str] = set()
 _note: Tensor | None = None
+_settings = ExitStack()
 
 
 def _warn_once(fault: str) -> None:
@@ -105,6 +109,7 @@ def start_worker(notes: Tensor, number: int) -> None:
     """
     global _note
     _note = notes[number]
+    _settings.enter_context(read_any_picture())  # a process that is not forked has Pillow's own
     _write_note(PROCESS, str(os.getpid()))
     Finalize(None, _write_note, (PROCESS, ""), exitpriority=0)  # at an orderly end
     signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -2,7 +2,6 @@
 
 import csv
 import os
-import threading
 from argparse import Namespace
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -34,11 +33,13 @@ def _naming(path: Path) -> Iterator[None]:
 
 
 class Events(TensorBoardLogger):
-    """Writes TensorBoard's events into a run's folder; its errors name it."""
+    """Writes TensorBoard's events into a run's folder; its errors name it.
+
+    TensorBoard's thread prints them, too, where `threading.excepthook` lets it.
+    """
 
     def __init__(self, *, folder: str) -> None:
         super().__init__(save_dir=folder, name="", version="", default_hp_metric=False)
-        threading.excepthook = _tell_of_thread
 
     @rank_zero_only
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
@@ -57,12 +58,6 @@ class Events(TensorBoardLogger):
         """Close the file; a run that has failed has told why."""
         with suppress(OSError) if status == "failed" else _naming(Path(self.log_dir)):
             super().finalize(status)
-
-
-def _tell_of_thread(args: threading.ExceptHookArgs) -> None:
-    """Print a thread's error, but for TensorBoard's: that is raised where the next event is."""
-    if "tensorboard" not in type(args.thread).__module__:
-        threading.__excepthook__(args)
 
 
 class Table(Logger):

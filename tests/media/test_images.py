@@ -1,5 +1,6 @@
 import zlib
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 import kornia_rs
@@ -8,6 +9,7 @@ import pytest
 from PIL import Image
 
 from deblur.media.images import _bits_of_plain_png, list_pictures, read, read_size
+from deblur.media.pillow_settings import read_any_picture
 
 
 def test_a_picture_comes_back_as_it_was_written(tmp_path: Path) -> None:
@@ -121,20 +123,28 @@ def claim(path: Path, size: tuple[int, int]) -> None:
     path.write_bytes(content)
 
 
+limited = pytest.mark.parametrize("settings", [nullcontext, read_any_picture])
+"""By Pillow in a library's process, by ourselves in a program's."""
+
+
+@limited
 @pytest.mark.parametrize("size", [(60_000, 60_000), (2**31 - 1, 2**31 - 1), (2**31 - 1, 1)])
 def test_a_small_file_that_claims_to_be_huge_is_refused(
-    tmp_path: Path, size: tuple[int, int]
+    tmp_path: Path, size: tuple[int, int], settings: Callable[[], AbstractContextManager[None]]
 ) -> None:
     claim(tmp_path / "bomb.png", size)
     for reader in (read, read_size):
-        with pytest.raises(ValueError, match="bomb.png: says it has more than 179 million pixels"):
+        with settings(), pytest.raises(ValueError, match="bomb.png: .*pixels"):
             reader(tmp_path / "bomb.png")
 
 
-def test_a_huge_picture_of_another_kind_is_refused(tmp_path: Path) -> None:
+@limited
+def test_a_huge_picture_of_another_kind_is_refused(
+    tmp_path: Path, settings: Callable[[], AbstractContextManager[None]]
+) -> None:
     Image.new("1", (20_000, 20_000)).save(tmp_path / "bomb.tif", compression="group4")
     assert (tmp_path / "bomb.tif").stat().st_size < 100_000
-    with pytest.raises(ValueError, match="bomb.tif: says it has more than"):
+    with settings(), pytest.raises(ValueError, match="bomb.tif: .*pixels"):
         read(tmp_path / "bomb.tif")
 
 

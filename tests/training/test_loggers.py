@@ -1,10 +1,12 @@
 import csv
+import threading
 from pathlib import Path
 
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torch.utils.tensorboard import SummaryWriter
 
+from deblur.jobs.entry_point import tell_of_thread
 from deblur.training.loggers import Events, Table, rewind
 
 
@@ -34,8 +36,9 @@ def test_a_table_on_a_full_disk_is_named(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="not Linux")
 def test_events_on_a_full_disk_are_named_and_end_with_the_run(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(threading, "excepthook", tell_of_thread)
     events = Events(folder=str(tmp_path))
     events.log_metrics({"a": 1.0}, step=0)
     events.save()
