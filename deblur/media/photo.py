@@ -17,18 +17,16 @@ from deblur.media.formats.frame import Frame, check, fit
 from deblur.media.formats.original import Original
 from deblur.media.formats.reader import PillowReader
 from deblur.media.formats.source import Source
+from deblur.media.picture_kinds import LARGEST_PHOTO, format_of
 
-__all__ = ["LIMIT", "Frame", "Photo", "format_of", "open_photo"]
+__all__ = ["Frame", "Photo", "format_of", "open_photo"]
 
-LIMIT = 1_100_000_000
-"""Pixels of a frame; a bad file may claim more than any memory holds."""
 Writer = Callable[[BinaryIO, Iterable[Frame], Original, int | None], None]
 
 
 class Format(NamedTuple):
     """What a format can hold, and how it is written."""
 
-    endings: tuple[str, ...]
     write: Writer
     alpha: bool = True
     deep: bool = False
@@ -40,28 +38,21 @@ class Format(NamedTuple):
 
 
 USUAL = frozenset({"EXIF", "XMP", "ICC profile"})
-JPEGS = (".jpg", ".jpeg", ".jpe", ".jfif", ".mpo")
 PRINTED = USUAL | {"density", "comment"}
 FORMATS = {
-    "JPEG": Format(JPEGS, jpeg.write, alpha=False, holds=PRINTED),
-    "PNG": Format((".png", ".apng"), png.write, deep=True, many=True, holds=PRINTED | {"CICP"}),
-    "WEBP": Format((".webp",), plain.write_webp, many=True, holds=USUAL),
-    "TIFF": Format((".tif", ".tiff"), tiff.write, deep=True, many=True, holds=USUAL | {"density"}),
-    "HEIF": Format((".heic", ".heif", ".hif"), heif.write, deep=True, holds=USUAL | {"CICP"}),
-    "AVIF": Format((".avif",), avif.write, many=True, holds=USUAL | {"CICP"}),
-    "GIF": Format((".gif",), plain.write_gif, many=True, holds=frozenset({"comment"})),
-    "BMP": Format((".bmp", ".dib"), plain.write_bmp, alpha=False, holds=frozenset({"density"})),
-    "PPM": Format((".ppm", ".pgm", ".pbm", ".pnm"), plain.write_ppm, alpha=False, deep=True),
+    "JPEG": Format(jpeg.write, alpha=False, holds=PRINTED),
+    "PNG": Format(png.write, deep=True, many=True, holds=PRINTED | {"CICP"}),
+    "WEBP": Format(plain.write_webp, many=True, holds=USUAL),
+    "TIFF": Format(tiff.write, deep=True, many=True, holds=USUAL | {"density"}),
+    "HEIF": Format(heif.write, deep=True, holds=USUAL | {"CICP"}),
+    "AVIF": Format(avif.write, many=True, holds=USUAL | {"CICP"}),
+    "GIF": Format(plain.write_gif, many=True, holds=frozenset({"comment"})),
+    "BMP": Format(plain.write_bmp, alpha=False, holds=frozenset({"density"})),
+    "PPM": Format(plain.write_ppm, alpha=False, deep=True),
 }
 
 
-def format_of(path: Path) -> str | None:
-    """Tell a picture's format by its file's ending, as Photo names it; None for other files."""
-    ending = path.suffix.lower()
-    return next((name for name, format in FORMATS.items() if ending in format.endings), None)
-
-
-def open_photo(source: Path | BinaryIO, *, limit: int = LIMIT) -> "Photo":
+def open_photo(source: Path | BinaryIO, *, limit: int = LARGEST_PHOTO) -> "Photo":
     """Open a picture file, or a stream, and read what it says; pixels are read later.
 
     limit: of pixels, by the file's head. Raises ValueError ("PATH: reason") for what is no picture,

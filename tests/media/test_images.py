@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from deblur.media.images import _bits_of_plain_png, list_pictures, read, read_size
+from deblur.media.images import _plain_depth, list_pictures, read, read_size
 from deblur.media.pillow_settings import read_any_picture
 
 
@@ -54,7 +54,7 @@ def test_what_cannot_be_read_is_named(tmp_path: Path, content: bytes) -> None:
 def test_plain_pngs_are_read_fast_and_alike(tmp_path: Path, level: int) -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (33, 47, 3), np.uint8)
     Image.fromarray(pixels).save(tmp_path / "a.png", compress_level=level)
-    assert _bits_of_plain_png(tmp_path / "a.png") == 8
+    assert _plain_depth(tmp_path / "a.png") == 8
     assert np.array_equal(read(tmp_path / "a.png"), pixels)
 
 
@@ -62,7 +62,7 @@ def test_a_png_with_an_orientation_is_turned(tmp_path: Path) -> None:
     exif = Image.Exif()
     exif[0x0112] = 6
     Image.new("RGB", (6, 4)).save(tmp_path / "a.png", exif=exif)
-    assert _bits_of_plain_png(tmp_path / "a.png") == 0
+    assert _plain_depth(tmp_path / "a.png") == 0
     assert read(tmp_path / "a.png").shape == (6, 4, 3)
     assert read_size(tmp_path / "a.png") == (4, 6)
 
@@ -82,7 +82,7 @@ def test_16_bits_are_rounded_to_8(tmp_path: Path) -> None:
     colour = np.repeat(deep[..., None], 3, axis=-1)
     colour = np.ascontiguousarray(colour)
     kornia_rs.io.write_image_png_u16(str(tmp_path / "colour.png"), colour, "rgb")
-    assert _bits_of_plain_png(tmp_path / "colour.png") == 16
+    assert _plain_depth(tmp_path / "colour.png") == 16
     assert np.array_equal(read(tmp_path / "colour.png")[..., 2], expected)
 
 
