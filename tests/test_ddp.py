@@ -238,7 +238,7 @@ def test_more_devices_than_there_are_are_refused(
     for part in ("fabric", "pytorch"):
         monkeypatch.setattr(f"lightning.{part}.accelerators.cuda.num_cuda_devices", lambda: 1)
     with pytest.raises(
-        SystemExit, match="^error: trainer: You requested gpu: .0, 1.*only has: .0."
+        SystemExit, match="^error: trainer: .*gpu"
     ):
         start("train", *BATCH_NORM, *DDP, "trainer.accelerator=cuda", f"hydra.run.dir={tmp_path}")
 

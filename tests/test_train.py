@@ -186,7 +186,7 @@ def test_training_can_start_from_a_generators_weights(
 
 
 def test_a_sweep_of_no_experiment_starts_no_job(tmp_path: Path, start: Callable[..., None]) -> None:
-    with pytest.raises(SystemExit, match="^error: choose what to train by experiment=NAME"):
+    with pytest.raises(SystemExit, match="^error: .*experiment=NAME"):
         start("train", "-m", "model.lr=1e-4,1e-3", f"hydra.sweep.dir={tmp_path / 'sweep'}")
     assert not [*tmp_path.iterdir()]
 

@@ -64,7 +64,7 @@ def test_too_many_of_them_end_the_run_and_name_the_pictures(
     tmp_path: Path, start: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     spoil(monkeypatch, 3, 4, 5)
-    with pytest.raises(SystemExit, match="error: epoch 1, batch 2: the loss, nan, .* 3. time"):
+    with pytest.raises(SystemExit, match="error: epoch 1, batch 2: .*nan"):
         start("train", *QUICKEST, f"hydra.run.dir={tmp_path}")
     batches = json.loads((tmp_path / "not_finite.json").read_text())
     assert [(one["epoch"], one["batch"]) for one in batches] == [(1, 0), (1, 1), (1, 2)]
@@ -172,7 +172,7 @@ def test_a_damaged_picture_is_told_before_training(
 ) -> None:
     own = [*QUICKEST, f"data.root={photos}", "data.dataset.size=40", "trainer.max_epochs=1"]
     told = r"of \d+, 1 cannot be used: \S+/07.png: not a readable picture"
-    with pytest.raises(SystemExit, match=rf"^error: {told} .*unreadable=skip"):
+    with pytest.raises(SystemExit, match=f"^error: {told} .*unreadable=skip"):
         start("train", *own, f"hydra.run.dir={tmp_path / 'a'}")
     assert not (tmp_path / "a" / "checkpoints").exists()
     start("train", *own, "data.unreadable=skip", f"hydra.run.dir={tmp_path / 'b'}")

@@ -146,7 +146,7 @@ def test_mistakes_are_told_by_their_keys(key: str, value: Any, told: str) -> Non
 
 def test_parts_that_do_not_go_together_are_told() -> None:
     parts = ["model/discriminator=double", "model/adversarial=relativistic_ls"]
-    with pytest.raises(ValueError, match="gives 2 maps, but relativistic_ls was built for maps=1"):
+    with pytest.raises(ValueError, match="maps=1"):
         check_groups(composed("experiment=paper", *parts), *GROUPS)
     check_groups(composed("experiment=paper", parts[0], f"{parts[1]}_double"), *GROUPS)
 

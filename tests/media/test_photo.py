@@ -153,7 +153,7 @@ def test_formats_are_told_by_argument_then_by_ending(tmp_path: Path) -> None:
     ):
         photo.write(tmp_path / target, photo.frames(), format=told)
         assert open_photo(tmp_path / target).format == expected
-    with pytest.raises(ValueError, match="format 'JPX', expected one of JPEG, PNG"):
+    with pytest.raises(ValueError, match="format 'JPX'"):
         photo.write(tmp_path / "b.png", photo.frames(), format="JPX")
     with pytest.raises(ValueError, match="quality 0, expected 1 to 100"):
         photo.write(tmp_path / "b.png", photo.frames(), quality=0)
@@ -204,19 +204,19 @@ def test_a_truncated_file_is_refused(tmp_path: Path, ending: str) -> None:
     photo_of(tmp_path / f"whole.{ending}")
     content = (tmp_path / f"whole.{ending}").read_bytes()
     (tmp_path / f"a.{ending}").write_bytes(content[: len(content) * 2 // 3])
-    with pytest.raises(ValueError, match=rf"a\.{ending}: not a readable picture"):
+    with pytest.raises(ValueError, match=rf"a\.{ending}"):
         [*open_photo(tmp_path / f"a.{ending}").frames()]
 
 
 def test_more_pixels_than_the_limit_are_refused_by_the_head(tmp_path: Path) -> None:
     (tmp_path / "bomb.bmp").write_bytes(b"P6 60000 60000 255 ")
     with read_any_picture():
-        with pytest.raises(ValueError, match="60000x60000 pixels, expected at most 1100 million"):
+        with pytest.raises(ValueError, match="bomb.bmp.*60000x60000"):
             open_photo(tmp_path / "bomb.bmp")
-    with pytest.raises(ValueError, match="bomb.bmp: not a readable picture"):  # Pillow's own limit
+    with pytest.raises(ValueError, match="bomb.bmp"):  # Pillow's own limit
         open_photo(tmp_path / "bomb.bmp")
     photo_of(tmp_path / "a.png")
-    with pytest.raises(ValueError, match="37x23 pixels, expected at most 0.0008 million"):
+    with pytest.raises(ValueError, match="a.png.*37x23"):
         open_photo(tmp_path / "a.png", limit=800)
 
 
@@ -240,7 +240,7 @@ def test_pillows_warnings_become_notes(tmp_path: Path, capfd: pytest.CaptureFixt
 
 def test_floating_point_pixels_are_refused(tmp_path: Path) -> None:
     Image.fromarray(np.ones((4, 6), np.float32)).save(tmp_path / "a.tif")
-    with pytest.raises(ValueError, match="pixels of mode F, expected 8 or 16 bits"):
+    with pytest.raises(ValueError, match="a.tif.*mode F"):
         [*open_photo(tmp_path / "a.tif").frames()]
 
 

@@ -53,7 +53,7 @@ def test_a_run_is_saved_after_each_epoch_and_every_so_many_minutes(
 
 
 def test_minutes_are_not_negative() -> None:
-    with pytest.raises(ValueError, match="minutes must not be negative, got -1"):
+    with pytest.raises(ValueError, match="minutes"):
         Checkpoints(monitor="val/psnr", minutes=-1)
 
 

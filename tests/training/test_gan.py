@@ -108,9 +108,9 @@ def test_the_generators_step_is_that_of_the_weighted_sum() -> None:
 
 def test_weights_must_name_the_losses() -> None:
     for wrong in ({"charbonnier": 1.0}, {"charbonnier": 1.0, "adversarial": 1.0, "tv": 1.0}):
-        with pytest.raises(ValueError, match="expected .'adversarial', 'charbonnier'"):
+        with pytest.raises(ValueError, match="weights.*'adversarial', 'charbonnier'"):
             gan(weights=wrong)
-    with pytest.raises(ValueError, match="every names .'tv'"):
+    with pytest.raises(ValueError, match="every"):
         gan(every={"tv": 2})
 
 
@@ -219,7 +219,7 @@ def test_the_average_follows_the_generator_and_is_what_is_validated() -> None:
     module.eval()
     assert torch.equal(restored[0], module.average(blur))
     assert not torch.equal(restored[0], module.generator(blur))
-    with pytest.raises(ValueError, match="average must lie between 0 and 1, got 1.0"):
+    with pytest.raises(ValueError, match="average"):
         gan(average=1.0)
 
 
@@ -257,7 +257,7 @@ def test_the_adversarial_share_of_the_gradient() -> None:
 
 
 def test_bad_settings_are_refused() -> None:
-    with pytest.raises(ValueError, match="lr must be positive"):
+    with pytest.raises(ValueError, match="^lr "):
         gan(lr=0.0)
 
 
@@ -343,7 +343,7 @@ def test_a_generator_with_scales_learns_at_each() -> None:
 def test_an_objective_and_a_discriminator_must_both_be_set() -> None:
     with pytest.raises(ValueError, match="adversarial and discriminator"):
         gan(discriminator=None)
-    with pytest.raises(ValueError, match="one content loss must be in every batch"):
+    with pytest.raises(ValueError, match="every"):
         gan(
             **{"discriminator": None, "adversarial": None, "weights": {"charbonnier": 1.0}},
             every={"charbonnier": 2},
@@ -400,17 +400,17 @@ def test_a_backbone_is_frozen_in_the_first_epochs() -> None:
 
 
 @pytest.mark.parametrize(
-    "bad, told",
+    "bad, key",
     [
-        ({"discriminator_lr": 0.0}, "discriminator_lr must be positive, got 0.0"),
-        ({"clip_norm": -1.0}, "clip_norm must be positive, got -1.0"),
-        ({"discriminator_steps": 0}, "discriminator_steps must be positive, got 0"),
-        ({"every": {"charbonnier": 0}}, "every.charbonnier must be positive, got 0"),
-        ({"lr": float("nan")}, "lr must be positive, got nan"),
+        ({"discriminator_lr": 0.0}, "discriminator_lr"),
+        ({"clip_norm": -1.0}, "clip_norm"),
+        ({"discriminator_steps": 0}, "discriminator_steps"),
+        ({"every": {"charbonnier": 0}}, "every.charbonnier"),
+        ({"lr": float("nan")}, "lr"),
     ],
 )
-def test_numbers_of_the_wrong_sign_are_refused_by_name(bad: dict[str, Any], told: str) -> None:
-    with pytest.raises(ValueError, match=told):
+def test_numbers_of_the_wrong_sign_are_refused_by_name(bad: dict[str, Any], key: str) -> None:
+    with pytest.raises(ValueError, match=f"^{key} "):
         gan(**bad)
 
 

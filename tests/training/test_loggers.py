@@ -56,7 +56,7 @@ def test_events_on_a_full_disk_are_named_and_end_with_the_run(
 
 
 def test_what_cannot_be_logged_is_still_told(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="you tried to log .* which is currently not supported"):
+    with pytest.raises(ValueError, match="you tried to log"):
         Events(folder=str(tmp_path)).log_metrics({"a": [1]}, step=0)  # type: ignore[dict-item]
 
 

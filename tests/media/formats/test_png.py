@@ -215,7 +215,7 @@ def test_fewer_frames_than_the_animation_has_are_refused(tmp_path: Path) -> None
     frames = [Image.fromarray(noise(seed=seed)) for seed in range(3)]
     frames[0].save(tmp_path / "a.png", save_all=True, append_images=frames[1:])
     photo = open_photo(tmp_path / "a.png")
-    with pytest.raises(ValueError, match="2 frames, expected 3 as .*a.png has"):
+    with pytest.raises(ValueError, match="2 frames.*a.png"):
         photo.write(tmp_path / "out.png", [*photo.frames()][:2])
 
 
