@@ -45,7 +45,7 @@ LIGHTNING = {
 }
 LONGEST = 300
 """Lines of a file."""
-TO_BE_SPLIT = {"commands/restore.py"}
+TO_BE_SPLIT = {"commands/restore.py", "restoration/restorer.py"}
 FILES = sorted(path.relative_to(PACKAGE).as_posix() for path in PACKAGE.rglob("*.py"))
 
 
