@@ -237,9 +237,7 @@ def test_more_devices_than_there_are_are_refused(
         monkeypatch.setattr(f"deblur.{user}.pick_device", lambda _: torch.device("cpu"))
     for part in ("fabric", "pytorch"):
         monkeypatch.setattr(f"lightning.{part}.accelerators.cuda.num_cuda_devices", lambda: 1)
-    with pytest.raises(
-        SystemExit, match="^error: trainer: .*gpu"
-    ):
+    with pytest.raises(SystemExit, match="^error: trainer: .*gpu"):
         start("train", *BATCH_NORM, *DDP, "trainer.accelerator=cuda", f"hydra.run.dir={tmp_path}")
 
 

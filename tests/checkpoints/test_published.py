@@ -386,9 +386,7 @@ def test_nothing_is_loaded_in_part(how: str, tmp_path: Path) -> None:
 
 def test_files_of_no_known_kind_are_named(tmp_path: Path) -> None:
     torch.save({"state_dict": {"net.0.weight": torch.zeros(1)}}, tmp_path / "other.pth")
-    with pytest.raises(
-        ValueError, match="net.0.weight"
-    ):
+    with pytest.raises(ValueError, match="net.0.weight"):
         load_generator(tmp_path / "other.pth")
     torch.save({"generator": layouts.deblurgan(), "epoch": 3}, tmp_path / "gan.pth")
     with pytest.raises(ValueError, match="generator, epoch"):

@@ -47,9 +47,7 @@ def test_more_than_there_is_in_a_batch_is_refused() -> None:
 
 
 def test_sizes_must_be_positive() -> None:
-    with pytest.raises(
-        ValueError, match="batch_size"
-    ):
+    with pytest.raises(ValueError, match="batch_size"):
         data(crop=0)
 
 

@@ -70,6 +70,7 @@ def test_what_comes_after_a_checkpoint_is_dropped(
             for place in (first, first + 1):
                 table.log_metrics({"a": place}, step=place)
                 events.add_scalar("a", place, place)
+                events.add_text("b", str(place), place)
     files = sorted(tmp_path.glob("events*"))
     assert len(files) == 2
     for path in (*files, tmp_path / "csv" / "metrics.csv"):  # killed in the middle of a write
@@ -81,6 +82,8 @@ def test_what_comes_after_a_checkpoint_is_dropped(
     found.Reload()
     scalars = [one.step for one in found.Scalars("a")] if found.Tags()["scalars"] else []
     assert scalars == kept
+    tensors = found.Tags()["tensors"]
+    assert [one.step for tag in tensors for one in found.Tensors(tag)] == kept
 
 
 def test_nothing_is_there_to_be_dropped(tmp_path: Path) -> None:
