@@ -78,8 +78,7 @@ def install(file: Path, target: Path) -> None:
             os.fsync(whole.fileno())
         if place.exists():
             shutil.copymode(place, file)
-        os.replace(file, place)
-        _sync(place.parent)
+        _rename(file, place)
     except OSError as error:
         raise OSError(error.errno, error.strerror, str(target)) from error
     discard_parts(target)
@@ -92,10 +91,13 @@ def duplicate(path: Path, name: str) -> None:
     """
     second = hide(path.with_name(name))
     try:
-        os.link(path, second)
-    except OSError:  # a file system that has no links
-        shutil.copy(path, second)
-    install(second, path.with_name(name))
+        try:
+            os.link(path, second)
+        except OSError:  # a file system that has no links
+            shutil.copy(path, second)
+        _rename(second, path.with_name(name))
+    finally:
+        second.unlink(missing_ok=True)  # both may have been the same file
 
 
 def discard_parts(target: Path) -> None:
@@ -118,11 +120,12 @@ def _start_of_parts(place: Path) -> str:
     return f".deblur-{hashlib.sha256(os.fsencode(place.name)).hexdigest()[:16]}"
 
 
-def _sync(folder: Path) -> None:
-    """Bring a folder's names to the disk, where a system can."""
+def _rename(file: Path, place: Path) -> None:
+    """Give a file another name in its folder, and bring that to the disk where a system can."""
+    os.replace(file, place)
     if os.name == "posix":
-        handle = os.open(folder, os.O_RDONLY)
+        folder = os.open(place.parent, os.O_RDONLY)
         try:
-            os.fsync(handle)
+            os.fsync(folder)
         finally:
-            os.close(handle)
+            os.close(folder)

@@ -199,6 +199,9 @@ def test_a_second_name_keeps_the_content(
             duplicate(path, "best.ckpt")
     assert (path.read_bytes(), second.read_bytes()) == (b"two", b"one")
     assert sorted(tmp_path.iterdir()) == [second, path]
+    for _ in range(2):  # and again, when both are the same file
+        duplicate(path, "best.ckpt")
+        assert sorted(tmp_path.iterdir()) == [second, path]
 
 
 def test_whole_files_are_written_here_alone() -> None:
