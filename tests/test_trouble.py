@@ -29,21 +29,21 @@ NAN = float("nan")
 
 def spoil(patch: pytest.MonkeyPatch, *steps: int, by: float = NAN) -> None:
     """Spoil the generator's loss in some steps, counted from 0, and with NaN all statistics."""
-    total, learn, now = DeblurGAN.total, DeblurGAN._learn, [-1]
+    total, learn, now = StepLosses.total, DeblurGAN._learn, [-1]
 
     def counted(self: DeblurGAN, *arguments: Any) -> None:
         now[0] += 1
         learn(self, *arguments)
 
-    def spoiled(self: DeblurGAN, losses: Any) -> torch.Tensor:
+    def spoiled(self: StepLosses, losses: Any) -> torch.Tensor:
         value = total(self, losses)
         if now[0] not in steps or len(losses) < 2:
             return value
-        self(torch.full((1, 3, 32, 32), NAN))
+        self.generator(torch.full((1, 3, 32, 32), NAN))
         return value * by
 
     patch.setattr(DeblurGAN, "_learn", counted)
-    patch.setattr(DeblurGAN, "total", spoiled)
+    patch.setattr(StepLosses, "total", spoiled)
 
 
 @pytest.mark.parametrize("by", [NAN, float("inf")])
