@@ -110,7 +110,7 @@ def test_the_demo_keeps_its_blur_and_the_named_layouts_exist() -> None:
 def test_choosing_a_loss_chooses_its_weight() -> None:
     cfg = composed("train", "experiment=paper", "model/content=charbonnier")
     assert set(cfg.model.content) == {"charbonnier"}
-    assert set(cfg.model.losses.weights) == {"charbonnier", "adversarial"}
+    assert set(cfg.model.weights) == {"charbonnier", "adversarial"}
 
 
 def test_the_papers_table_1() -> None:
