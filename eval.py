@@ -11,12 +11,14 @@ from omegaconf import DictConfig
 
 from deblur.config import command_line, errors, overrides, scalars
 from deblur.jobs import entry_point, run_folder
+from deblur.media.pillow_settings import read_any_picture
 
 log = logging.getLogger("eval")
 
 
 @hydra.main(version_base="1.3", config_path="conf", config_name="eval")
 @run_folder.tidied
+@read_any_picture()
 def main(cfg: DictConfig) -> float | None:
     """Evaluate checkpoints on their data's test split; return the first one's mean PSNR."""
     from hydra.utils import instantiate

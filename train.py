@@ -12,12 +12,14 @@ from omegaconf import DictConfig, OmegaConf
 from deblur import distributed
 from deblur.config import command_line, errors, overrides, scalars
 from deblur.jobs import entry_point, resume, sweep
+from deblur.media.pillow_settings import read_any_picture
 
 log = logging.getLogger("train")
 
 
 @hydra.main(version_base="1.3", config_path="conf", config_name="train")
 @sweep.recorded
+@read_any_picture()
 def main(cfg: DictConfig, begin: Callable[[], None]) -> float | None:
     """Run one training, once it is accepted; return its best validation PSNR, for sweepers."""
     import lightning as L

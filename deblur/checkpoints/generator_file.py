@@ -152,6 +152,7 @@ def save_generator(
         "digest": digest(weights),
         "format": "pt",
     }
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
     with replacing(Path(path)) as file:  # safetensors' own files are for their owner alone
         file.write(save(weights, metadata))
 

@@ -14,11 +14,11 @@ repositories have beside it.
 """
 
 import argparse
-import os
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from deblur.atomic import install
 from deblur.checkpoints.shipped import WEIGHTS, find_model
 from deblur.terminal import printable
 
@@ -109,5 +109,6 @@ def _write(out: Path, model: Any, options: argparse.Namespace, shipped: str | No
                 export.export_program(place, model)
             else:
                 export.export_onnx(place, model, value_range=options.range, half=options.fp16)
-            for file in Path(folder).iterdir():  # weights of 1.5 GB are a file beside it
-                os.replace(file, out.parent / file.name)
+            # Weights of 1.5 GB are a file beside it, which comes first.
+            for file in sorted(Path(folder).iterdir(), key=lambda file: file.name == out.name):
+                install(file, out.parent / file.name)

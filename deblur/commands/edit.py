@@ -3,20 +3,19 @@
 import os
 import sys
 from argparse import Namespace
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
+from deblur.commands.restore_options import load
 from deblur.media.photo import format_of
 from deblur.restoration.batch_job import explain
 from deblur.restoration.in_place import rewrite
 from deblur.terminal import printable
 
 
-def edit(options: Namespace, load: Callable[[Namespace], Any]) -> int:
+def edit(options: Namespace) -> int:
     """Restore a picture for a program that waits for it; return 1 where that fails.
 
-    options: of `deblur restore`. load: loads the restorer that they ask for.
+    options: of `deblur restore`.
     """
     source, target = Path(options.edit), Path(options.output)
     if format_of(target) is None:

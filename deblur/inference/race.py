@@ -10,13 +10,13 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
 from pathlib import Path
-from tempfile import NamedTemporaryFile
 from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 import deblur
+from deblur.atomic import write_text
 from deblur.hardware import find_cache_folder, has_bfloat16, place, synchronize
 from deblur.inference.example_photos import show_examples
 
@@ -269,9 +269,6 @@ def _remember(path: Path, about: Mapping[str, Any], verdict: Verdict) -> None:
     text = json.dumps({**verdict._asdict(), "about": dict(about)}, indent=1) + "\n"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        # Two processes may be at it: each writes a file of its own.
-        with NamedTemporaryFile("w", dir=path.parent, suffix=".part", delete=False) as file:
-            file.write(text)
-        os.replace(file.name, path)
+        write_text(path, text)
     except OSError as error:
         log.debug("%s: cannot be written (%s)", path, error)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from deblur.config.moved_targets import rename_override
 from deblur.distributed import is_first
 from deblur.jobs import run_status
 from deblur.jobs.run_status import RunStatus
@@ -62,7 +63,8 @@ def recall(arguments: list[str]) -> list[str]:
     if before is None:
         place = Path(folder, run_status.NAME)
         sys.exit(f"error: {folder}: holds no run that could go on; expected {place}")
-    return [*(one for one in before.overrides if _key(one) not in given), *arguments]
+    started = map(rename_override, before.overrides)
+    return [*(one for one in started if _key(one) not in given), *arguments]
 
 
 def find(ckpt: str | None, folder: Path) -> Start:

@@ -1,12 +1,12 @@
 """Pictures restored in their own place, with a copy of each as it was."""
 
 import filecmp
-import hashlib
 import os
 import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from deblur.atomic import hide, install
 from deblur.restoration.batch import Job, Outcome, Plan, is_known, is_video
 from deblur.restoration.source_files import find_sources, walk
 
@@ -74,15 +74,12 @@ def rewrite(picture: Path, restore: Restore, *, keep: Path | None = None) -> lis
     keep: where it is kept as it was, if anywhere.
     """
     place = Path(os.path.realpath(picture))  # a link to a picture stays a link
-    digest = hashlib.sha256(os.fsencode(place.name)).hexdigest()[:16]
-    part = place.with_name(f".deblur-{digest}-in-place{place.suffix}")
+    part = hide(place, place.suffix)
     try:
-        part.unlink(missing_ok=True)  # of a process that was killed
         notes = restore(place, part)
-        shutil.copymode(place, part)
         if keep is not None:
             _keep(place, keep)
-        os.replace(part, place)
+        install(part, place)
     finally:
         part.unlink(missing_ok=True)
     return notes
@@ -95,6 +92,6 @@ def _keep(place: Path, copy: Path) -> None:
     try:
         os.link(place, copy)
     except OSError:  # another file system, or one that has no links
-        part = copy.with_name(f".deblur-{copy.name}.part")
+        part = hide(copy)
         shutil.copy2(place, part)
-        os.replace(part, copy)
+        install(part, copy)

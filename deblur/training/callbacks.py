@@ -108,7 +108,7 @@ class TimeEstimate(Callback):
         # With all that is done to a batch on its way, such as blur that is made on the device.
         batch = trainer.strategy.batch_to_device(loader.collate_fn(items))
         statistics = {name: value.clone() for name, value in pl_module.named_buffers()}
-        steps = max(pl_module.every.values(), default=1)  # rare losses are due in one of these
+        steps = pl_module.losses.period  # rare losses are due in one of these
         with trainer.precision_plugin.train_step_context():
             rehearse(pl_module, batch, 0)
             start = time.perf_counter()
@@ -149,14 +149,9 @@ class TimeEstimate(Callback):
 def rehearse(module: DeblurGAN, batch: Pair, batch_idx: int) -> None:
     """Do the passes of one training step; its gradients reach no weight, nor other devices."""
     weights = [weight for weight in module.parameters() if weight.requires_grad]
-    scales = module.scales(batch.blur)
-    if module.adversary:
-        objective, discriminator = module.adversary
-        for _ in range(module.discriminator_steps):
-            verdict = objective.discriminator_loss(discriminator, scales[-1].detach(), batch.sharp)
-            torch.autograd.grad(verdict.loss, weights, allow_unused=True)
-    loss = module.total(module.generator_losses(batch, scales, batch_idx))
-    torch.autograd.grad(loss, weights, allow_unused=True)
+    scales = module.losses.restore(batch.blur)
+    for turn in module.losses.turns(batch, scales, batch_idx):
+        torch.autograd.grad(turn.compute().total, weights, allow_unused=True)
     if module.device.type != "cpu":
         getattr(torch, module.device.type).synchronize()
 
