@@ -12,20 +12,22 @@ from deblur.networks import FPN, MultiScale, NAFNet, ResNet, ResUNet, UNet
 
 CPU = torch.device("cpu")
 pytestmark = pytest.mark.skipif(not has_int8(CPU), reason="no int8 units")
-NETWORKS = {
-    "li": (ResNet(blocks=2, width=32, init="glorot"), 7),
-    "keras": (ResNet(blocks=1, width=32, skip="average", padding="same", init="glorot"), 2),
-    "kupyn": (ResNet(blocks=1, width=32, norm="instance", upsample="transposed"), 0),
-    "unet": (UNet(width=32, levels=2, zero_last=False), 10),
-    "resunet": (
-        ResUNet(width=32, encoder=(0, 1), middle=2, decoder=(1, 0), zero_last=False),
-        8,
-    ),
-    "deepdeblur": (MultiScale(blocks=1, width=32, zero_last=False), 9),
-    "nafnet": (NAFNet(width=32, encoder=(1,), decoder=(1,), zero_last=False), 0),
-    "mobilenet": (FPN(zero_last=False), 0),
-}
-"""With how many of their convolutions become integers."""
+with torch.random.fork_rng(devices=[]):  # the same weights in whatever order tests are collected
+    torch.manual_seed(0)
+    NETWORKS = {
+        "li": (ResNet(blocks=2, width=32, init="glorot"), 7),
+        "keras": (ResNet(blocks=1, width=32, skip="average", padding="same", init="glorot"), 2),
+        "kupyn": (ResNet(blocks=1, width=32, norm="instance", upsample="transposed"), 0),
+        "unet": (UNet(width=32, levels=2, zero_last=False), 10),
+        "resunet": (
+            ResUNet(width=32, encoder=(0, 1), middle=2, decoder=(1, 0), zero_last=False),
+            8,
+        ),
+        "deepdeblur": (MultiScale(blocks=1, width=32, zero_last=False), 9),
+        "nafnet": (NAFNet(width=32, encoder=(1,), decoder=(1,), zero_last=False), 0),
+        "mobilenet": (FPN(zero_last=False), 0),
+    }
+    """With how many of their convolutions become integers."""
 
 
 def psnr(one: Tensor, other: Tensor) -> float:
