@@ -91,6 +91,8 @@ def test_ranges_are_hydras(search: Any, tmp_path: Path) -> None:
 
 def test_trials_that_fail_end_no_others(search: Any, tmp_path: Path, capsys: Any) -> None:
     found = search.Search(tmp_path / "runs", ["lr=interval(0.5,1.5)", "kind=good,odd"], 0)
+    found.study.enqueue_trial({"kind": "odd"})  # whatever is drawn for the others
+    found.study.enqueue_trial({"kind": "good"})
     found.run(6, jobs=2)
     assert {*states(found)} == {"complete", "fail"}
     kinds = [trial.params["kind"] for trial in found.trials().values()]

@@ -77,7 +77,7 @@ def test_a_collapsed_run_ends_early(
     tmp_path: Path, start: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(StepLosses, "restore", lambda self, blur: [0 * self.generator(blur)])
-    patience = "trainer.callbacks.7.patience=2"
+    patience = "trainer.callbacks.8.patience=2"
     start("train", *QUICKEST, patience, "trainer.max_epochs=9", f"hydra.run.dir={tmp_path}")
     log = (tmp_path / "train.log").read_text()
     assert "its images are constant in 2 batches on end, so the run ends here (epoch 0)" in log

@@ -42,8 +42,10 @@ class Budget(Callback):
     def on_save_checkpoint(
         self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        """Add the entry "minutes": those that were used."""
-        checkpoint["minutes"] = self.used / 60
+        """Add the entry "minutes" where they are limited: those that were used."""
+        # Without a limit a checkpoint depends on no clock, so that runs can be compared bit by bit.
+        if self.minutes is not None:
+            checkpoint["minutes"] = self.used / 60
 
     def on_load_checkpoint(
         self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]

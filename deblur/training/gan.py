@@ -28,16 +28,22 @@ class DeblurGAN(L.LightningModule):
     """Trains a generator to restore blurred images, against a discriminator or alone.
 
     Args:
-        generator, discriminator, adversarial, content, weights, every, discriminator_steps,
-            one_pass: See `StepLosses`. One pass is faster; a batch norm in the discriminator then
-            normalizes sharp and restored images together.
+        generator: The network that restores.
+        discriminator: The network that tells sharp from restored images; None trains without.
+        adversarial: The adversarial objective; None exactly where the discriminator is.
+        content: The content losses by name.
+        weights: The weight of each content loss, and of "adversarial".
         optimizer: Called with parameters and lr, once for each network.
         lr: The learning rate of both networks, unless discriminator_lr is given.
         schedule: How the rates fall, and how long a backbone is frozen; None for neither.
         seed: With the epoch, the batch and the rank, it makes a step's random numbers (dropout).
+        every: The loss interval in batches of content losses that are not in each batch.
+        discriminator_steps: Steps of the discriminator for each step of the generator.
         clip_norm: The largest norm of either network's gradient; None for no limit.
         average: The decay of an exponential moving average (EMA) of the generator's weights, such
             as 0.999; validation uses the average then, and so does who loads the checkpoint.
+        one_pass: Give sharp and restored images to the discriminator in one batch: faster, but a
+            batch norm in it then normalizes them together.
         recompute: Keep fewer of the generator's activations, and compute them again for the
             backward pass (see `recompute`).
 

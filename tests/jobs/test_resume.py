@@ -14,7 +14,7 @@ from conftest import QUICKEST, TINY
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from deblur.checkpoints import load_generator
-from deblur.jobs.resume import find, recall
+from deblur.jobs.resume import Start, find, recall
 from deblur.jobs.run_status import RunStatus
 from deblur.training import callbacks
 from deblur.training.checkpointing import Checkpoints
@@ -230,13 +230,13 @@ def test_there_must_be_a_run_that_can_go_on(begun: Path, trained: Path, tmp_path
     with pytest.raises(ValueError, match="run: .*ckpt=last"):
         find(None, begun)
     new = tmp_path / "new"
-    assert find(None, new) == (None, 0, 0, True)
-    assert find("last", begun) == (None, 0, 0, True)
+    assert find(None, new) == Start(None, 0, 0, True)
+    assert find("last", begun) == Start(None, 0, 0, True)
     with pytest.raises(FileNotFoundError, match="best.ckpt"):
         find("best", begun)
     path = trained / "checkpoints" / "last.ckpt"
-    assert find("last", trained) == find(str(path), trained) == (path, 4, 2, True)
-    assert find(str(path), new) == (path, 4, 2, False)
+    assert find("last", trained) == find(str(path), trained) == Start(path, 4, 2, True, "32-true")
+    assert find(str(path), new) == Start(path, 4, 2, False, "32-true")
     for ckpt in (None, str(path)):
         with pytest.raises(ValueError, match="run: .*ckpt=last"):
             find(ckpt, begun)

@@ -19,6 +19,7 @@ from deblur.training import budget, callbacks
 from deblur.training.budget import Budget
 from deblur.training.callbacks import PlainProgress
 from deblur.training.gan import DeblurGAN
+from deblur.training.schedule import Schedule
 
 
 class Clock:
@@ -87,7 +88,7 @@ def fit(module: DeblurGAN, *more: Any, epochs: int) -> L.Trainer:
 
 def test_a_run_ends_when_its_minutes_are_used_and_its_rates_with_it(clock: Clock) -> None:
     kind = timed(clock, 12.0)
-    trainer = fit(gan(kind, decay_epochs=10), Budget(minutes=1), epochs=10)
+    trainer = fit(gan(kind, schedule=Schedule(decay_epochs=10)), Budget(minutes=1), epochs=10)
     # Five steps of a fifth of the minute each; the rates fall with the time, not with the epochs.
     assert kind.rates == pytest.approx([0.1 * left for left in (1.0, 0.8, 0.6, 0.4, 0.2)])
     assert trainer.fit_loop.epoch_loop._batches_that_stepped == 5
@@ -96,11 +97,11 @@ def test_a_run_ends_when_its_minutes_are_used_and_its_rates_with_it(clock: Clock
 
 def test_epochs_end_a_run_before_its_minutes(clock: Clock) -> None:
     kind = timed(clock, 1.0)
-    trainer = fit(gan(kind, decay_epochs=2), Budget(minutes=1), epochs=2)
+    trainer = fit(gan(kind, schedule=Schedule(decay_epochs=2)), Budget(minutes=1), epochs=2)
     assert trainer.fit_loop.epoch_loop._batches_that_stepped == 4
     assert kind.rates[2:] == pytest.approx([0.05, 0.05])
     plain = timed(clock, 1.0)
-    fit(gan(plain, decay_epochs=2), Budget(minutes=None), epochs=2)
+    fit(gan(plain, schedule=Schedule(decay_epochs=2)), Budget(minutes=None), epochs=2)
     assert plain.rates == pytest.approx([0.1, 0.1, 0.05, 0.05])
 
 
