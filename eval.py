@@ -18,7 +18,6 @@ log = logging.getLogger("eval")
 
 @hydra.main(version_base="1.3", config_path="conf", config_name="eval")
 @run_folder.tidied
-@read_any_picture()
 def main(cfg: DictConfig) -> float | None:
     """Evaluate checkpoints on their data's test split; return the first one's mean PSNR."""
     from hydra.utils import instantiate
@@ -109,4 +108,5 @@ def main(cfg: DictConfig) -> float | None:
 
 if __name__ == "__main__":
     sys.argv[1:] = overrides.quote_paths(command_line.read(sys.argv[1:]))
-    entry_point.launch(main)
+    with read_any_picture():
+        entry_point.launch(main)

@@ -19,7 +19,6 @@ log = logging.getLogger("train")
 
 @hydra.main(version_base="1.3", config_path="conf", config_name="train")
 @sweep.recorded
-@read_any_picture()
 def main(cfg: DictConfig, begin: Callable[[], None]) -> float | None:
     """Run one training, once it is accepted; return its best validation PSNR, for sweepers."""
     import lightning as L
@@ -97,4 +96,5 @@ def main(cfg: DictConfig, begin: Callable[[], None]) -> float | None:
 if __name__ == "__main__":
     given = distributed.prepare(command_line.read(sys.argv[1:]))
     sys.argv[1:] = overrides.quote_paths(resume.recall(given))
-    entry_point.launch(main)
+    with read_any_picture():
+        entry_point.launch(main)
