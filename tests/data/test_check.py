@@ -73,7 +73,7 @@ def test_no_pairs_are_a_fault(tmp_path: Path) -> None:
 def test_two_sizes_are_a_fault(tmp_path: Path) -> None:
     natural(tmp_path)
     picture(tmp_path / "test/GOPR0500_11_00/sharp/000001.png", 0, (30, 30))
-    assert "a pair of two sizes" in found(tmp_path).faults[0]
+    assert "differ in size" in found(tmp_path).faults[0]
 
 
 def test_sharp_to_sharp_is_a_fault(tmp_path: Path) -> None:

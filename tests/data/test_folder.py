@@ -191,10 +191,10 @@ def test_a_set_without_splits_gives_scenes_to_each(tmp_path: Path) -> None:
     ("have", "want", "told"),
     [
         ("train", "train", "its only train scene, or pair, is held out for validation"),
-        ("test", "train", "they are its test pairs; expected a folder train/"),
-        ("test", "val", "they are its test pairs; expected a folder val/"),
-        ("train", "test", "they are its train pairs; expected a folder test/"),
-        (None, "train", "three scenes, or pairs of one scene, are the fewest"),
+        ("test", "train", "its test pairs; expected a folder train/"),
+        ("test", "val", "its test pairs; expected a folder val/"),
+        ("train", "test", "its train pairs; expected a folder test/"),
+        (None, "train", "requires three scenes"),
         (None, "test", "data.dataset.whole=true measures all of them"),
     ],
 )
