@@ -158,7 +158,7 @@ def test_a_checkpoint_says_what_it_was_trained_on(trained: Path) -> None:
 def test_a_run_starts_with_table_2_and_an_estimate(trained: Path) -> None:
     log = (trained / "train.log").read_text()
     assert "| generator |" in log and "| discriminator | 6 |" in log
-    assert "2 epochs of 2 batches, 4 in all: about" in log
+    assert "2 epochs of 2 batches, 4 batches to go: about" in log
     assert "precision" not in log  # it was given
 
 

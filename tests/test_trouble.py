@@ -80,7 +80,7 @@ def test_a_collapsed_run_ends_early(
     patience = "trainer.callbacks.7.patience=2"
     start("train", *QUICKEST, patience, "trainer.max_epochs=9", f"hydra.run.dir={tmp_path}")
     log = (tmp_path / "train.log").read_text()
-    assert "its images are constant in 2 batches on end, so the run ends here (epoch 0)" in log
+    assert "its images are constant in 2 consecutive batches; the run ends in epoch 0" in log
 
 
 def test_a_full_disk_ends_the_run_and_leaves_the_last_good_checkpoint(

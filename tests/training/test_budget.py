@@ -142,8 +142,8 @@ def test_the_estimate_is_corrected(
 
     monkeypatch.setattr(estimate, "on_train_start", start)
     fit(gan(timed(clock, 100.0)), estimate, epochs=5)  # of two steps
-    told = [line for line in caplog.messages if "by the pace so far" in line]
-    assert told == ["about 15 minutes to the end, by the pace so far"]
+    told = [line for line in caplog.messages if "at the pace so far" in line]
+    assert told == ["about 15 minutes left, at the pace so far"]
 
 
 def test_a_run_that_used_its_minutes_resumes_with_more(
