@@ -157,7 +157,7 @@ def test_a_run_that_used_its_minutes_resumes_with_more(
     before = (tmp_path / "checkpoints" / "last.ckpt").read_bytes()
     start("train", folder, "ckpt=last")
     assert (tmp_path / "checkpoints" / "last.ckpt").read_bytes() == before
-    assert "its 1e-06 minutes are used; nothing was done" in capsys.readouterr().out
+    assert "its 1e-06 minutes are used; nothing to do" in capsys.readouterr().out
     start("train", folder, "ckpt=last", "minutes=60")
     assert torch.load(tmp_path / "checkpoints" / "last.ckpt", weights_only=True)["epoch"] == 2
 
