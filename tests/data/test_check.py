@@ -146,7 +146,7 @@ def test_a_few_exchanged_pictures_are_noted(tmp_path: Path) -> None:
     exchange(natural(tmp_path) / "test/GOPR0500_11_00")
     result = found(tmp_path)
     assert result.faults == []
-    assert any("the sharper: GOPR0500_11_00-000000" in note for note in result.notes)
+    assert any("sharper: GOPR0500_11_00-000000" in note for note in result.notes)
 
 
 @pytest.mark.parametrize(

@@ -132,7 +132,7 @@ def test_a_picture_without_a_partner_is_named(gopro: Path) -> None:
 
 def test_a_pair_of_two_sizes_is_named(gopro: Path, picture: Callable[..., Path]) -> None:
     picture(gopro / "test/T1/sharp/000000.png", size=(30, 30))
-    with pytest.raises(ValueError, match="two sizes: .*48x40 but .*30x30"):
+    with pytest.raises(ValueError, match="differ in size: .*48x40 but .*30x30"):
         folder(gopro, split="test")
 
 

@@ -121,7 +121,10 @@ def test_splits_of_equal_names_are_kept_apart(layout: str, tmp_path: Path) -> No
 @pytest.mark.parametrize(
     "change, message",
     [
-        (lambda index: index["pairs"][0].update(array="../secret.npy"), "secret.npy, which lies"),
+        (
+            lambda index: index["pairs"][0].update(array="../secret.npy"),
+            "secret.npy, which is outside",
+        ),
         (lambda index: index["pairs"][0].update(array="/etc/passwd"), "passwd, which is outside"),
         (lambda index: index.pop("layout"), "index.json: damaged"),
         (lambda index: index.update(pairs=5), "index.json: damaged"),
