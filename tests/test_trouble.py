@@ -140,7 +140,7 @@ def test_a_damaged_checkpoint_is_refused_and_the_one_before_offered(
     with pytest.raises(SystemExit) as stop:
         start("train", "ckpt=last", f"hydra.run.dir={run}")
     assert str(stop.value.code).startswith(f"error: {last}: damaged (")
-    assert str(stop.value.code).endswith(f"; {previous} is whole: ckpt={previous}")
+    assert str(stop.value.code).endswith(f"; {previous} is intact: ckpt={previous}")
 
 
 @pytest.mark.parametrize("name", ["previous", "best"])
