@@ -206,7 +206,7 @@ def test_counts_of_batches_may_be_missing(tmp_path: Path) -> None:
         (
             "fpn.enc2.1.conv.0.weight",
             torch.zeros(192, 32, 1, 1),
-            "fpn.features.5.conv.0.weight has",
+            "fpn.features.5.conv.0.weight differs",
         ),
         (
             "fpn.enc2.1.conv.0.weight",
