@@ -56,7 +56,7 @@ def main(cfg: DictConfig) -> float | None:
         }
         arithmetics = [name_arithmetic(method) for method in methods.values()]
         name, cfg = data_recipe.recall_data(cfg, [model.data for model in loaded])
-        settings.check_groups(cfg, "blur", "data")  # a file may have chosen others
+        settings.check_groups(cfg, "blur", "data")  # again, since a file may have chosen others
         data = instantiate(cfg.data, _convert_="all")
         data.setup("test")
         tests = data.test_dataloader()
@@ -64,7 +64,7 @@ def main(cfg: DictConfig) -> float | None:
         if not tests.dataset.paired:
             protocols = []
             if not models:
-                raise ValueError(f"{data.root}: nothing to measure without sharp pictures or ckpt")
+                raise ValueError(f"{data.root}: has no sharp pictures; type ckpt=PATH to restore")
         scalars.check_variant(cfg, [protocol.name for protocol in protocols])
         rehearse(protocols, poses=poses(0) is not None)
     count = min(len(tests), cfg.limit or len(tests))
@@ -81,7 +81,7 @@ def main(cfg: DictConfig) -> float | None:
         log.info("checking the data, as deblur check-data does (check=false leaves it out)")
     verdict = provenance.check_data(tests.dataset) if cfg.check else None
     for fault in verdict["faults"] if verdict else []:
-        log.warning("the data: %s (deblur check-data %s tells more)", fault, data.root)
+        log.warning("the data: %s (deblur check-data %s lists the faults)", fault, data.root)
     folder = Path(cfg.run_dir)
     names = [protocol.name for protocol in protocols]
     scenes, paired = tests.dataset.scenes[:count], tests.dataset.paired
@@ -102,7 +102,7 @@ def main(cfg: DictConfig) -> float | None:
     report.write(about, [*evaluation.timings.values()], published=cfg.published)
     log.info("%s", report.text())
     log.info("time:  %s", evaluation.report_time(time.perf_counter() - start))
-    log.info("the page:  %s", folder / "report.html")
+    log.info("report:  %s", folder / "report.html")
     return report.mean_psnr(next(iter(models))) if models else None
 
 

@@ -20,7 +20,7 @@ log = logging.getLogger("train")
 @hydra.main(version_base="1.3", config_path="conf", config_name="train")
 @sweep.recorded
 def main(cfg: DictConfig, begin: Callable[[], None]) -> float | None:
-    """Run one training, once it is accepted; return its best validation PSNR, for sweepers."""
+    """Check the config, call `begin` and train; return the best validation PSNR, for sweepers."""
     import lightning as L
     from hydra.utils import instantiate
     from lightning.pytorch.utilities.exceptions import SIGTERMException
@@ -46,7 +46,7 @@ def main(cfg: DictConfig, begin: Callable[[], None]) -> float | None:
         with errors.one_line_errors(fault="data"):
             data = instantiate(cfg.data, _convert_="all")
             data.setup("fit")
-        L.seed_everything(cfg.seed, verbose=False)  # for the weights' start
+        L.seed_everything(cfg.seed, verbose=False)  # for the initial weights
         model = instantiate(cfg.model, _convert_="all")
         if start.path is not None:
             resume.check_fit(start.path, model.state_dict())
@@ -57,9 +57,9 @@ def main(cfg: DictConfig, begin: Callable[[], None]) -> float | None:
         precision = cfg.trainer.precision or start.precision
         if precision is None and distributed.is_first():
             precision = race_training(model.generator, device, data.crop)
-        precision = str(precision or "32-true")  # until the first process has told its choice
+        precision = str(precision or "32-true")  # other processes adopt the first one's choice
         if hasattr(model.generator, "weights_used"):
-            log.info("the backbone starts from: %s", model.generator.weights_used)
+            log.info("initial weights of the backbone: %s", model.generator.weights_used)
         trainer = instantiate(cfg.trainer, precision=precision, _convert_="all")
         distributed.check(trainer.num_devices, trainer.num_nodes, cfg.trainer.get("strategy"))
         data.check_ranks(trainer.world_size)
@@ -88,7 +88,7 @@ def main(cfg: DictConfig, begin: Callable[[], None]) -> float | None:
             raise errors.Mistake(told) from error
         raise
     finally:
-        trainer.fit_loop.teardown()  # after an error in a validation its loading processes live on
+        trainer.fit_loop.teardown()  # else loading processes stay alive after a validation's error
     score = getattr(trainer.checkpoint_callback, "best_model_score", None)
     return None if score is None else float(score)
 

@@ -215,7 +215,7 @@ class Soak:
         self.run.kill()
         os.truncate(last, last.stat().st_size // 2)
         self.run.start()
-        self.expect(1, f"error: {last}: damaged .*; {previous} is whole: ckpt={previous}")
+        self.expect(1, f"error: {last}: damaged .*; {previous} is intact: ckpt={previous}")
         return str(previous)
 
     def picture(self) -> str:

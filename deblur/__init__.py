@@ -58,7 +58,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """Import a public name when it is first used (PEP 562): `import deblur` itself is quick."""
+    """Import a public name on its first use (PEP 562), so that `import deblur` is fast."""
     if name in _PACKAGES:
         return import_module(f"deblur.{name}")
     if name not in _HOMES:
@@ -67,5 +67,5 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    """Return the names that are there, and those that would be imported."""
+    """Return the names already imported, and those that can be."""
     return sorted({*globals(), *__all__})

@@ -1,4 +1,4 @@
-"""The `deblur` command: finds the verb, imports its module, and no other."""
+"""The `deblur` command: imports only the module of the given verb, and runs it."""
 
 import argparse
 import os
@@ -10,26 +10,26 @@ from deblur.terminal import Terminated, allow_any_name, printable, raising_signa
 
 VERBS = {
     "restore": "restore pictures and videos; this verb can be left out",
-    "web": "open a page on which photos are restored, before and after under a slider",
-    "look": "say of each photo whether it is blurred, how, and whether restoring would help",
+    "web": "open a page that restores photos, with a slider between before and after",
+    "look": "tell for each photo whether it is blurred, how, and whether restoring would help",
     "score": "score a folder of restored pictures against the sharp ones, under named protocols",
-    "compare": "set training runs beside each other: what differs, and their best figures",
+    "compare": "compare training runs: how their settings differ, and their best figures",
     "check-data": "check a folder of blurred and sharp pictures before training on it",
     "prepare": "unpack pairs into arrays that load fast",
-    "convert": "read a generator's weights, others' too, and write them as another file",
-    "verify": "say what a file of weights is, and whether it is whole and works",
-    "doctor": "say what this machine has, what deblur makes of it, and how fast it is",
-    "frames": "make blurred pairs of a video, or of a folder of its frames, by averaging",
+    "convert": "convert a generator's weights, including published ones, to another format",
+    "verify": "tell what a file of weights is, and check that it is intact and works",
+    "doctor": "show this machine's hardware, the settings deblur chooses, and its speed",
+    "frames": "make blurred pairs from a video, or from a folder of its frames, by averaging",
 }
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run one verb; return the exit status: 1 for what the verb found, 2 for a wrong call."""
+    """Run one verb; return the exit status: 1 if the verb reports a fault, 2 for a wrong call."""
     verb, *rest = (sys.argv[1:] if arguments is None else arguments) or ["--help"]
     if verb in ("-h", "--help"):
         print("usage: deblur PATH ... [-o OUT]\n       deblur VERB ...\n")
         print("\n".join(f"  {name:12}{does}" for name, does in VERBS.items()))
-        print("\ndeblur VERB --help says more.")
+        print("\ndeblur VERB --help shows the options of a verb.")
         return 0
     if verb not in VERBS:
         verb, rest = "restore", [verb, *rest]
@@ -45,7 +45,7 @@ def main(arguments: list[str] | None = None) -> int:
             status: int = command.run(parser.parse_args(rest))
             return status
     except BrokenPipeError:
-        # Who reads what is printed has seen enough; nothing more is to be written at the end.
+        # The reader of the output has closed it; prevent another error when stdout is flushed.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except (ValueError, OSError, ImportError) as error:
@@ -59,9 +59,9 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def edit() -> int:
-    """Restore files in place and in silence: for programs that can name an editor and no options.
+    """Restore files in place, for programs that can call an editor but not pass options.
 
-    DEBLUR_EDIT in the environment holds options for it.
+    The environment variable DEBLUR_EDIT holds options.
     """
     files = sys.argv[1:]
     if not files or files[0] in ("-h", "--help"):

@@ -1,8 +1,8 @@
-"""Files that are whole or not there, whatever ends the process that writes them.
+"""Atomic file writing: a file is either complete or unchanged, even if the process is killed.
 
-A file is written under a hidden name beside its target, brought to the disk and renamed, and then
-the folder's names are brought to the disk. A kill, a full disk or a power cut at any byte leaves
-what was there before or all of the new file.
+A file is written under a hidden name in its target's folder, synced to disk and renamed, and then
+the folder is synced. After a kill, a full disk or a power cut at any byte, either the previous file
+or the complete new file exists.
 """
 
 import hashlib
@@ -17,16 +17,17 @@ from tempfile import SpooledTemporaryFile
 from typing import BinaryIO, TextIO, cast
 
 IN_MEMORY = 1 << 26
-"""Bytes that wait in memory for a stream, until they are complete."""
+"""Bytes for a stream that are buffered in memory; more are buffered in a temporary file."""
 
 
 @contextmanager
 def replacing(target: Path) -> Iterator[BinaryIO]:
-    """Open a file that takes the target's place once the block is through, whole or not at all.
+    """Open a file that atomically replaces the target when the block ends without an error.
 
-    A link stays one, and a file that is replaced hands on its mode; that of a new one follows the
-    umask. A target that is no file but, say, a pipe is written to at the end. What processes that
-    were killed have left of the same target is deleted. Raises OSError with the target's name.
+    Links are followed and kept, and a replaced file's mode is kept; that of a new file follows the
+    umask. If the target is not a regular file, such as a pipe, it is written at the end of the
+    block. Parts of the same target that killed processes have left are deleted. Raises OSError with
+    the target's name.
     """
     place = Path(os.path.realpath(target))
     part = hide(target)
@@ -48,7 +49,7 @@ def replacing(target: Path) -> Iterator[BinaryIO]:
 
 @contextmanager
 def replacing_text(target: Path) -> Iterator[TextIO]:
-    """Open a file of UTF-8 as `replacing` does; ends of lines are written as they are."""
+    """Open a UTF-8 text file as `replacing` does; line ends are not converted."""
     with replacing(target) as file:
         text = TextIOWrapper(file, encoding="utf-8", newline="")
         yield text
@@ -56,21 +57,21 @@ def replacing_text(target: Path) -> Iterator[TextIO]:
 
 
 def write_text(target: Path, text: str) -> None:
-    """Write a text as UTF-8 in the place of a file; see `replacing`."""
+    """Write a text file in UTF-8; see `replacing`."""
     with replacing_text(target) as file:
         file.write(text)
 
 
 def hide(target: Path, ending: str = ".part") -> Path:
-    """Return a new hidden name in a target's folder: short, for any name, in ASCII."""
+    """Return a new hidden path in a target's folder; its name is short, and in ASCII."""
     place = Path(os.path.realpath(target))
     return place.with_name(f"{_start_of_parts(place)}-{secrets.token_hex(8)}{ending}")
 
 
 def install(file: Path, target: Path) -> None:
-    """Bring a complete file of the same disk to it, and give it its target's name and mode.
+    """Sync a complete file to disk, and rename it to its target, with the target's mode.
 
-    Raises OSError with the target's name.
+    Both must be in the same folder. Raises OSError with the target's name.
     """
     place = Path(os.path.realpath(target))
     try:
@@ -85,23 +86,23 @@ def install(file: Path, target: Path) -> None:
 
 
 def duplicate(path: Path, name: str) -> None:
-    """Give a file a second name in its folder, under which its content stays when it is replaced.
+    """Give a file a second name in its folder, which keeps its content when the file is replaced.
 
-    What had that name before is replaced.
+    An earlier file of that name is replaced.
     """
     second = hide(path.with_name(name))
     try:
         try:
             os.link(path, second)
-        except OSError:  # a file system that has no links
+        except OSError:  # a file system without links
             shutil.copy(path, second)
         _rename(second, path.with_name(name))
     finally:
-        second.unlink(missing_ok=True)  # both may have been the same file
+        second.unlink(missing_ok=True)  # renaming does nothing if both were the same file
 
 
 def discard_parts(target: Path) -> None:
-    """Delete what processes that were killed have left of a target."""
+    """Delete the parts of a target that killed processes have left."""
     place = Path(os.path.realpath(target))
     for left in place.parent.glob(f"{_start_of_parts(place)}-*"):
         left.unlink(missing_ok=True)
@@ -109,7 +110,7 @@ def discard_parts(target: Path) -> None:
 
 @contextmanager
 def held_back(target: BinaryIO) -> Iterator[BinaryIO]:
-    """Hold back what is written to a stream until the block is through."""
+    """Buffer what is written to a stream until the block ends without an error."""
     with SpooledTemporaryFile(IN_MEMORY) as file:
         yield cast(BinaryIO, file)
         file.seek(0)
@@ -121,7 +122,7 @@ def _start_of_parts(place: Path) -> str:
 
 
 def _rename(file: Path, place: Path) -> None:
-    """Give a file another name in its folder, and bring that to the disk where a system can."""
+    """Rename a file in its folder, and sync the folder if the system supports that."""
     os.replace(file, place)
     if os.name == "posix":
         folder = os.open(place.parent, os.O_RDONLY)

@@ -1,6 +1,6 @@
-"""Processes that work together, a device each: their ranks, starts and ends, what they exchange.
+"""Processes that train together, one per device: their ranks, start and end, and communication.
 
-Imports torch when it is first needed: `train.py --help` reads this module.
+Imports torch only when it is needed, since `train.py --help` imports this module.
 """
 
 import logging
@@ -18,24 +18,24 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 RANKS = ("RANK", "SLURM_PROCID", "NODE_RANK", "LOCAL_RANK")
-"""In which torchrun, Slurm and Lightning tell a process which one it is."""
+"""Environment variables with a process' rank, set by torchrun, Slurm and Lightning."""
 FOLLOW = "DEBLUR_FOLLOW"
-"""In the environment of a process that is to be stopped when the one that started it is gone."""
+"""Set in the environment of a process that must stop when its parent process ends."""
 STARTER = "DEBLUR_STARTER"
-"""In the environment of the processes that Lightning starts: the number of the one that does."""
+"""The environment variable with the id of the process from which Lightning starts the others."""
 GRACE = 10.0
-"""Seconds after which a process that has lost its first one ends wherever it is."""
+"""Seconds after which a process ends by force when the first process of the run has ended."""
 
 
 def is_first() -> bool:
-    """Say whether this process is the one that writes a run's files; one that is alone is."""
+    """Return whether this process is the first or only one of a run: it writes the run's files."""
     return all(os.environ.get(name, "0") == "0" for name in RANKS)
 
 
 def find_rank(environment: Mapping[str, str] = os.environ) -> tuple[int, int, int]:
-    """Tell which of how many processes this one is, and which on its machine.
+    """Return this process' rank, the number of processes, and its rank on its own machine.
 
-    By what torchrun sets (RANK, WORLD_SIZE, LOCAL_RANK), or SLURM's srun; else 0 of 1.
+    They are those set by torchrun (RANK, WORLD_SIZE, LOCAL_RANK) or Slurm's srun, else 0, 1, 0.
     """
     for names in (
         ("RANK", "WORLD_SIZE", "LOCAL_RANK"),
@@ -48,23 +48,23 @@ def find_rank(environment: Mapping[str, str] = os.environ) -> tuple[int, int, in
 
 
 def prepare(arguments: list[str]) -> list[str]:
-    """Make this process one of several, if it is; complete the arguments of train.py for it.
+    """Prepare this process if it is one of several; return train.py's arguments, completed for it.
 
-    The first alone writes files. Exits with one line where torchrun or Slurm has started several
-    without a folder for all of them.
+    Only the first process writes files. Exits with one line if torchrun or Slurm has started
+    several processes without a common folder.
     """
     if FOLLOW in os.environ:
         _follow(os.getppid(), lambda: os.kill(os.getpid(), signal.SIGTERM))
     count = _count_started()
     if count == 1:
-        os.environ.pop("SLURM_NTASKS", None)  # for Lightning would start no others from it
+        os.environ.pop("SLURM_NTASKS", None)  # with it, Lightning would start no other processes
         if os.environ.get("LOCAL_RANK", "0") == "0":
             os.environ[STARTER] = str(os.getpid())
         elif STARTER in os.environ:
             _follow(int(os.environ[STARTER]), _leave)
         return arguments
     if not any(argument.startswith("hydra.run.dir=") for argument in arguments):
-        sys.exit(f"error: one run of {count} processes wants one folder: hydra.run.dir=FOLDER")
+        sys.exit(f"error: a run of {count} processes requires a folder: add hydra.run.dir=FOLDER")
     if is_first():
         return arguments
     number = next(os.environ[name] for name in RANKS if name in os.environ)
@@ -72,13 +72,13 @@ def prepare(arguments: list[str]) -> list[str]:
 
 
 def _count_started() -> int:
-    """Say how many processes torchrun or Slurm has started, of which this is one."""
+    """Return how many processes torchrun or Slurm has started, including this one."""
     elastic = "TORCHELASTIC_RUN_ID" in os.environ
     return int(os.environ.get("WORLD_SIZE" if elastic else "SLURM_NTASKS", "1"))
 
 
 def _follow(parent: int, end: Callable[[], None]) -> None:
-    """Call a function when the process that started this one is gone."""
+    """Call a function when the parent process has ended."""
 
     def look() -> None:
         while os.getppid() == parent:
@@ -90,65 +90,65 @@ def _follow(parent: int, end: Callable[[], None]) -> None:
 
 def _leave() -> None:
     time.sleep(GRACE)
-    os.write(2, b"error: the first process of this run has ended, which ends all\n")
+    os.write(2, b"error: the first process of this run has ended, so this one ends, too\n")
     os._exit(1)
 
 
 def check(devices: int, machines: int, strategy: Any) -> None:
-    """Raise ValueError where that many devices of each machine cannot train together.
+    """Raise ValueError if the devices cannot train together.
 
-    strategy: the setting trainer.strategy.
+    devices: per machine. strategy: the setting trainer.strategy.
     """
     ranks, started = devices * machines, _count_started()
     if started not in (1, ranks):
         raise ValueError(
             f"torchrun or Slurm has started {started} processes, but trainer.devices={devices} and "
-            f"trainer.num_nodes={machines} want {ranks}"
+            f"trainer.num_nodes={machines} require {ranks}"
         )
     if machines > 1 and started == 1 and "MASTER_ADDR" not in os.environ:
         raise ValueError(
-            f"trainer.num_nodes={machines} wants torchrun or Slurm, which start a process for each "
-            "device: see examples/torchrun.sh and examples/slurm.sh"
+            f"trainer.num_nodes={machines} requires torchrun or Slurm, which start a process for "
+            "each device: see examples/torchrun.sh and examples/slurm.sh"
         )
     if ranks > 1 and not isinstance(strategy, Mapping):
-        raise ValueError(f"trainer.devices makes {ranks} devices, which want trainer=ddp")
+        raise ValueError(f"trainer.devices selects {ranks} devices, which require trainer=ddp")
     if ranks == 1 and strategy is not None:
         log.info("trainer=ddp trains on one device here; trainer.devices=2 makes two processes")
 
 
 def explain(error: BaseException) -> str:
-    """Say in one line that another process has ended and ended this one; "" for other errors."""
+    """Return one line if an error is that of a lost connection to another process, else ""."""
     from torch import distributed
 
     told = str(error).partition("\n")[0]
-    # Gloo's errors have no class of their own, and no number: torch makes each a RuntimeError.
+    # Gloo's errors have no class and no number of their own: torch raises RuntimeError.
     lost = "closed by peer" in told or "reset by peer" in told
     if lost or distributed.is_available() and isinstance(error, distributed.DistError):
         return (
-            "another process of this run has ended or cannot be reached, which ends all; its own "
-            f"error tells why ({told})"
+            "another process of this run has ended or cannot be reached, so this one ends, too; "
+            f"see that process' error ({told})"
         )
     return ""
 
 
 def tell_batch_norm(ranks: int, networks: "Iterable[nn.Module]", batch: int) -> None:
-    """Log that batch norm is not as on one device, where there is any.
+    """Log that batch norm differs from that on one device, if the networks have any.
 
-    batch: the images that all devices train on in a step.
+    batch: the images of all devices in a step.
     """
     from torch.nn.modules.batchnorm import _BatchNorm
 
     parts = [part for network in networks for part in network.modules()]
     if ranks > 1 and any(isinstance(part, _BatchNorm) for part in parts):
         log.info(
-            "batch norm: each of %d devices normalizes its own %d of a batch's %d images, which is "
-            "not as on one; what is remembered for later is the devices' average",
+            "batch norm: each of %d devices normalizes its own %d of a batch's %d images, unlike a "
+            "single device; running statistics are averaged over the devices",
             *(ranks, batch // ranks, batch),
         )
 
 
 def find_group_rank() -> tuple[int, int]:
-    """Return this process' number, and how many train together."""
+    """Return this process' rank, and the number of processes that train together."""
     from torch import distributed as dist
 
     if dist.is_available() and dist.is_initialized():
@@ -157,7 +157,7 @@ def find_group_rank() -> tuple[int, int]:
 
 
 def gather(values: "Tensor") -> "Tensor":
-    """Collect (N,) of each process, in the order in which one alone would have them."""
+    """Collect (N,) of each process, in the order of a single process."""
     _, ranks = find_group_rank()
     if ranks == 1:
         return values
@@ -166,11 +166,11 @@ def gather(values: "Tensor") -> "Tensor":
 
     parts = [torch.empty_like(values) for _ in range(ranks)]
     dist.all_gather(parts, values.contiguous())
-    return torch.stack(parts, 1).flatten()  # a batch's images are dealt out in turn
+    return torch.stack(parts, 1).flatten()  # the processes take a batch's images in turn
 
 
 def gather_names(names: list[str]) -> list[str]:
-    """Collect the names of each process' images, in that order."""
+    """Collect the names of each process' images, in the order of a single process."""
     _, ranks = find_group_rank()
     if ranks == 1:
         return names
@@ -182,7 +182,7 @@ def gather_names(names: list[str]) -> list[str]:
 
 
 def average_statistics(networks: "Iterable[nn.Module | None]") -> None:
-    """Average what batch norm remembers over all processes, for each has seen images of its own."""
+    """Average the running statistics of batch norms over all processes, which differ in images."""
     _, ranks = find_group_rank()
     if ranks == 1:
         return

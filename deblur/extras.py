@@ -13,15 +13,15 @@ DISTRIBUTION = "deblur-lightning"
 def list_required(extra: str) -> list[Requirement]:
     """List the requirements of an extra of the installed distribution.
 
-    The list is empty where the package is not installed (a checkout on PYTHONPATH), or was
-    installed before it had this extra.
+    The list is empty if the package is not installed (a checkout on PYTHONPATH), or was installed
+    before it had this extra.
     """
     try:
         lines = requires(DISTRIBUTION) or []
     except PackageNotFoundError:
         return []
     found = [Requirement(line) for line in lines]
-    # An extra's marker holds for its name alone; those without a marker are needed by all.
+    # A requirement without a marker belongs to the package itself, not to an extra.
     return [one for one in found if one.marker and one.marker.evaluate({"extra": extra})]
 
 
@@ -48,7 +48,7 @@ def list_misfits(extra: str) -> list[str]:
 
 
 def check_versions(extra: str) -> None:
-    """Raise ImportError where a package of an extra is installed in a version out of its range."""
+    """Raise ImportError if the installed version of an extra's package is out of its range."""
     if misfits := list_misfits(extra):
         raise ImportError(f"{', '.join(misfits)} is out of range: {install_command(extra)}")
 

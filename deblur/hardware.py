@@ -1,4 +1,4 @@
-"""What this machine computes best with, and what it takes."""
+"""This machine's devices, memory and cache folder."""
 
 import ctypes
 import os
@@ -11,13 +11,13 @@ import torch
 from torch import nn
 
 TRIM_THRESHOLD, MMAP_MAX = -1, -4
-"""Of glibc's mallopt."""
+"""Parameters of glibc's mallopt."""
 MEMORY = Path("/proc/meminfo")
-"""Where Linux tells it."""
+"""Linux' description of the memory."""
 
 
 def pick_device(asked: str = "auto") -> torch.device:
-    """Choose a device: the one asked for, or for "auto" the fastest kind that is there."""
+    """Choose a device: the requested one, or for "auto" the fastest kind that is available."""
     found = [kind for kind in ("cuda", "mps") if getattr(torch, kind).is_available()] + ["cpu"]
     try:
         device = torch.device(found[0] if asked == "auto" else asked)
@@ -33,9 +33,9 @@ def pick_device(asked: str = "auto") -> torch.device:
 
 
 def has_bfloat16(device: torch.device) -> bool:
-    """Return whether a device multiplies bfloat16 matrices in units made for it.
+    """Return whether a device has hardware for products of bfloat16 matrices.
 
-    Whether that is faster than float32 is another question: see `deblur.inference.race`.
+    It need not be faster than float32: see `deblur.inference.race`.
     """
     if device.type == "cpu":
         # On Arm macOS the check is true, but Accelerate is faster in float32.
@@ -44,9 +44,10 @@ def has_bfloat16(device: torch.device) -> bool:
 
 
 def place(network: nn.Module, device: torch.device) -> nn.Module:
-    """Move a network to a device, in the layout that is fast and right there.
+    """Move a network to a device, in the memory format that is fast and correct there.
 
-    That is channels last but on MPS, where batch norm has wrong gradients then (pytorch#175189).
+    That is channels last, except on MPS, where it makes batch norm's gradients wrong
+    (pytorch#175189).
     """
     network.to(device)
     if device.type != "mps":
@@ -55,7 +56,7 @@ def place(network: nn.Module, device: torch.device) -> nn.Module:
 
 
 def check_mps(version: str) -> None:
-    """Refuse versions of torch whose MPS kernels give wrong results."""
+    """Raise ValueError for versions of torch whose MPS kernels compute wrong results."""
     if tuple(int(part) for part in version.split(".")[:2]) < (2, 14):
         raise ValueError(
             f"torch {version} has wrong convolutions on MPS (fixed in 2.14, "
@@ -64,10 +65,10 @@ def check_mps(version: str) -> None:
 
 
 def keep_memory() -> None:
-    """Let this process keep the memory that it frees, where that is glibc's choice.
+    """Make glibc keep the memory that this process frees; do nothing on other systems.
 
-    Else each large feature is of new pages, which take as long to get as features to compute.
-    This is for programs, not for libraries: it holds for all of the process.
+    Otherwise each large feature is in new pages, and getting those takes as long as computing the
+    features. Only programs should call this, not libraries: it affects the whole process.
     """
     try:
         mallopt = ctypes.CDLL("libc.so.6").mallopt
@@ -78,17 +79,17 @@ def keep_memory() -> None:
 
 
 def synchronize(device: torch.device) -> None:
-    """Wait until a device has done what it was given."""
+    """Wait until a device has finished all its work."""
     if device.type != "cpu":
         getattr(torch, device.type).synchronize()
 
 
 class PeakMemory:
-    """Measures the most memory that was in use while it was entered, in bytes, as `peak`.
+    """A context that measures the peak memory, in bytes, as `peak`.
 
-    That is the device's memory of this process on CUDA and, at the end, on MPS; else the memory of
-    the whole process. None where the machine does not tell (off Linux it tells what the process
-    ever had).
+    On CUDA it is this process' peak of the device's memory, on MPS its device memory at the end, on
+    a CPU the peak of the process' memory (on other systems than Linux, since its start). None if
+    the system does not report it.
     """
 
     def __init__(self, device: torch.device) -> None:
@@ -124,7 +125,7 @@ def _reset_high_water() -> None:
     try:
         Path("/proc/self/clear_refs").write_text("5")
     except OSError:
-        pass  # not Linux, or not allowed: the peak is that of the process's life
+        pass  # not Linux, or not allowed: the peak is that since the process' start
 
 
 def _high_water() -> int | None:
@@ -140,7 +141,7 @@ def _high_water() -> int | None:
 
 
 def find_cache_folder() -> Path:
-    """Return where programs keep what they need not measure again: DEBLUR_CACHE, or the user's."""
+    """Return the folder for cached results: DEBLUR_CACHE, or one in the user's cache folder."""
     caches = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(os.environ.get("DEBLUR_CACHE") or Path(caches, "deblur"))
 
@@ -159,7 +160,7 @@ def free_memory(device: torch.device) -> int:
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Say whether an error is that of a device, or of this machine, which has no memory left."""
+    """Return whether an error means that a device, or this machine, has no memory left."""
     text = str(error).lower()
     return (
         isinstance(error, (MemoryError, torch.OutOfMemoryError))

@@ -1,8 +1,8 @@
-"""What an image is in this project.
+"""The contract for images in this project.
 
-Every image tensor that crosses a file boundary is RGB, float32, (N, C, H, W), in [-1, 1]:
-the published generators end in tanh, and the published loss weights are calibrated in these
-units. `encode` and `decode` are the only two conversions; everything else assumes the contract.
+Every image tensor that is passed between modules is RGB, float32, (N, C, H, W), in [-1, 1]: the
+published generators end in tanh, and the published loss weights are calibrated in these units.
+`encode` and `decode` are the only two conversions; everything else assumes the contract.
 """
 
 from typing import NamedTuple
@@ -25,17 +25,17 @@ class Pair(NamedTuple):
 
 
 def encode(pixels: Tensor) -> Tensor:
-    """Turn 8-bit pixels into the contract's floats: uint8, any shape, to float32 in [-1, 1]."""
+    """Convert 8-bit pixels to the contract's floats: uint8, any shape, to float32 in [-1, 1]."""
     if pixels.dtype != torch.uint8:
         raise ValueError(f"encode takes uint8 pixels, got {pixels.dtype}")
     return pixels.float() / 127.5 - 1.0
 
 
 def decode(image: Tensor) -> Tensor:
-    """Turn an image in [-1, 1] into 8-bit pixels, rounded and clamped; undoes `encode` exactly."""
+    """Convert an image in [-1, 1] to 8-bit pixels, rounded and clamped: the inverse of `encode`."""
     return ((image.float() + 1.0) * 127.5).round().clamp(0, 255).to(torch.uint8)
 
 
 def quantize(image: Tensor) -> Tensor:
-    """Give the image that a viewer of the saved 8-bit file would see, in [-1, 1]."""
+    """Return the image that a viewer of the saved 8-bit file would see, in [-1, 1]."""
     return encode(decode(image))

@@ -1,4 +1,4 @@
-"""What a terminal is shown, and the signals by which it ends a program."""
+"""Safe output to terminals, and the signals that end a program."""
 
 import signal
 import sys
@@ -11,15 +11,15 @@ from io import TextIOWrapper
 from types import FrameType
 
 SIGNALS = ("SIGTERM", "SIGHUP")
-"""What supervisors and closed terminals send; Windows has no SIGHUP."""
+"""Signals that supervisors and closed terminals send; Windows has no SIGHUP."""
 ONCE = 2.0
-"""Seconds within which a signal that comes again is the same request: groups get it twice."""
+"""Seconds within which a repeated signal is the same request: process groups may get it twice."""
 DIRECTIONS = {"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"}
-"""Of Unicode's characters that turn the direction of text around."""
+"""The bidirectional classes of Unicode's characters that change the direction of text."""
 
 
 class Terminated(KeyboardInterrupt):
-    """The program was sent SIGTERM or SIGHUP; what tidies up after Ctrl-C does so after these."""
+    """The program received SIGTERM or SIGHUP; cleanup is the same as after Ctrl-C."""
 
     def __init__(self, number: int) -> None:
         super().__init__(signal.Signals(number).name)
@@ -29,10 +29,10 @@ class Terminated(KeyboardInterrupt):
 
 @contextmanager
 def raising_signals() -> Iterator[None]:
-    """Raise Terminated where SIGTERM or SIGHUP would end the program without tidying up.
+    """Raise Terminated when SIGTERM or SIGHUP would end the program without cleanup.
 
-    Signals that are ignored, as under nohup, stay ignored. Does nothing in other threads than the
-    main one, to which signals come.
+    Signals that are ignored, as under nohup, stay ignored. Does nothing in threads other than the
+    main one, which handles signals.
     """
     last = -ONCE
 
@@ -58,24 +58,24 @@ def raising_signals() -> Iterator[None]:
 
 
 def allow_any_name() -> None:
-    """Let stdout and stderr print what their encoding lacks, escaped: \\xe4 or \\u2192."""
+    """Make stdout and stderr escape characters that their encoding lacks: \\xe4 or \\u2192."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
 
 
 def printable(text: object) -> str:
-    """Escape what could forge lines, colours or directions, and bytes that are no characters.
+    """Escape characters that could forge lines, colours or directions, and undecodable bytes.
 
-    For names of files, which may hold any of these: a newline becomes \\n, ESC \\x1b, and a byte
-    that is not of the file system's encoding \\xff.
+    File names may contain any of these: a newline becomes \\n, ESC \\x1b, and a byte that is not in
+    the file system's encoding \\xff.
     """
     return "".join(_escape(character) for character in str(text))
 
 
 def _escape(character: str) -> str:
     code = ord(character)
-    if 0xDC80 <= code <= 0xDCFF:  # how Python holds a byte that is no character
+    if 0xDC80 <= code <= 0xDCFF:  # Python's representation of an undecodable byte
         return f"\\x{code - 0xDC00:02x}"
     turns = unicodedata.bidirectional(character) in DIRECTIONS
     if turns or unicodedata.category(character) in ("Cc", "Cs", "Zl", "Zp"):

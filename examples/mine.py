@@ -1,9 +1,9 @@
-"""A network, an objective and a data set that live outside the package.
+"""A network, an objective and a data set defined outside of the package.
 
     PYTHONPATH=examples python train.py --config-dir examples/conf experiment=mine
     PYTHONPATH=examples python eval.py --config-dir examples/conf trust=mine ckpt=PATH
 
-What such parts are given and must give: deblur/pair.py, deblur/losses/adversarial.py.
+Their interfaces are described in deblur/pair.py and deblur/losses/adversarial.py.
 """
 
 import torch
@@ -17,7 +17,7 @@ from deblur.pair import Pair
 
 
 class Sharpen(nn.Module):
-    """Adds what a few convolutions make of a blurred image (N, 3, H, W) in [-1, 1]."""
+    """Adds the output of two convolutions to a blurred image (N, 3, H, W) in [-1, 1]."""
 
     def __init__(self, *, width: int = 16) -> None:
         super().__init__()
@@ -31,16 +31,16 @@ class Sharpen(nn.Module):
 
 
 class Hinge:
-    """The hinge game (Lim and Ye, 2017): scores beyond one, or minus one, cost nothing."""
+    """The hinge loss (Lim and Ye, 2017): scores beyond 1 or -1 have no loss."""
 
     def generator_loss(self, discriminator: nn.Module, restored: Tensor, sharp: Tensor) -> Tensor:
-        """Give minus the mean score."""
+        """Return minus the mean score."""
         return -torch.stack([logits.mean() for logits in discriminator(restored)]).mean()
 
     def discriminator_loss(
         self, discriminator: nn.Module, restored: Tensor, sharp: Tensor
     ) -> Verdict:
-        """Give the discriminator's loss and both mean scores."""
+        """Return the discriminator's loss and both mean scores."""
         real, fake = (torch.cat([m.flatten() for m in discriminator(x)]) for x in (sharp, restored))
         loss = F.relu(1 - real).mean() + F.relu(1 + fake).mean()
         return Verdict(loss, real.mean().detach(), fake.mean().detach())

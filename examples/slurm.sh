@@ -3,9 +3,9 @@
 #
 #   sbatch examples/slurm.sh /all/runs/paper experiment=paper
 #
-# The folder is one for all machines. The same line again, or a requeued job, goes on there: Slurm
-# tells the run two minutes before its time is up, and it saves itself. Sweeps, a job each on one
-# machine (pip install -e '.[sweep]'; hydra/launcher=submitit_local tries it here):
+# All machines must see the folder. The same command again, or a requeued job, resumes the run: Slurm
+# signals it two minutes before its time is up, and it saves itself. A sweep, with each job on one
+# machine (pip install -e '.[sweep]'; hydra/launcher=submitit_local tries it on this machine):
 #
 #   python train.py -m experiment=paper seed=0,1,2 trainer=ddp trainer.devices=4 \
 #       hydra/launcher=submitit_slurm hydra.launcher.gpus_per_node=4 hydra.launcher.timeout_min=1440

@@ -1,11 +1,11 @@
 #!/bin/sh
-# One training by several processes, on one machine or, the same command on each, on several:
+# One training by several processes, on one machine, or on several with the same command on each:
 #
 #   examples/torchrun.sh experiment=paper hydra.run.dir=runs/paper
 #   NODES=2 DEVICES=4 MASTER=node0:29400 examples/torchrun.sh experiment=paper hydra.run.dir=/all/paper
 #
-# DEVICES: of each machine. MASTER: any of them, with a free port. The folder is one for all, on a
-# file system that all see. Where one process ends torchrun ends the others; ckpt=last goes on.
+# DEVICES: per machine. MASTER: one of the machines, with a free port. All machines must see the
+# folder. If one process ends, torchrun ends the others; ckpt=last resumes the run.
 set -eu
 cd "$(dirname "$0")/.."
 NODES=${NODES:-1} DEVICES=${DEVICES:-2}

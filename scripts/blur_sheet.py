@@ -1,6 +1,6 @@
 """Draw a sheet of each kind of blur:  make figures
 
-The same two windows of built-in photos, blurred by each file of conf/blur, and by the full camera
+The same two crops of built-in photos, blurred by each file of conf/blur, and by the full camera
 with one ingredient of the sensor at a time; seeds are fixed.
 """
 
@@ -36,7 +36,7 @@ STRONG = {
 
 
 def expose(overrides: list[str], seed: int) -> list[torch.Tensor]:
-    """Blur both windows: uint8 (3, SIDE, SIDE) each."""
+    """Blur both crops: uint8 (3, SIDE, SIDE) each."""
     with initialize_config_dir(str(CONF), version_base="1.3"):
         camera = instantiate(compose("config", overrides=overrides).blur, _convert_="all")
     m = camera.margin

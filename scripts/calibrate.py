@@ -1,12 +1,12 @@
-"""Learn the ranges for 8-bit integers of shipped models, and keep them where they are right.
+"""Measure the ranges for 8-bit integers of bundled models, and write them if they are accurate.
 
 python scripts/calibrate.py small gan
 
-Ranges are learnt from the bundled examples and validation pairs of the built-in photos, on which
-each row of convolutions is measured alone, too: one that costs more than a third of BOUND stays in
-floating point. Both arithmetics of integers are measured on the 64 test crops, beside float32;
-within BOUND of it the ranges are written beside the weights, as NAME.int8.json, and "auto" may
-choose integers.
+Ranges are measured on the bundled examples and validation pairs of the built-in photos. Each row of
+convolutions is also tested alone there: one that costs more than a third of BOUND stays in floating
+point. Integers with float32 and with bfloat16 are then compared with float32 on the 64 test crops;
+if both are within BOUND, the ranges are written beside the weights, as NAME.int8.json, and "auto"
+may choose integers.
 """
 
 import argparse
@@ -31,7 +31,7 @@ from deblur.pair import Pair
 CONF = Path(__file__).parent.parent / "conf"
 CPU = torch.device("cpu")
 BOUND = {"psnr": 0.03, "ssim": 0.003}
-"""What integers may cost."""
+"""The most that integers may cost."""
 
 
 @torch.inference_mode()
@@ -39,7 +39,7 @@ def main() -> None:
     """Calibrate, measure and write."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.add_argument("names", nargs="+", help="of shipped models")
+    parser.add_argument("names", nargs="+", help="names of bundled models")
     options = parser.parse_args()
     with initialize_config_dir(str(CONF), version_base="1.3"):
         cfg = compose("eval", ["data=photos", "blur=pinned", "ckpt=null", "run_dir=none"])
@@ -67,11 +67,11 @@ def main() -> None:
         if right:
             told = {"digest": model.about["digest"], "costs": costs, "ranges": ranges}
             out.write_text(json.dumps(told) + "\n", encoding="utf-8")
-        print(f"{out}: {'written' if right else 'not written, for that is too much'}")
+        print(f"{out}: {'written' if right else 'not written: the loss is too large'}")
 
 
 def _leave_out(generator: nn.Module, ranges: Ranges, known: list[Pair]) -> Ranges:
-    """Replace the ranges of rows that cost too much by None."""
+    """Replace the ranges of rows that cost too much with None."""
     exact = _score(streamline(generator, CPU, torch.float32), known)
     kept: Ranges = []
     for place, own in enumerate(ranges):

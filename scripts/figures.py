@@ -1,4 +1,4 @@
-"""Draw the paper's Figures 1 to 3 from the live modules:  make figures
+"""Draw the paper's Figures 1 to 3 from the modules themselves:  make figures
 
 Figure 1 is the training scheme, Figures 2 and 3 the generator's and the discriminator's layers
 with kernel, stride, output size and parameters.
@@ -34,7 +34,7 @@ def arrow(axes: Axes, start: tuple[float, float], end: tuple[float, float]) -> N
 
 
 def figure_1(path: Path, parameters: dict[str, int]) -> None:
-    """Draw who sees what and who learns from it."""
+    """Draw the networks, their inputs and their losses."""
     figure, axes = plt.subplots(figsize=(11, 4.2))
     axes.set_xlim(0, 12)
     axes.set_ylim(0, 5)
@@ -63,7 +63,7 @@ def figure_1(path: Path, parameters: dict[str, int]) -> None:
 
 
 def rows_of(layers: Sequence[Layer]) -> list[tuple[str, ...]]:
-    """Make a line of each layer; equal neighbours (the residual blocks') share one."""
+    """Return a line for each layer; equal neighbours (the residual blocks') share one."""
     lines = [
         (la.name, la.kernel, la.stride, la.output, la.parameters, la.statistics) for la in layers
     ]
@@ -78,7 +78,7 @@ def rows_of(layers: Sequence[Layer]) -> list[tuple[str, ...]]:
 
 
 def figure_of_layers(path: Path, title: str, layers: Sequence[Layer]) -> None:
-    """Draw a network as a table, a row a layer, from its input down to its output."""
+    """Draw a network as a table with a row per layer, from its input down to its output."""
     rows = rows_of(layers)
     figure, axes = plt.subplots(figsize=(9, 0.32 * (len(rows) + 3)))
     axes.axis("off")

@@ -1,11 +1,11 @@
-"""Blur the test photos by another project's program, to measure a model on blur that is not ours.
+"""Blur the test photos by another project's program, to measure a model on blur of another kind.
 
 python scripts/foreign_pairs.py datasets/foreign
 python eval.py ckpt=small data=folder data.root=datasets/foreign unsharp=false
 
 32 pairs: each of the four test photos under eight kernels of deepinv's MotionBlurGenerator (paths
 of a Gaussian process: Schuler et al., "Learning to Deblur", 2015), convolved by deepinv's Blur in
-8-bit values. Needs pip install deepinv.
+8-bit values. Requires pip install deepinv.
 """
 
 import argparse
@@ -23,11 +23,11 @@ from deblur.media.images import read
 PHOTOS = ("cincinnati-bridge.jpg", "gatewayofIndia.webp", "polar_bear.webp", "qutubMinar.webp")
 KERNEL = 41
 SPREADS = np.linspace(0.2, 0.5, 8)
-"""The standard deviations of the paths, in half sides of a kernel."""
+"""The standard deviations of the paths, in units of half a kernel's side."""
 
 
 def main() -> None:
-    """Write them as PNG."""
+    """Write the pairs as PNG."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("out", type=Path, help="the folder to write to")

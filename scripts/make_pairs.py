@@ -1,9 +1,9 @@
-"""Blur photos once, for trainings that would wait for it: a crop is then cut out of what is there.
+"""Blur photos once, for trainings that would wait for it: crops are then cut out of these pairs.
 
 python scripts/make_pairs.py datasets/made data.root=datasets/photos blur=camera data.crop=384
 python train.py experiment=unet data=folder data.root=datasets/made data.crop=128
 
-Settings are train.py's. On two cores the full camera takes a third of a training's time.
+The settings are those of train.py. On two cores the full camera takes a third of a training's time.
 """
 
 import argparse
@@ -25,13 +25,13 @@ CONF = Path(__file__).resolve().parent.parent / "conf"
 
 
 def main() -> None:
-    """Blur, and write."""
+    """Blur photos, and write the pairs."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("out", type=Path, help="the folder to write to")
     parser.add_argument("--train", type=int, default=8000, help="pairs (default %(default)s)")
     parser.add_argument("--val", type=int, default=48, help="pairs (default %(default)s)")
-    parser.add_argument("settings", nargs="*", help="of data and blur, as for train.py")
+    parser.add_argument("settings", nargs="*", help="settings of data and blur, as for train.py")
     options = parser.parse_intermixed_args()
     counts = {"train": options.train, "val": options.val}
     try:
@@ -46,7 +46,7 @@ def main() -> None:
 
 
 def _make(settings: list[str], split: str, count: int) -> Iterator[tuple[str, Pixels]]:
-    """Give names and pairs (2, H, W, 3)."""
+    """Yield names and pairs (2, H, W, 3)."""
     with initialize_config_dir(str(CONF), version_base="1.3"):
         cfg = compose("config", ["data=photos", *settings]).data
     held_out = {"crop": cfg.crop, "val": count, "test": count}

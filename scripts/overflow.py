@@ -1,10 +1,10 @@
-"""Test what Li's PSNR of 29.16 dB beside an SSIM of 0.746 can be, on real pairs.
+"""Test on real pairs what explains Li's PSNR of 29.16 dB with an SSIM of 0.746.
 
 python scripts/overflow.py docs/figures datasets/GOPRO_Large datasets/REDS
 
 Scores the blurred pictures of data sets at 256x256 (squashed frames and centre crops), as they are
-and with a fifth of their contrast lost, which Li's network is known for. Draws the true PSNR and
-the one that overflows in 8 bits over SSIM, and tells what either is at Li's SSIM.
+and with a fifth less contrast, as Li's network returns them. Draws the true PSNR and the one that
+overflows in 8 bits over SSIM, and prints both at Li's SSIM.
 """
 
 import argparse
@@ -24,7 +24,7 @@ import matplotlib.pyplot as plt  # noqa: E402
 
 PSNR, SSIM = 29.16, 0.746
 NEAR = 0.05
-"""SSIMs so near to Li's count as his."""
+"""The largest difference to Li's SSIM of pictures that count as having it."""
 FADED = 0.2
 VIEWS = {"li-2024-squash": "squashed frames", "li-2024-crop": "centre crops"}
 SERIES = (
@@ -36,7 +36,7 @@ SERIES = (
 
 
 def main() -> None:
-    """Score, tell, and draw."""
+    """Score, print, and draw."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("out", type=Path, help="the folder for overflow.png")

@@ -1,10 +1,10 @@
-"""Render pages of text beside photos, so that a model trained on them has seen letters.
+"""Render pages of text into a folder of photos, so that a model trained on them knows letters.
 
 python scripts/render_text.py datasets/photos [--pages 16]
 
-The files' names come last in their folder, so that the photos before them are split as they were.
-Words, fonts (of matplotlib: pip install -e '.[docs]'), sizes and colours are a function of the
-page's number. Of the fonts some are kept for testing, see benchmarks/text.py.
+The files' names come last in their folder, so that the split of the photos does not change. Words,
+fonts (of matplotlib: pip install -e '.[docs]'), sizes and colours are a function of the page's
+number. Some fonts are kept for testing, see benchmarks/text.py.
 """
 
 import argparse
@@ -36,7 +36,7 @@ WORDS = (
 
 
 def main() -> None:
-    """Render them."""
+    """Render the pages."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("out", type=Path, help="the photos' folder")
@@ -72,7 +72,7 @@ def render(number: int) -> Image.Image:
 
 
 def _paper(rng: np.random.Generator) -> NDArray[np.uint8]:
-    """Give a sheet of one colour, in uneven light and with some grain: (H, W, 3)."""
+    """Return a sheet of one colour, in uneven light and with some grain: (H, W, 3)."""
     width, height = SIZE
     slope = np.linspace(-1, 1, width) * rng.normal() + np.linspace(-1, 1, height)[:, None]
     levels = rng.uniform(40, 245, 3) + 12 * slope[..., None]
@@ -82,14 +82,14 @@ def _paper(rng: np.random.Generator) -> NDArray[np.uint8]:
 
 
 def _colours(rng: np.random.Generator) -> list[tuple[int, ...]]:
-    """Give two colours that can be told apart."""
+    """Return two colours with enough contrast."""
     dark, light = rng.integers(0, 110, 3), rng.integers(145, 256, 3)
     both = [tuple(int(level) for level in colour) for colour in (dark, light)]
     return both if rng.random() < 0.5 else both[::-1]
 
 
 def _line(rng: np.random.Generator, font: ImageFont.FreeTypeFont) -> str:
-    """Give words, numbers and capitals as long as the page is wide."""
+    """Return a line of words, numbers and capitals that is as wide as the page."""
     line = ""
     while font.getlength(line) < SIZE[0]:
         word = str(rng.choice(WORDS))

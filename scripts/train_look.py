@@ -1,14 +1,14 @@
-"""Train the network behind `deblur look`, on made blur of free photos:
+"""Train the network of `deblur look`, on synthetic blur of free photos:
 
 python scripts/fetch_photos.py
 python scripts/train_look.py make datasets/photos features.safetensors --count 2700
 python scripts/train_look.py fit features.safetensors
 
-`make` blurs photos and measures them, in about 0.25 s of one core each; the built-in photos, on
-which benchmarks/looking.py checks, must not be among them. `fit` takes minutes, and writes
-deblur/assets/look/classifier.safetensors; of the photos a fifth is held out for the figures that it
-prints first. Photos that are not sharp themselves are left out by name (SOFT): by eye, among those
-of which a first network, fitted without them, called half of the sharp crops blurred.
+`make` blurs photos and measures their features, in about 0.25 s of one core each; they must not
+include the built-in photos, which benchmarks/looking.py tests on. `fit` takes minutes, and writes
+deblur/assets/look/classifier.safetensors; a fifth of the photos is held out for the figures that it
+prints first. Photos that are not sharp are left out by name (SOFT): chosen by eye among those of
+which a first network, fitted without them, classified half of the sharp crops as blurred.
 """
 
 import argparse
@@ -38,7 +38,7 @@ from deblur.restoration.diagnosis import to_luma
 SIDE = 512
 SHARES = {"sharp": 0.4, "motion": 0.42, "defocus": 0.18}
 LEAST, MOST = {"motion": 3.5, "defocus": 4.0}, {"motion": 64.0, "defocus": 28.0}
-"""Pixels: of the path, and of the disc's diameter."""
+"""The extent in pixels: the length of the path, or the diameter of the disc."""
 SOFT = {
     *("gcompris-qt-data-castleClinton", "gcompris-qt-data-narwhal", "kphotoalbum-spiff_2"),
     *("lomiri-wallpapers-16.04-Wine_by_Jakkub_Mede", "psychopy-face01", "psychopy-panImg-1"),
@@ -51,7 +51,7 @@ EPOCHS, BATCH = 40, 64
 
 
 def main() -> None:
-    """Make features, or fit the network to them."""
+    """Compute features, or fit the network to them."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     verbs = parser.add_subparsers(dest="verb", required=True)
@@ -79,7 +79,7 @@ def main() -> None:
 
 
 def make_features(photos: list[Path], count: int, seed: int) -> dict[str, Tensor]:
-    """Make pictures, and measure them; labels are kind, length, width, direction and photo."""
+    """Make pictures, and compute features; labels are kind, length, width, direction and photo."""
     rows: dict[str, list[Tensor]] = {}
     cache: dict[int, NDArray[np.uint8]] = {}
     for number in range(count):
@@ -152,7 +152,7 @@ def _fit_direction(classifier: Classifier, features: Features, directions: Tenso
 def _fit_perceptrons(
     classifier: Classifier, turned: Tensor, kinds: Tensor, lengths: Tensor
 ) -> None:
-    """Fit to kinds, and to lengths where there is blur; between sharp and blurred little counts."""
+    """Fit to kinds, and to the lengths of blur; slight blur has a low weight for the kind."""
     slight, unclear = (kinds == 1) & (lengths < 2.5), (kinds == 1) & (lengths < 4.5)
     wanted = kinds.long().masked_fill(slight, 0)
     weights = torch.where(unclear & ~slight, 0.2, 1.0)
@@ -182,7 +182,7 @@ def _fit_perceptrons(
 
 @torch.no_grad()
 def report(classifier: Classifier, data: dict[str, Tensor]) -> None:
-    """Print how much of held-out pictures is told right, at a few thresholds."""
+    """Print the share of held-out pictures classified correctly, at a few thresholds."""
     said = classifier(Features(data["spectra"].float(), data["edges"].float()))
     kinds, lengths, widths, directions = data["label"].T
     sharp, motion = kinds == 0, (kinds == 1) & (lengths >= 8)

@@ -1,19 +1,19 @@
 #!/usr/bin/env bash
-# Train the models that come along, small and gan, in stages:
+# Train the bundled models, small and gan, in stages:
 #
 #   scripts/train_shipped.sh [FOLDER]     # runs/shipped
 #
-#   photos   the photos, pages of text beside them, and pairs made of them
-#   base     experiment=small, on made pairs alone
-#   fold-*   base goes on with all real clips but one, and is measured on that one
-#   small    base goes on with all of them
-#   gan      small goes on against a discriminator; gan-0, to compare, with none
+#   photos   download photos, add pages of text, and make pairs of them
+#   base     experiment=small, only on made pairs
+#   fold-*   train base further on all real clips but one, and measure it on that one
+#   small    train base further on all real clips
+#   gan      train small further against a discriminator; gan-0, to compare, without one
 #
-# Stopped and started again, it does what is left and goes on with what was begun. Without GoPro and
-# REDS, in DEBLUR_DATA or datasets, photos are all. How long is a matter of the machine:
+# Started again after a stop, it resumes. Without GoPro and REDS in DEBLUR_DATA or datasets, only
+# photos are used. The settings that decide the time it takes:
 #
 #   BASE=40 MIX=4 GAN=4 SIZE=2000 scripts/train_shipped.sh   # epochs; crops of a later one
-#   INIT=small BASE=10 scripts/train_shipped.sh              # the base starts from what comes along
+#   INIT=small BASE=10 scripts/train_shipped.sh              # the base starts from the bundled model
 set -euo pipefail
 cd "$(dirname "$0")/.."
 out=$(realpath -m "${1:-runs/shipped}")
@@ -23,12 +23,12 @@ BASE=${BASE:-40} MIX=${MIX:-4} GAN=${GAN:-4} SIZE=${SIZE:-2000} PAIRS=${PAIRS:-8
 INIT=${INIT:-null}
 clips=(GOPR0372_07_00 000 001 003 020)
 
-# train NAME SETTING...: a stage, or what is left of it
+# train NAME SETTING...: run or resume a stage
 train() {
     local name=$1 folder=$out/$1
     shift
     if grep -q '"finished"' "$folder/outcome.json" 2>/dev/null; then
-        echo "$name: there already"
+        echo "$name: already finished"
     elif [ -e "$folder/outcome.json" ]; then
         $python train.py hydra.run.dir="$folder" ckpt=last
     else
@@ -46,8 +46,8 @@ print(f"{folder}: {steps * data.batch_size:,} crops of {data.crop} pixels")
 PYTHON
 }
 
-base=$out/base/checkpoints/last.ckpt  # not the best by PSNR on photos: rates fall to the end
-# all runs of real pairs take photos, too, and text
+base=$out/base/checkpoints/last.ckpt  # not best.ckpt: learning rates fall until the end
+# all runs with real pairs also use photos and text
 mixed=(data=mixed blur=shipped data.root="$out/photos" data.dataset.listed=pairs.csv)
 mixed+=(data.crop=192 data.dataset.size="$SIZE")
 tune=(experiment=finetune init="$base" "${mixed[@]}" data.batch_size=7)
@@ -72,7 +72,7 @@ fi
 train base experiment=small init="$INIT" data.root="$out/made" \
     trainer.max_epochs="$BASE" model.schedule.decay_epochs="$BASE"
 if [ ! -d "$roots/GOPRO_Large" ] || [ ! -d "$roots/REDS" ]; then
-    echo "no GoPro and REDS in $roots: small is the base, and gan learns from made pairs"
+    echo "no GoPro and REDS in $roots: small is the base, and gan is trained on made pairs"
     train gan experiment=gan init="$base" data=folder data.root="$out/made" \
         trainer.max_epochs="$GAN" model.schedule.decay_epochs="$((GAN / 2))"
     exit
@@ -92,4 +92,4 @@ for weight in 0.05 0; do
         model.weights.adversarial=$weight \
         trainer.max_epochs="$GAN" model.schedule.decay_epochs="$((GAN / 2))"
 done
-echo "into the package:  python scripts/ship.py small $small --crops N --about TEXT"
+echo "to bundle it:  python scripts/ship.py small $small --crops N --about TEXT"

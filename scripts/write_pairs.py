@@ -1,10 +1,10 @@
-"""Write the pictures that a model is measured on as files, for programs that are not ours.
+"""Write the pictures that a model is measured on as files, for other programs.
 
 python scripts/write_pairs.py datasets/synthetic_crops --crop 384 --every 3 data=synthetic
 python eval.py ckpt=small data=folder data.root=datasets/synthetic_crops unsharp=false
 
-They are test pairs of any data, whole or their central squares: OUT/test/{blur,sharp}/*.png.
-Settings are eval.py's.
+They are test pairs of any data, whole or central squares: OUT/test/{blur,sharp}/*.png. The settings
+are those of eval.py.
 """
 
 import argparse
@@ -24,13 +24,13 @@ CONF = Path(__file__).resolve().parent.parent / "conf"
 
 
 def main() -> None:
-    """Write them."""
+    """Write the pairs."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("out", type=Path, help="the folder to write to")
     parser.add_argument("--crop", type=int, help="the side of the squares (default: whole)")
-    parser.add_argument("--every", type=int, default=1, help="take one pair of so many")
-    parser.add_argument("settings", nargs="*", help="of data and blur, as for eval.py")
+    parser.add_argument("--every", type=int, default=1, help="write every n-th pair")
+    parser.add_argument("settings", nargs="*", help="settings of data and blur, as for eval.py")
     options = parser.parse_intermixed_args()
     try:
         with initialize_config_dir(str(CONF), version_base="1.3"):

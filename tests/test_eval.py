@@ -130,7 +130,7 @@ def test_the_data_alone_can_be_measured(tmp_path: Path, start: Callable[..., Non
     "protocol, message",
     [
         ("ssim", "no protocol 'ssim', expected some of wang-rgb"),
-        ("gopro-gamma", "is of GoPro's folder blur_gamma"),
+        ("gopro-gamma", "requires GoPro's folder blur_gamma"),
         ("kohler", "data=kohler"),
     ],
 )
@@ -250,12 +250,12 @@ def test_snapshots_give_sheets_and_times_only(
         ({"scalars": {"data.batch_size": "many"}}, "data.batch_size is 'many', expected int"),
         ({"scalars": {"data.root": ["${oc.env:HOME}"]}}, r"data.root is .*oc.env:HOME"),
         ({"scalars": {"blur.motion": "os.system"}}, "blur.motion is 'os.system', expected Motion"),
-        ({"scalars": {"data.seeed": 1}}, "data.seeed is no setting, did you mean"),
+        ({"scalars": {"data.seeed": 1}}, "data.seeed is not a setting, did you mean"),
         ({"scalars": ["data.crop"]}, "expected a mapping"),
-        ({"data": "../../tmp/evil"}, "expected a name of conf/data"),
-        ({"data": ["photos"]}, "expected a name of conf/data"),
-        ({"blur": "photos,hydra/launcher=evil"}, "expected a name of conf/blur"),
-        ({"blur": "none"}, "blur=none is no choice, did you"),
+        ({"data": "../../tmp/evil"}, "expected a name in conf/data"),
+        ({"data": ["photos"]}, "expected a name in conf/data"),
+        ({"blur": "photos,hydra/launcher=evil"}, "expected a name in conf/blur"),
+        ({"blur": "none"}, "blur=none does not exist, did you"),
     ],
 )
 def test_a_checkpoint_cannot_name_code_through_its_data(

@@ -97,7 +97,7 @@ def test_trials_that_fail_end_no_others(search: Any, tmp_path: Path, capsys: Any
     assert {*states(found)} == {"complete", "fail"}
     kinds = [trial.params["kind"] for trial in found.trials().values()]
     assert states(found) == ["fail" if kind == "odd" else "complete" for kind in kinds]
-    assert f"error: {kinds.count('odd')} of 6 trials gave no score" == search.tell(found)
+    assert f"error: {kinds.count('odd')} of 6 trials have no score" == search.tell(found)
     assert "an odd one" in capsys.readouterr().out
     found.run(6, jobs=1)  # the same command again
     assert len(states(found)) == 6

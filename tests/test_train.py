@@ -158,7 +158,7 @@ def test_a_checkpoint_says_what_it_was_trained_on(trained: Path) -> None:
 def test_a_run_starts_with_table_2_and_an_estimate(trained: Path) -> None:
     log = (trained / "train.log").read_text()
     assert "| generator |" in log and "| discriminator | 6 |" in log
-    assert "2 epochs of 2 batches, 4 in all: about" in log
+    assert "2 epochs of 2 batches, 4 batches to go: about" in log
     assert "precision" not in log  # it was given
 
 
@@ -210,19 +210,19 @@ def test_a_sweep_gives_each_job_a_folder(tmp_path: Path, start: Callable[..., No
 @pytest.mark.parametrize(
     "arguments, message",
     [
-        ([], "error: choose what to train by experiment=NAME, one of deblurgan, "),
+        ([], "error: no experiment was chosen: type experiment=NAME, one of deblurgan, "),
         (["experiment=paper", "data.root=nowhere"], "error: nowhere: no such folder; expected"),
         (["experiment=quick", "seed=abc"], "error: seed is 'abc', expected int"),
         (["experiment=quick", "trainer=mps"], "device=mps, but this machine has only"),
         (["experiment=quick", "data.crop=40"], "crop must be a multiple of 16, got 40"),
-        (["experiment=quick", "model.weights.tv=1"], "model.weights.tv is no setting"),
+        (["experiment=quick", "model.weights.tv=1"], "model.weights.tv is not a setting"),
         (["experiment=quick", "+model.weights.tv=1"], "weights are for ['adversarial'"),
         (["experiment=quick", "+batch_size=4"], "did you mean data.batch_size?"),
         (["experiment=quick", "+epochs=3"], "did you mean trainer.max_epochs?"),
-        (["experiment=quick", "model.generator=unet"], "model/generator=unet chooses by it"),
+        (["experiment=quick", "model.generator=unet"], "expected a mapping; type model/generator=unet"),
         (
             ["experiment=quick", "data=folder", "data.root=x"],
-            "error: data.dataset.size: set by experiment=quick, but what was chosen instead",
+            "error: data.dataset.size: set by experiment=quick, but the class chosen",
         ),
         (
             ["experiment=quick", "model/generator=unet"],
@@ -256,7 +256,7 @@ def test_a_slip_in_an_experiment_is_told_as_one(tmp_path: Path, start: Callable[
     (tmp_path / "experiment").mkdir()
     text = "# @package _global_\ndefaults: [quick]\nmodel: {generator: {wdth: 4}}\n"
     (tmp_path / "experiment" / "mine.yaml").write_text(text)
-    with pytest.raises(SystemExit, match="wdth is no setting of ResNet, did you mean .*width"):
+    with pytest.raises(SystemExit, match="wdth is not a setting of ResNet, did you mean .*width"):
         run = f"hydra.run.dir={tmp_path / 'run'}"
         start("train", "--config-dir", str(tmp_path), "experiment=mine", run)
 

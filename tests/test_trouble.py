@@ -80,7 +80,7 @@ def test_a_collapsed_run_ends_early(
     patience = "trainer.callbacks.8.patience=2"
     start("train", *QUICKEST, patience, "trainer.max_epochs=9", f"hydra.run.dir={tmp_path}")
     log = (tmp_path / "train.log").read_text()
-    assert "its images are constant in 2 batches on end, so the run ends here (epoch 0)" in log
+    assert "its images are constant in 2 consecutive batches; the run ends in epoch 0" in log
 
 
 def test_a_full_disk_ends_the_run_and_leaves_the_last_good_checkpoint(
@@ -140,7 +140,7 @@ def test_a_damaged_checkpoint_is_refused_and_the_one_before_offered(
     with pytest.raises(SystemExit) as stop:
         start("train", "ckpt=last", f"hydra.run.dir={run}")
     assert str(stop.value.code).startswith(f"error: {last}: damaged (")
-    assert str(stop.value.code).endswith(f"; {previous} is whole: ckpt={previous}")
+    assert str(stop.value.code).endswith(f"; {previous} is intact: ckpt={previous}")
 
 
 @pytest.mark.parametrize("name", ["previous", "best"])

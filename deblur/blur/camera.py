@@ -1,4 +1,4 @@
-"""A camera: light to file, with what each step between does to a picture.
+"""A camera: all steps from light to file that change a picture.
 
 The order and the noise are those of the RSBlur pipeline (Rim et al., "Realistic blur synthesis
 for learning image deblurring", ECCV 2022): highlights, exposure, sensor, sRGB curve, compression.
@@ -21,21 +21,31 @@ INGREDIENTS = ("linear", "optics", "highlights", "noise", "mosaic", "jpeg")
 
 
 class Camera:
-    """Takes a sharp photograph, and gives what a moving camera would have made of its scene.
+    """Turns sharp photographs into the pictures that a moving camera would have taken.
 
-    motion: smears the light. shares: of how many pictures, 0 to 1, an ingredient is part:
+    Each of these ingredients applies to a share of the pictures:
 
-    - linear: the exposure adds up light; in the others, 8-bit pixels, as where frames of a video
-      are averaged (GoPro's folder `blur`). Left out it is 1, the others 0.
-    - optics: the lens is soft, before anything moves, by a Gaussian of `optics` pixels (sigma). A
-      small photograph is sharper than any camera sees the world.
-    - highlights: white areas are brighter than white, by up to `highlights` times (drawn), and
-      smear into white streaks.
-    - noise: shot noise of variance `shot` times the light and read noise of variance `read`, light
-      being in [0, 1]; their standard deviations are drawn evenly.
-    - mosaic: the sensor sees one colour a pixel (RGGB), behind white balance gains of `red` and
-      `blue`; noise enters before demosaicing. The sharp picture goes through it too, noiseless.
-    - jpeg: the blurred picture is compressed at a `quality` from its range.
+    - linear: the exposure sums linear light. In the other pictures it sums 8-bit pixels, as when
+      frames of a video are averaged (GoPro's folder `blur`).
+    - optics: the lens is soft: a Gaussian blur before any motion, since a photograph reduced in
+      size is sharper than a camera's picture.
+    - highlights: white areas are brighter than white, and smear into white streaks.
+    - noise: shot and read noise.
+    - mosaic: the sensor sees one colour per pixel (RGGB), behind white balance gains; noise is
+      added before demosaicing. The sharp picture passes through it, too, without noise.
+    - jpeg: the blurred picture is compressed.
+
+    Args:
+        motion: Smears the light.
+        shares: The share of pictures, 0 to 1, of each ingredient; by default 1 for linear and 0
+            for the others.
+        optics: The Gaussian's sigma, in pixels.
+        highlights: By how many times white areas are brighter.
+        shot: The variance of the shot noise, to be multiplied by the light in [0, 1].
+        read: The variance of the read noise. Both standard deviations are drawn uniformly.
+        red: The white balance gain of red.
+        blue: The white balance gain of blue.
+        quality: The JPEG quality, 1 to 100.
     """
 
     def __init__(
@@ -69,8 +79,8 @@ class Camera:
         self.quality = check_range("quality", quality, 100, least=1)
 
     def draw(self, rng: np.random.Generator, size: Sequence[int]) -> "Shot":
-        """Draw what happens to a picture of (H, W), `size`."""
-        # By a stream of its own, and whatever the shares: no ingredient changes another's draws.
+        """Draw the parameters for a picture of `size` (H, W)."""
+        # A separate stream, and always all draws: no ingredient changes another one's draws.
         own = rng.spawn(1)[0]
         on = {name: own.random() < self.shares.get(name, 0.0) for name in INGREDIENTS}
         shot, read = (own.uniform(*np.sqrt(span)) ** 2 for span in (self.shot, self.read))
@@ -88,12 +98,12 @@ class Camera:
         )
 
     def expose(self, pixels: Tensor, shots: Sequence["Shot"]) -> tuple[Tensor, Tensor]:
-        """Give the blurred and the sharp picture, uint8 (N, 3, H, W).
+        """Return the blurred and the sharp pictures, uint8 (N, 3, H, W).
 
         pixels: uint8 (N, 3, H + 2m, W + 2m), sharp, with m the `margin`, on any device. shots:
-        what was drawn for each of the N.
+        what `draw` returned for each of the N.
         """
-        if not shots:  # nothing to stack, nor to transform
+        if not shots:  # there is nothing to stack or to transform
             empty = trim(pixels, self.margin)
             return empty, empty
         light = torch.stack([_see(*one) for one in zip(pixels, shots)])
@@ -104,13 +114,13 @@ class Camera:
     def __call__(
         self, pixels: Tensor, rngs: Sequence[np.random.Generator]
     ) -> tuple[Tensor, Tensor]:
-        """Draw for each picture, and `expose`."""
+        """Draw the parameters of each picture, and `expose` the batch."""
         size = [length - 2 * self.margin for length in pixels.shape[-2:]]
         return self.expose(pixels, [self.draw(rng, size) for rng in rngs])
 
 
 class Shot(NamedTuple):
-    """What happens to one picture; 0 or None where an ingredient is left out."""
+    """The parameters of one picture; 0 or None for ingredients that are left out."""
 
     linear: bool
     sigma: float
@@ -123,7 +133,7 @@ class Shot(NamedTuple):
 
 
 def _see(pixels: Tensor, shot: Shot) -> Tensor:
-    """Turn a sharp picture, (3, H, W), into the light that reaches the sensor."""
+    """Convert a sharp picture, (3, H, W), to the light that reaches the sensor."""
     light = to_light(pixels) if shot.linear else pixels / 255
     if shot.highlights:
         white = (pixels.amax(0) / 255 - 0.9).clamp(min=0) / 0.1
@@ -132,7 +142,7 @@ def _see(pixels: Tensor, shot: Shot) -> Tensor:
 
 
 def _develop(blurred: Tensor, sharp: Tensor, shot: Shot) -> tuple[Tensor, Tensor]:
-    """Turn a pair's light, (3, H, W), into pictures: sensor, sRGB curve, compression."""
+    """Convert a pair's light, (3, H, W), to pictures: sensor, sRGB curve, compression."""
     blurred, sharp = blurred.clamp(0, 1), sharp.clamp(0, 1)
     if not shot.linear:
         blurred, sharp = (

@@ -1,4 +1,4 @@
-"""A lens that is out of focus: each point of the scene becomes a disc."""
+"""An out-of-focus lens: each point of the scene becomes a disc."""
 
 from collections.abc import Sequence
 
@@ -10,15 +10,15 @@ from deblur.blur import Range, check_range
 from deblur.blur.trajectory import convolve
 
 WIDEST = 500.0
-"""Pixels: of a disc's radius."""
+"""The largest radius of a disc, in pixels."""
 FINE = 8
-"""Samples of a pixel, in each direction, along the disc's edge."""
+"""Samples per pixel, in each direction, that antialias the disc's edge."""
 
 
 class Defocus:
-    """Blur of a lens that is out of focus: one disc for the whole picture.
+    """Blur of an out-of-focus lens: one disc for the whole picture.
 
-    radius: of the disc, in pixels, a number or a [low, high] range to draw from uniformly.
+    radius: the disc's, in pixels: a number, or a [low, high] range to draw from uniformly.
     """
 
     def __init__(self, *, radius: Range) -> None:

@@ -1,4 +1,4 @@
-"""Pictures of known blur, made of sharp photos: what a diagnosis is trained and checked on."""
+"""Pictures with known blur, made from sharp photos, to train and check the diagnosis on."""
 
 from typing import Literal, NamedTuple
 
@@ -22,25 +22,25 @@ SCENES: dict[str, Scene | None] = {
     "sky": under_sky,
 }
 SENSOR = {"linear": 0.7, "optics": 0.4, "highlights": 0.3, "noise": 0.5, "mosaic": 0.2, "jpeg": 0.6}
-"""Shares of pictures, see `Camera`."""
+"""The `shares` of a `Camera`."""
 
 
 class Smear(NamedTuple):
     """How far, and in which direction, a point is smeared.
 
-    A uniform line's extent is its length: the square root of 12 times the variance along it.
+    An extent is the square root of 12 times the variance along it: for a uniform line, its length.
     """
 
     length: float
-    """Pixels, along the main direction."""
+    """Extent along the main direction, in pixels."""
     width: float
-    """Pixels, across it; near zero for a straight path."""
+    """Extent across it, in pixels; near zero for a straight path."""
     direction: float
     """Degrees from the horizontal, counter-clockwise, in [0, 180)."""
 
 
 class Labelled(NamedTuple):
-    """A picture and what is true of it."""
+    """A picture and its true blur."""
 
     pixels: NDArray[np.uint8]
     """(H, W, 3)."""
@@ -62,11 +62,13 @@ def make_labelled(
 
     Args:
         photo: (H, W, 3), sharp; the result is smaller by the blur's margins.
-        kind: motion, defocus or none.
-        scene: a key of SCENES; done before the blur.
-        extent: the length of the motion's path, or the diameter of the defocus, in pixels.
-        shake: share of motion that is of a turning camera, different from place to place.
-        sensor: shares of what the sensor adds, see `Camera`.
+        rng: The random generator.
+        kind: "motion", "defocus" or "sharp".
+        scene: A key of SCENES, applied before the blur.
+        extent: The length of the motion's path, or the diameter of the defocus, in pixels.
+        shake: The share of motions, 0 to 1, by a rotating camera, whose blur varies over the
+            picture.
+        sensor: The `shares` of a `Camera`.
     """
     motion: TrajectoryBlur | ShakeBlur | Defocus
     low, high = check_range("extent", extent, LONGEST)
@@ -98,12 +100,12 @@ def measure(kernel: NDArray[np.float32]) -> Smear:
     radius = len(kernel) // 2
     y, x = np.mgrid[-radius : radius + 1, -radius : radius + 1]
     places = np.stack([x.ravel(), y.ravel()])
-    # Sharing light among four pixels spreads it by up to a twelfth; a point's own is none.
+    # Distributing light among four pixels adds up to 1/12 to the variance; a single point has 0.
     return _from_covariance(np.cov(places, aweights=kernel.ravel(), ddof=0))
 
 
 def _measure_poses(poses: NDArray[np.float64], size: list[int]) -> Smear:
-    """Measure the mean smear of a picture's points, whose poses are homographies (T, 3, 3)."""
+    """Measure the mean smear of a picture's points under poses, homographies (T, 3, 3)."""
     y, x = (np.linspace(0.1, 0.9, 5) * side for side in size)
     points = np.stack([*(grid.ravel() for grid in np.meshgrid(x, y)), np.ones(25)])
     seen = poses @ points

@@ -1,4 +1,4 @@
-"""Light on a sensor: the sRGB curve, both ways, and the sum over an exposure."""
+"""Light on a sensor: the sRGB curve and its inverse, and the sum over an exposure."""
 
 import math
 
@@ -8,7 +8,7 @@ from torch import Tensor
 
 
 def to_light(pixels: Tensor) -> Tensor:
-    """Undo the sRGB curve: uint8 pixels, any shape, to linear light in [0, 1] (IEC 61966-2-1)."""
+    """Invert the sRGB curve: uint8 pixels, any shape, to linear light in [0, 1] (IEC 61966-2-1)."""
     return _LIGHT.to(pixels.device)[pixels.int()]
 
 
@@ -20,16 +20,16 @@ def to_pixels(light: Tensor) -> Tensor:
 
 
 def expose(light: Tensor, kernels: Tensor) -> Tensor:
-    """Blur each of a batch with its motion kernel.
+    """Blur each picture of a batch with its motion kernel.
 
     light: (N, C, H, W), linear. kernels: (N, K, K), K odd. Returns (N, C, H - K + 1, W - K + 1),
-    the part that does not depend on what lies outside the picture: no dark borders.
+    the part that depends on no pixels outside of the picture, so that there are no dark borders.
     """
     size = kernels.shape[-1]
     height, width = light.shape[-2:]
     if size > min(height, width):
         raise ValueError(f"a kernel of {size} pixels does not fit a picture of {width}x{height}")
-    # As a product of spectra: the cost does not grow with the kernel.
+    # A product of spectra, whose cost does not grow with the kernel.
     shape = [_fast_length(height), _fast_length(width)]
     spectrum = torch.fft.rfft2(light, s=shape) * torch.fft.rfft2(kernels, s=shape)[:, None]
     full: Tensor = torch.fft.irfft2(spectrum, s=shape)
@@ -37,7 +37,7 @@ def expose(light: Tensor, kernels: Tensor) -> Tensor:
 
 
 def soften(light: Tensor, sigma: float) -> Tensor:
-    """Blur (C, H, W) by a Gaussian of sigma pixels, as a lens that is not quite sharp does."""
+    """Blur (C, H, W) by a Gaussian of sigma pixels, as a slightly soft lens does."""
     if not sigma:
         return light
     radius = math.ceil(3 * sigma)
@@ -49,7 +49,7 @@ def soften(light: Tensor, sigma: float) -> Tensor:
 
 
 def trim(image: Tensor, rim: int) -> Tensor:
-    """Cut a rim of so many pixels off each side of (..., H, W)."""
+    """Cut `rim` pixels off each side of (..., H, W)."""
     height, width = image.shape[-2:]
     return image[..., rim : height - rim, rim : width - rim]
 

@@ -14,7 +14,7 @@ from deblur.blur.light import trim
 class AnyOf:
     """Draws one of several motions for each picture.
 
-    motions: by name. shares: how often each is drawn, by the same names; they need not sum to 1.
+    motions: the motions, by name. shares: how often each is drawn, by name; they need not sum to 1.
     """
 
     def __init__(self, *, motions: Mapping[str, Motion], shares: Mapping[str, float]) -> None:
@@ -25,14 +25,14 @@ class AnyOf:
         ):
             raise ValueError(
                 f"shares is {dict(shares)}, expected a number for each of {', '.join(motions)}, "
-                "none negative and not all zero"
+                "not negative and not all zero"
             )
         self.motions = [motions[name] for name in shares]
         self.shares = np.array(list(shares.values())) / sum(shares.values())
         self.margin = max(motion.margin for motion in self.motions)
 
     def draw(self, rng: np.random.Generator, size: Sequence[int]) -> tuple[int, Any]:
-        """Draw a motion, by its place, and what it does."""
+        """Draw a motion, as its index, and its parameters."""
         which = int(rng.choice(len(self.shares), p=self.shares))
         return which, self.motions[which].draw(rng, size)
 

@@ -1,16 +1,16 @@
-"""The colour filter of a sensor, and its undoing.
+"""The colour filter of a sensor, and demosaicing.
 
 The interpolation is that of Malvar, He and Cutler, "High-quality linear interpolation for
 demosaicing of Bayer-patterned color images" (ICASSP 2004): bilinear, corrected by the gradient of
-the colour that was seen.
+the measured colour.
 """
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-# Figure 2 of the article, times 16: green where red or blue was seen; red or blue at green in
-# their row, in their column; red at blue or blue at red.
+# Figure 2 of the article, times 16: green at red or blue pixels; red or blue at green pixels in
+# their own row, and column; red at blue or blue at red pixels.
 _GREEN = [[0, 0, -2, 0, 0], [0, 0, 4, 0, 0], [-2, 4, 8, 4, -2], [0, 0, 4, 0, 0], [0, 0, -2, 0, 0]]
 _ROW = [[0, 0, 1, 0, 0], [0, -2, 0, -2, 0], [-2, 8, 10, 8, -2], [0, -2, 0, -2, 0], [0, 0, 1, 0, 0]]
 _CROSS = [[0, 0, -3, 0, 0], [0, 4, 0, 4, 0], [-3, 0, 12, 0, -3], [0, 4, 0, 4, 0], [0, 0, -3, 0, 0]]
@@ -19,7 +19,7 @@ _WAYS = torch.stack(
     [_SEEN] + [torch.tensor(way) / 16 for way in (_GREEN, _ROW, list(zip(*_ROW)), _CROSS)]
 )
 SEEN, GREEN, ROW, COLUMN, CROSS = range(5)
-# By colour, and by the pixel's place in a square of the filter: red green / green blue.
+# By colour, and by the pixel's place in a 2x2 square of the filter: red green / green blue.
 _PLACES = {
     0: [[SEEN, ROW], [COLUMN, CROSS]],
     1: [[GREEN, SEEN], [SEEN, GREEN]],
@@ -28,7 +28,7 @@ _PLACES = {
 
 
 def mosaic(light: Tensor) -> Tensor:
-    """See (3, H, W) through an RGGB filter: (H, W), one colour a pixel."""
+    """Filter (3, H, W) by an RGGB pattern: (H, W), one colour per pixel."""
     raw = light[1].clone()
     raw[::2, ::2] = light[0, ::2, ::2]
     raw[1::2, 1::2] = light[2, 1::2, 1::2]
@@ -36,9 +36,9 @@ def mosaic(light: Tensor) -> Tensor:
 
 
 def demosaic(raw: Tensor) -> Tensor:
-    """Guess the two colours that each pixel of (H, W), RGGB, did not see: (3, H, W)."""
+    """Interpolate the two missing colours of each pixel of an RGGB picture (H, W): (3, H, W)."""
     height, width = raw.shape
-    # Mirrored about the outermost pixels, which keeps the colours in their places.
+    # Reflecting about the outermost pixels keeps the filter's pattern.
     around = F.pad(raw[None, None], (2, 2, 2, 2), mode="reflect")
     ways = F.conv2d(around, _WAYS[:, None].to(raw))[0]
     light = raw.new_empty(3, height, width)

@@ -1,4 +1,4 @@
-"""Something that moves on its own before a camera that moves as well."""
+"""An object that moves by itself in front of a moving camera."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -16,15 +16,18 @@ from deblur.blur.trajectory import trajectory
 
 
 class ObjectBlur:
-    """Blur of an object that crosses a shaken picture; both are sharp in the middle pose.
+    """Blur of an object that crosses a shaken picture; the sharp picture is the middle pose.
 
-    The object is a soft-edged blot of the picture turned upside down. At each pose it hides what
-    is behind it, so that the background shines through its smeared edges as it does in a
-    photograph.
+    The object is a blob with soft edges, filled with the picture turned upside down. At each pose
+    it hides what is behind it, so that the background shows through its smeared edges as in a
+    photograph. Each argument but background is a number or a [low, high] range to draw from
+    uniformly.
 
-    background: what the camera does. length and anxiety: the object's own path over the picture,
-    as in `trajectory`. radius: the object's, in lengths of the picture's shorter side. Each but
-    background is a number or a [low, high] range to draw from uniformly.
+    Args:
+        background: The motion of the camera.
+        length: The length of the object's own path, in pixels, as in `trajectory`.
+        anxiety: The shakiness of that path, as in `trajectory`.
+        radius: The object's radius, as a share of the picture's shorter side.
     """
 
     def __init__(
@@ -67,13 +70,13 @@ class ObjectBlur:
         return average(see, light.device, plan.poses, plan.moves), sharp
 
     def _cover(self, rng: np.random.Generator, size: Sequence[int]) -> NDArray[np.float32]:
-        """Draw a blot: how much of each pixel, with the margin, the object hides: (1, H', W')."""
+        """Draw the share of each pixel that the object hides: (1, H + 2m, W + 2m)."""
         row, column = self.margin + rng.uniform((0, 0), size)
         radius = rng.uniform(*self.radius) * min(size)
         waves = np.arange(2, 6)
         heights, phases = rng.uniform((0, 0), (0.4, 2 * np.pi), (4, 2)).T
         height, width = (length + 2 * self.margin for length in size)
-        # The signed distance to its outline is smooth: every fourth pixel will do.
+        # The signed distance to the outline is smooth, so it is computed for every fourth pixel.
         y, x = np.arange(0, height + 4, 4)[:, None] - row, np.arange(0, width + 4, 4) - column
         angles = np.arctan2(y, x)[..., None]
         outline = radius * (1 + (heights / waves * np.cos(waves * angles + phases)).sum(-1))
@@ -83,18 +86,18 @@ class ObjectBlur:
 
 
 class Crossing(NamedTuple):
-    """An object on its way over a picture."""
+    """The parameters of an object that crosses a picture."""
 
     poses: NDArray[np.float64]
-    """The camera's, (T, 3, 3), see `ShakeBlur.draw`."""
+    """The camera's poses, (T, 3, 3), see `ShakeBlur.draw`."""
     moves: NDArray[np.float64]
-    """The object's, (T, 3, 3), in the same way."""
+    """The object's poses, (T, 3, 3), in the same form."""
     cover: NDArray[np.float32]
-    """Where it is in the middle of the exposure: (1, H + 2m, W + 2m), in [0, 1]."""
+    """The share of each pixel that it hides in mid-exposure: (1, H + 2m, W + 2m), in [0, 1]."""
 
 
 def _shifts(path: NDArray[np.complex128]) -> NDArray[np.float64]:
-    """Write a path (T) of x + iy as poses, see `ShakeBlur.draw`."""
+    """Convert a path (T) of x + iy to poses, see `ShakeBlur.draw`."""
     poses = np.tile(np.eye(3), (len(path), 1, 1))
     poses[:, 0, 2], poses[:, 1, 2] = -path.real, -path.imag
     return poses

@@ -1,7 +1,7 @@
-"""Sharp photographs that could be taken for blurred ones: bokeh, fog, and much sky.
+"""Sharp scenes that could be mistaken for blurred ones: bokeh, fog, and large skies.
 
-Each takes linear light, (3, H, W), and returns the light of the same scene, sharp where it is in
-focus; what is drawn is drawn from `rng` alone.
+Each function takes linear light, (3, H, W), and returns the changed scene's light, which is sharp
+where it is in focus. All random numbers come from `rng`.
 """
 
 from collections.abc import Callable
@@ -17,15 +17,15 @@ from deblur.blur.light import expose
 
 Scene = Callable[[Tensor, np.random.Generator], Tensor]
 RADIUS = (4.0, 20.0)
-"""Pixels: of the discs that bokeh is made of."""
+"""The range of the bokeh discs' radius, in pixels."""
 CLEAR = (0.1, 0.6)
-"""Share of the light that comes through fog where it is thickest."""
+"""The range of the share of light that passes the fog where it is thickest."""
 LAND = (0.2, 0.45)
-"""Share of a picture's height that is not sky."""
+"""The range of the share of a picture's height that is not sky."""
 
 
 def in_bokeh(light: Tensor, rng: np.random.Generator) -> Tensor:
-    """Leave an ellipse of a twelfth to a third of the picture in focus, and blur all around it."""
+    """Keep an ellipse of a twelfth to a third of the picture in focus, and blur the rest."""
     height, width = light.shape[-2:]
     kernel = torch.from_numpy(disc(rng.uniform(*RADIUS)))
     reach = len(kernel) // 2
@@ -40,7 +40,7 @@ def in_bokeh(light: Tensor, rng: np.random.Generator) -> Tensor:
 
 
 def in_fog(light: Tensor, rng: np.random.Generator) -> Tensor:
-    """Lay fog over the picture, thicker towards its top."""
+    """Add fog that is thicker towards the top of the picture."""
     thick, thin = rng.uniform(*CLEAR), rng.uniform(0.5, 0.9)
     clear = np.linspace(min(thick, thin), thin, light.shape[-2])[:, None]
     haze = rng.uniform(0.5, 0.85)

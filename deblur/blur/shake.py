@@ -1,8 +1,8 @@
-"""A camera that turns in the hand, with or without something that moves before it.
+"""Blur of a hand-held camera that rotates.
 
-The picture is seen from a path of poses, each a rotation of the camera about its centre and so a
-homography, and the mean of what the poses see is the blurred picture; blur differs from place to
-place. After Whyte et al., "Non-uniform deblurring for shaken images" (CVPR 2010).
+The camera moves through poses, each a rotation about its centre and therefore a homography of the
+picture. The blurred picture is the mean over the poses; its blur varies over the picture. After
+Whyte et al., "Non-uniform deblurring for shaken images" (CVPR 2010).
 """
 
 from collections.abc import Callable, Sequence
@@ -21,19 +21,23 @@ from deblur.blur.trajectory import trajectory
 
 POSES = 15
 STEP = 1.5
-"""Poses follow each other in steps of at most so many pixels, where the mean shows no copies."""
+"""The largest step between poses, in pixels: small enough that no single copies are visible."""
 
 
 class ShakeBlur:
-    """Blur of a camera that turns about three axes; the sharp picture is the middle pose's.
+    """Blur of a camera that rotates about three axes; the sharp picture is the middle pose.
 
-    length: the path of the picture's centre under yaw and pitch, in pixels, and anxiety its
-    shakiness, as in `trajectory`. roll: the path about the optical axis, in degrees. focal: the
-    focal length in widths of the frame. frame: width and height, in pixels, of the photograph
-    that a smaller crop is thought to come from; the crop's place in it is drawn. frames: average
-    so many instants, evenly spaced in time, as data sets that average the frames of a video do
-    (GoPro: 7 to 13), drawn from the odd numbers; None for an exposure without gaps. Each but frame
-    is a number or a [low, high] range to draw from uniformly.
+    Each argument but frame is a number or a [low, high] range to draw from uniformly.
+
+    Args:
+        length: The path of the picture's centre by yaw and pitch, in pixels.
+        anxiety: The shakiness of the path, as in `trajectory`.
+        roll: The path about the optical axis, in degrees.
+        focal: The focal length, in widths of the frame.
+        frame: Width and height, in pixels, of the photograph of which smaller pictures are crops;
+            the crop's place in it is drawn.
+        frames: Average this odd number of instants, evenly spaced in time, as data sets of averaged
+            video frames do (GoPro: 7 to 13); None for an exposure without gaps.
     """
 
     def __init__(
@@ -62,10 +66,10 @@ class ShakeBlur:
     def draw(
         self, rng: np.random.Generator, size: Sequence[int], *, least: float = POSES
     ) -> NDArray[np.float64]:
-        """Draw a path: (T, 3, 3) homographies, T odd and not under `least`, unless `frames` is set.
+        """Draw a path: (T, 3, 3) homographies, T odd and at least `least` unless `frames` is set.
 
-        Each takes a pixel (x, y, 1) of the H x W picture, `size`, to where that pose sees it. The
-        middle one sees it where it is.
+        Each maps a pixel (x, y, 1) of a picture of `size` (H, W) to the place where that pose sees
+        it. The middle one is the identity.
         """
         length, roll = rng.uniform(*self.length), np.deg2rad(rng.uniform(*self.roll))
         turn = trajectory(rng, length, rng.uniform(*self.anxiety))
@@ -99,7 +103,10 @@ class ShakeBlur:
 def average(
     see: Callable[..., Tensor], device: torch.device, *poses: NDArray[np.float64]
 ) -> Tensor:
-    """Average what is seen from T poses, (T, C, H, W); on a CPU a few at a time, as caches are."""
+    """Average the T views that `see` returns, (T, C, H, W); on a CPU a few at a time (caches).
+
+    poses: arrays of T poses, the arguments of `see`.
+    """
     count = len(poses[0])
     few = 4 if device.type == "cpu" else count
     parts = [see(*(path[i : i + few] for path in poses)).sum(0) for i in range(0, count, few)]
@@ -107,7 +114,7 @@ def average(
 
 
 def at_poses(path: NDArray[np.complex128], least: float) -> NDArray[np.complex128]:
-    """Take an odd number of samples, `least` or more, of a path whose middle becomes zero."""
+    """Sample a path at an odd number of places, `least` or more, and shift its middle to zero."""
     count = 2 * int(np.ceil((least - 1) / 2)) + 1
     times = np.linspace(0, len(path) - 1, count)
     samples: NDArray[np.complex128] = np.interp(times, np.arange(len(path)), path)
@@ -116,10 +123,10 @@ def at_poses(path: NDArray[np.complex128], least: float) -> NDArray[np.complex12
 
 
 def warp(light: Tensor, poses: NDArray[np.float64], *, margin: int) -> Tensor:
-    """See a picture (C, H + 2m, W + 2m), m its margin, from T poses: (T, C, H, W).
+    """Return the views (T, C, H, W) of a picture (C, H + 2m, W + 2m), m its margin, from T poses.
 
-    poses: see `ShakeBlur.draw`. Like kornia's warp_perspective with its border padding, in half
-    the time.
+    poses: see `ShakeBlur.draw`. Equals kornia's warp_perspective with border padding, in half the
+    time.
     """
     height, width = light.shape[-2:]
     shift = np.array([[1, 0, margin], [0, 1, margin], [0, 0, 1]])

@@ -17,7 +17,7 @@ from deblur.blur import LONGEST, Range, check_range
 from deblur.blur.light import expose, trim
 
 STEPS = 512
-"""Samples of a path: several per pixel for every length in use."""
+"""Samples per path: several per pixel for every length in use."""
 
 
 def trajectory(rng: np.random.Generator, length: float, anxiety: float) -> NDArray[np.complex128]:
@@ -28,18 +28,18 @@ def trajectory(rng: np.random.Generator, length: float, anxiety: float) -> NDArr
     """
     if length < 0 or anxiety < 0:
         raise ValueError(f"length and anxiety must not be negative, got {length} and {anxiety}")
-    # Drawn once a path: pull to the start, chance of a sudden turn, random push, direction.
+    # Drawn once per path: pull to the start, chance of a sudden turn, random push, direction.
     pull, turn, push = rng.uniform(0, (0.7, 0.2, 10.0))
     velocity = complex(np.exp(2j * np.pi * rng.random()))
     noise = rng.normal(size=(STEPS, 2)) @ np.array([1, 1j])
-    # The published walk has 2000 steps; its chance of a turn is kept for the path as a whole.
+    # The published walk has 2000 steps; this keeps its number of turns per path.
     turns = rng.random(STEPS) < turn * anxiety * 2000 / STEPS
     swings = np.exp(1j * np.pi * (rng.random(STEPS) + 0.5))
     step = length / (STEPS - 1)
     position = 0j
     path = [position]
     velocity *= step
-    # Plain Python numbers: four times faster here than NumPy scalars.
+    # Plain Python numbers are four times faster here than NumPy scalars.
     for kick, turned, swing in zip(noise.tolist()[1:], turns.tolist()[1:], swings.tolist()[1:]):
         change = anxiety * (push * kick - pull * position) * step
         if turned:
@@ -56,7 +56,7 @@ def motion_kernel(path: NDArray[np.complex128], exposure: float = 1.0) -> NDArra
     """Integrate a path over an exposure into a kernel.
 
     exposure: the share of the path, from its start, during which the shutter is open, in (0, 1].
-    Returns a (K, K) kernel, K odd and just large enough: non-negative, of sum one, with its
+    Returns a (K, K) kernel, K odd and just large enough: non-negative, with sum one, and with its
     centroid on the middle pixel to within rounding errors.
     """
     if not 0 < exposure <= 1:
@@ -65,7 +65,7 @@ def motion_kernel(path: NDArray[np.complex128], exposure: float = 1.0) -> NDArra
     seen = seen - seen.mean()
     radius = int(np.ceil(np.abs([seen.real, seen.imag]).max()))
     size = 2 * radius + 1
-    # Each sample shares its light among its four neighbours, which keeps the centroid exactly.
+    # Distributing each sample's light among its four neighbours keeps the centroid exactly.
     column, row = np.floor(seen.real).astype(int), np.floor(seen.imag).astype(int)
     right, down = seen.real - column, seen.imag - row
     kernel = np.zeros((size + 1, size + 1))
@@ -83,9 +83,8 @@ def motion_kernel(path: NDArray[np.complex128], exposure: float = 1.0) -> NDArra
 class TrajectoryBlur:
     """Blur of a camera that shifts during the exposure: one kernel for the whole picture.
 
-    length and anxiety are as in `trajectory`: each a number, or a [low, high] range to draw from
-    uniformly. exposure: the same, as in `motion_kernel`. The sharp picture is the middle of the
-    blurred one's kernel.
+    length, anxiety (as in `trajectory`) and exposure (as in `motion_kernel`) are each a number, or
+    a [low, high] range to draw from uniformly. The sharp picture lies at the kernel's middle.
     """
 
     def __init__(

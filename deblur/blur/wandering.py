@@ -1,4 +1,4 @@
-"""A camera that wanders: paths of a Gaussian process, which turn often and cross themselves.
+"""A wandering camera: paths of a Gaussian process, which turn often and cross themselves.
 
 After Schuler et al., "Learning to deblur" (IEEE TPAMI 2016), Section 4: two independent processes,
 one for each axis, with a Matern covariance of smoothness 3/2 over the exposure.
@@ -14,14 +14,14 @@ from deblur.blur import LONGEST, Range, check_range
 from deblur.blur.trajectory import convolve, motion_kernel
 
 SAMPLES = 256
-"""Of a path: several a pixel, for the extents in use."""
+"""Samples per path: several per pixel for the extents in use."""
 
 
 def wander(rng: np.random.Generator, extent: float, memory: float) -> NDArray[np.complex128]:
-    """Draw a path whose bounding box has its longer side `extent` pixels long.
+    """Draw a path whose bounding box has a longer side of `extent` pixels.
 
-    memory: the length scale of the covariance, in exposures: 0.1 turns many times, 1 hardly.
-    Returns SAMPLES positions x + iy, in pixels.
+    memory: the length scale of the covariance, in exposures: with 0.1 the path turns many times,
+    with 1 hardly at all. Returns SAMPLES positions x + iy, in pixels.
     """
     times = np.linspace(0, 1, SAMPLES)
     distance = np.sqrt(3) * np.abs(times[:, None] - times) / memory
@@ -36,7 +36,7 @@ class WanderingBlur:
     """Blur of a camera that wanders during the exposure: one kernel for the whole picture.
 
     extent and memory are as in `wander`: each a number, or a [low, high] range to draw from
-    uniformly. The sharp picture is the centroid of the blurred one's kernel.
+    uniformly. The sharp picture lies at the kernel's centroid.
     """
 
     def __init__(self, *, extent: Range, memory: Range) -> None:

@@ -1,4 +1,4 @@
-"""Weights in and out, a file a format."""
+"""Reading and writing weights, with a module for each format."""
 
 from deblur.checkpoints.generator_file import (
     Generator,

@@ -1,4 +1,4 @@
-"""What a file of weights holds, whatever its format."""
+"""The contents of a file of weights, in any format."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -7,29 +7,29 @@ from typing import Any
 from torch import Tensor
 
 State = dict[str, Tensor]
-"""Weights by their names in a network."""
+"""Weights, by their names in a network."""
 
 
 @dataclass
 class Contents:
-    """A generator as a file holds it."""
+    """A generator as read from a file."""
 
     config: dict[str, Any]
     """The network's class, under `_target_`, and its arguments."""
     weights: State
     data: dict[str, Any] = field(default_factory=dict)
-    """What it was trained on (`deblur.config.data_recipe`); empty where the file does not say."""
+    """The data it was trained on (`deblur.config.data_recipe`); empty if the file has no recipe."""
     about: dict[str, str] = field(default_factory=dict)
-    """What else is known: its source, licence, digest."""
+    """Other metadata: source, licence, digest."""
 
 
 def has_kernel(weights: Mapping[str, Tensor], name: str) -> bool:
-    """Say whether a convolution's kernel is among the weights."""
+    """Return whether the weights include a convolution's kernel of this name."""
     return name in weights and weights[name].ndim == 4
 
 
 def describe_difference(found: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> str:
-    """Say which names are missing, too many, of another shape or kind; "" where there are none."""
+    """Return which names are missing, unexpected, or of another shape or type; "" if none are."""
     both = [name for name in wanted if name in found]
     parts = [
         _list("missing", sorted(set(wanted) - set(found))),

@@ -1,7 +1,8 @@
-"""darktable's model packages: a zip of an ONNX graph and what darktable reads and shows of it.
+"""darktable's model packages: a zip of an ONNX graph with its description and licences.
 
-darktable 5.6 has no task of its own for deblurring. A package says `denoise`, whose models take and
-return the picture at its own size, (1, 3, H, W), sRGB in [0, 1], in tiles that share 64 pixels.
+darktable 5.6 has no task for deblurring. A package therefore declares `denoise`, whose models take
+and return the picture at its own size, (1, 3, H, W), sRGB in [0, 1], in tiles that overlap by 64
+pixels.
 """
 
 import hashlib
@@ -19,12 +20,12 @@ from deblur.checkpoints.shipped import WEIGHTS
 ENDING = ".dtmodel"
 TASK = "denoise"
 VERSIONS = "versions.json"
-"""Beside the packages of a release: darktable reads from it which versions there are."""
+"""The list of a release's packages and their versions, which darktable reads."""
 CARDS = WEIGHTS / "cards.json"
 APACHE = "LICENSE.Apache-2.0.txt"
 UNKNOWN = "not stated"
 DATED = (1980, 1, 1, 0, 0, 0)
-"""Of the files in a package: the same weights give the same archive."""
+"""The time of all files in a package, so that the same weights make the same archive."""
 
 
 def export_darktable(
@@ -39,12 +40,15 @@ def export_darktable(
 
     Args:
         path: NAME.dtmodel; the name becomes the model's id.
-        shipped: the name of a shipped model, whose card and licences are bundled with it; None for
-            one's own, of which the card says what its file does.
-        version: "X.Y", compared by darktable with that of an installed package.
-        half: see `export_onnx`.
+        generator: The generator; its network is converted in place if `half` is set.
+        shipped: The name of a bundled model, whose card and licences are added; None for the user's
+            own, whose card is made from the metadata of its file.
+        version: "X.Y", which darktable compares with that of an installed package.
+        half: See `export_onnx`.
 
-    Raises ValueError for a name that darktable refuses, and what `export_onnx` does.
+    Raises:
+        ValueError: darktable would refuse the name.
+        ImportError: See `export_onnx`.
     """
     name = path.name.removesuffix(ENDING)
     check_id(name)
@@ -64,13 +68,13 @@ def export_darktable(
 def check_id(name: str) -> None:
     """Raise ValueError for the id of a model that darktable would refuse or not unpack."""
     if not name or name.startswith(".") or ".." in name or "/" in name or "\\" in name:
-        raise ValueError(f"{name}{ENDING}: not the id of a model, such as denoise-deblur{ENDING}")
+        raise ValueError(f"{name}{ENDING}: not a model's id, expected e.g. denoise-deblur{ENDING}")
 
 
 def write_versions(package: Path) -> Path:
-    """Enter a package in the versions.json beside it, keep its other entries, return its path.
+    """Add a package to the versions.json in its folder, keep the other entries, return the path.
 
-    Raises ValueError where that file is of another kind.
+    Raises ValueError if that file has another content.
     """
     path = package.with_name(VERSIONS)
     with zipfile.ZipFile(package) as archive:
@@ -82,11 +86,11 @@ def write_versions(package: Path) -> Path:
             told = json.loads(path.read_text("utf-8"))
             told["models"].items()
         except (ValueError, TypeError, KeyError, AttributeError) as error:
-            raise ValueError(f"{path}: not a list of darktable's models ({error})") from error
+            raise ValueError(f"{path}: not a list of models for darktable ({error})") from error
     told["models"][config["id"]] = {
         "version": config["version"],
         "sha256": f"sha256:{hashlib.sha256(content).hexdigest()}",
-        # What darktable shows of a third-party repository's models before it downloads them.
+        # darktable shows these for a third-party repository's models before it downloads them.
         **{key: config[key] for key in ("name", "description", "task")},
         "license": config["model_card"]["license"],
         "size": len(content),
@@ -100,7 +104,7 @@ def write_versions(package: Path) -> Path:
 def _configure(
     name: str, generator: Generator, shipped: str | None, version: str
 ) -> dict[str, Any]:
-    """Write what darktable reads before it opens the graph."""
+    """Return the package's config.json, which darktable reads before it opens the graph."""
     card: dict[str, str] = (
         json.loads(CARDS.read_text("utf-8"))[shipped] if shipped else _describe_own(name, generator)
     )
@@ -118,7 +122,7 @@ def _configure(
         "model_card": {"scope": "motion deblurring of a single photo", **card},
     }
     tiling = getattr(network, "tiling", None)
-    if tiling is not None:  # its statistics are of a whole tile
+    if tiling is not None:  # its statistics are those of a whole tile, so its size must be fixed
         config["attributes"] = {"input_sizes": [int(tiling.side)]}
     return config
 
@@ -134,15 +138,15 @@ def _describe_own(name: str, generator: Generator) -> dict[str, str]:
         "license": about.get("license", UNKNOWN),
         "training_data": about.get("about", data),
         "training_data_license": UNKNOWN,
-        "notes": "Letters, plates and faces that it draws may be invented.",
+        "notes": "Letters, plates and faces in its output may be invented.",
     }
 
 
 def _list_licences(shipped: str | None) -> dict[str, bytes]:
-    """Read the card of a shipped model, and the licences that go with its weights."""
+    """Read the card of a bundled model, and the licences of its weights."""
     if shipped is None:
         return {}
     files = [*sorted(WEIGHTS.glob(f"{shipped}.*md"))]
-    if len(files) > 1:  # a notice: not our own weights
+    if len(files) > 1:  # it has a notice: the weights are not our own
         files.append(WEIGHTS / APACHE)
     return {file.name: file.read_bytes() for file in files}

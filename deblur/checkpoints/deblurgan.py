@@ -11,21 +11,21 @@ from deblur.checkpoints.contents import Contents, State, has_kernel
 SOURCE = "DeblurGAN (KupynOrest/DeblurGAN), its ResnetGenerator"
 BLOCK = re.compile(r"model\.(\d+)\.conv_block\.(\d+)\.")
 FIRST = 10
-"""The place of the first residual block, after the stem and two steps down."""
+"""The index of the first residual block, after the stem and two downsamplings."""
 
 
 def recognizes(weights: Mapping[str, Tensor]) -> bool:
-    """Say whether names are those of a DeblurGAN generator."""
+    """Return whether the names are those of a DeblurGAN generator."""
     kernels = (name for name in weights if has_kernel(weights, name))
     return has_kernel(weights, "model.1.weight") and any(map(BLOCK.match, kernels))
 
 
 def convert(weights: Mapping[str, Tensor]) -> Contents:
-    """Give such a file's network and weights, in our names.
+    """Convert such a file to our network and names.
 
-    Running statistics of instance norms, which older versions of PyTorch saved, are left out: in
-    the source's use pictures have their own. Under batch norm convolutions have no biases; ours
-    get zeros. Raises ValueError for files of blocks of a single convolution.
+    Running statistics of instance norms, which older versions of PyTorch saved, are left out, since
+    the source normalizes each picture by its own. With batch norm the file's convolutions have no
+    biases; ours become zero. Raises ValueError if residual blocks have a single convolution.
     """
     found = [BLOCK.match(name) for name, value in weights.items() if value.ndim == 4]
     inside = [(int(m[1]), int(m[2])) for m in found if m]
@@ -33,11 +33,11 @@ def convert(weights: Mapping[str, Tensor]) -> Contents:
     places = sorted({place for _, place in inside})
     if not {1, 6} <= set(places) and not {1, 5} <= set(places):
         raise ValueError(
-            "its residual blocks have one convolution, as a slip in the source's later versions "
-            "left them (6,067,459 parameters instead of 11,378,179); no published figure is of "
-            "such a network"
+            "its residual blocks have one convolution, by a mistake in the source's later versions "
+            "(6,067,459 parameters instead of 11,378,179); expected two, as in all published "
+            "figures"
         )
-    second = 6 if 6 in places else 5  # without dropout everything after it moves up
+    second = 6 if 6 in places else 5  # without dropout the later layers move up by one
     batch = "model.2.weight" in weights
     renamed: State = {}
     for name, value in weights.items():
@@ -64,7 +64,7 @@ def convert(weights: Mapping[str, Tensor]) -> Contents:
     about = {
         "source": SOURCE,
         "license": "BSD, of the source",
-        "note": "the file does not tell whether its output is added to the picture "
-        "(--learn_residual, as DeblurGAN was published): here it is",
+        "note": "the file does not say whether its output is added to the picture "
+        "(--learn_residual, as DeblurGAN was published); here it is",
     }
     return Contents(config, renamed, about=about)

@@ -11,7 +11,7 @@ from deblur.networks import backbones
 
 SOURCE = "DeblurGAN-v2 (VITA-Group/DeblurGANv2), its FPN"
 PREFIXES = {"mobilenet": "fpn.", "inception": "fpn.inception."}
-"""What files put in front of a backbone's own names."""
+"""The prefixes of a backbone's original names in the files."""
 FIRST = {
     "fpn.features.0.0.weight": "mobilenet",
     "fpn.inception.conv2d_1a.conv.weight": "inception",
@@ -27,35 +27,35 @@ TWINS = {
         f"fpn.{ours}.": f"fpn.inception.{theirs}." for theirs, ours in backbones.INCEPTION.items()
     },
 }
-"""Under which names the stages' tensors are in the file a second time."""
+"""The prefixes of a stage's tensors, and those of their second copies in the file."""
 UNUSED = {
     name: tuple(f"{PREFIXES[name]}{part}." for part in parts)
     for name, parts in backbones.UNUSED.items()
 }
-"""What the file holds and the network does not read."""
+"""Prefixes of tensors that the network does not use."""
 OWN_NORMS = re.compile(r"(fpn\.td\d|smooth2?)\.1\.(running_|num_batches)")
-"""Statistics of instance norms, which are not read either."""
+"""Statistics of instance norms, which are not used either."""
 MOBILENET = {
     2: {"0": "0.0", "1": "0.1", "3": "1", "4": "2"},
     3: {"0": "0.0", "1": "0.1", "3": "1.0", "4": "1.1", "6": "2", "7": "3"},
 }
-"""Places in MobileNetV2's blocks, of two and three convolutions, and torchvision's for them."""
+"""Indices of layers in MobileNetV2's blocks of two and three convolutions: torchvision's names."""
 
 
 def recognizes(weights: Mapping[str, Tensor]) -> bool:
-    """Say whether names are those of a DeblurGAN-v2 pyramid, whatever its backbone."""
+    """Return whether the names are those of a DeblurGAN-v2 pyramid, with any backbone."""
     return has_kernel(weights, "fpn.lateral4.weight") and has_kernel(weights, "smooth2.0.weight")
 
 
 def convert(weights: Mapping[str, Tensor]) -> Contents:
-    """Give such a file's network and weights, each tensor once and in our names.
+    """Convert such a file to our network and names, with each tensor once.
 
-    Raises ValueError for other backbones, and where a backbone's tensors are not in the file
-    twice, under both names, and equal.
+    Raises ValueError for other backbones, and if the two copies of the backbone's tensors in the
+    file differ.
     """
     backbone = next((FIRST[name] for name in weights if name in FIRST), None)
     if backbone is None:
-        raise ValueError("its backbone is neither MobileNetV2 nor InceptionResNetV2")
+        raise ValueError("has another backbone, expected MobileNetV2 or InceptionResNetV2")
     other: State = {}
     doubled: State = {}
     kept: State = {}
@@ -69,10 +69,10 @@ def convert(weights: Mapping[str, Tensor]) -> Contents:
             doubled[twin] = value
         kept[_rename(name) if backbone == "mobilenet" else name] = value
     if difference := describe_difference(other, doubled):
-        raise ValueError(f"its backbone is not the same under both of its names: {difference}")
+        raise ValueError(f"the two copies of its backbone differ: {difference}")
     for name, value in doubled.items():
         if not torch.equal(other[name], value):
-            raise ValueError(f"{name} has another value in its stage, below fpn.enc")
+            raise ValueError(f"{name} differs from its copy below fpn.enc")
     config = {
         "_target_": "deblur.networks.FPN",
         "backbone": backbone,
@@ -83,7 +83,7 @@ def convert(weights: Mapping[str, Tensor]) -> Contents:
 
 
 def _find_twin(name: str, backbone: str) -> str | None:
-    """Give the second name of a stage's tensor."""
+    """Return the name of the second copy of a stage's tensor; None for other tensors."""
     for here, there in TWINS[backbone].items():
         if name.startswith(here):
             return there + name.removeprefix(here)
@@ -91,7 +91,7 @@ def _find_twin(name: str, backbone: str) -> str | None:
 
 
 def _rename(name: str) -> str:
-    """Give torchvision's name of a tensor in one of MobileNetV2's blocks."""
+    """Return torchvision's name of a tensor in one of MobileNetV2's blocks."""
     found = re.fullmatch(r"(fpn\.enc(\d)\.(\d+)\.conv)\.(\d+)\.(.*)", name)
     if not found:
         return name

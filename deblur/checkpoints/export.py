@@ -15,13 +15,13 @@ from deblur.checkpoints.opset import NEWER, lower
 from deblur.extras import check_versions, install_command
 
 AXES = {0: "batch", 2: "height", 3: "width"}
-"""Of (N, 3, H, W), those that a traced graph leaves open."""
+"""The axes of (N, 3, H, W) whose sizes a traced graph leaves open."""
 ValueRange = Literal["zero-one", "minus-one-one"]
-"""Of an exported graph's input and output: [0, 1], as other programs have it, or [-1, 1]."""
+"""The range of an exported graph's input and output: [0, 1], as in other programs, or [-1, 1]."""
 
 
 class Exported(nn.Module):
-    """A generator as other programs call it: values in [0, 1], float32 whatever it computes in."""
+    """A generator for other programs: takes and returns float32, in [0, 1] if `unit` is set."""
 
     def __init__(self, network: nn.Module, *, unit: bool, half: bool) -> None:
         super().__init__()
@@ -45,16 +45,18 @@ def export_onnx(
 ) -> None:
     """Write a generator as one ONNX file, which onnxruntime and others run without PyTorch.
 
-    It takes `blur` and returns `restored`, (N, 3, H, W), float32 RGB, of any N, H and W: padding
-    and cropping are in the graph. Its metadata hold what `save_generator` writes, and the range.
-    Weights above 1.5 GB, near the most that an ONNX file can hold, are put beside it.
+    The graph takes `blur` and returns `restored`, (N, 3, H, W), float32 RGB, of any N, H and W: it
+    pads and crops by itself. Its metadata are those of `save_generator`, and the range. Weights
+    above 1.5 GB, near the limit of ONNX files, are written to a second file beside it.
 
     Args:
-        value_range: of input and output; in [0, 1] the output is clipped.
-        half: weights and arithmetic in float16: half the size. The generator's network is
-            converted in place.
+        path: The file to write.
+        generator: The generator; its network is converted in place if `half` is set.
+        value_range: Of input and output; for [0, 1] the output is clipped.
+        half: Weights and arithmetic in float16, at half the size.
 
-    Raises ImportError where onnx or onnxscript is missing or too old.
+    Raises:
+        ImportError: onnx or onnxscript is missing or too old.
     """
     for package in ("onnx", "onnxscript"):
         try:
@@ -63,7 +65,7 @@ def export_onnx(
             raise ImportError(
                 f"ONNX requires {package}: {install_command('export')} ({error})"
             ) from error
-    check_versions("export")  # by onnxscript 0.7.0 some graphs gave other pictures
+    check_versions("export")  # graphs written by onnxscript 0.7.0 restored some pictures wrongly
     unit = value_range == "zero-one"
     exported = torch.onnx.export(
         _trace(Exported(generator.network, unit=unit, half=half)),
@@ -88,8 +90,8 @@ def export_program(path: Path, generator: Generator) -> None:
     """Write a generator as a .pt2 file, which `torch.export.load` reads without this package.
 
     Its module maps (N, 3, H, W), float32 RGB in [-1, 1], of any N, H and W, to the same shape, on
-    the CPU (torch.export.passes.move_to_device_pass takes it elsewhere). generator.json among its
-    extra files holds what `export_onnx` has as metadata.
+    the CPU (torch.export.passes.move_to_device_pass moves it elsewhere). Its extra file
+    generator.json holds the metadata that `export_onnx` writes.
     """
     program = _trace(generator.network)
     torch.export.save(
@@ -99,10 +101,10 @@ def export_program(path: Path, generator: Generator) -> None:
 
 def _trace(network: nn.Module) -> ExportedProgram:
     """Trace a network for images of any number and size."""
-    # Otherwise what happens to be true of the size it is traced with, such as sides longer than
-    # one or not a multiple of the stride, is demanded of every image; torch.onnx sets it too.
+    # Otherwise the trace requires of every image what is true of the traced size by chance, such as
+    # sides longer than one or not a multiple of the stride; torch.onnx sets this option, too.
     with _config.patch(backed_size_oblivious=True):  # type: ignore[attr-defined]
-        # Larger than the stride, or a size of one at a low resolution would be taken for a rule.
+        # Sides above the stride: a size of one at a low resolution would be fixed in the graph.
         height, width = (side + int(getattr(network, "stride", 0)) for side in (44, 53))
         program = torch.export.export(
             network,
@@ -110,13 +112,13 @@ def _trace(network: nn.Module) -> ExportedProgram:
             dynamic_shapes=({axis: Dim.DYNAMIC for axis in AXES},),
         )
     for node in program.graph.nodes:
-        # It would name files of the machine that exports.
+        # A stack trace would contain paths of the exporting machine.
         node.meta.pop("stack_trace", None)
     return program
 
 
 def _describe(generator: Generator, values: str) -> dict[str, str]:
-    """Describe for a file's reader a generator and the range of its values, as strings."""
+    """Return the metadata of an exported file, as strings: the generator and its range."""
     told = generator._asdict()
     del told["network"]
     told["generator"] = told.pop("config")

@@ -1,4 +1,4 @@
-"""What kind of file one is, by its content, and the tensors of those that torch has saved."""
+"""Detects a file's kind by its content, and loads the tensors of files that torch has saved."""
 
 import warnings
 from pathlib import Path
@@ -14,9 +14,9 @@ KERAS = "HDF5, of Keras"
 CHECKPOINT = "a checkpoint of PyTorch"
 OLD_CHECKPOINT = "a checkpoint of PyTorch, in its form before version 1.6"
 PICKLE = "a pickle of Python"
-EXPECTED = "a .ckpt or .safetensors of ours, or a .pth or .h5 as published"
+EXPECTED = "our .ckpt or .safetensors, or a published .pth or .h5"
 LOADED = (CHECKPOINT, OLD_CHECKPOINT, PICKLE)
-"""Those that torch may be asked to load."""
+"""The kinds that torch can load."""
 
 HEADS = {
     b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19": OLD_CHECKPOINT,
@@ -31,15 +31,15 @@ HEADS = {
     b"Rar!": "a packed archive (RAR), to be unpacked first",
     b"version https://git-lfs": "a pointer of Git LFS, not the file: git lfs pull fetches it",
 }
-"""First bytes that tell a kind."""
+"""The first bytes of each kind."""
 ONNX = (b"\x12", b"\x1a", b"\x3a", b"\x42")
-"""Which fields of an ONNX model come after its version."""
+"""The field tags that may follow the version in an ONNX model."""
 READ = 4096
-"""Bytes that are looked at."""
+"""The number of first bytes that are read."""
 
 
 def name_kind(path: Path) -> str:
-    """Name what kind of file one is, as far as its first bytes or a ZIP archive's list tell."""
+    """Return a file's kind, by its first bytes or by the list of files in a ZIP archive."""
     with open(path, "rb") as file:
         head = file.read(READ)
     if not head:
@@ -61,8 +61,8 @@ def _name_archive(path: Path) -> str:
     try:
         with ZipFile(path) as file:
             names = file.namelist()
-    except Exception:  # what is damaged can fail in any way
-        return "a ZIP archive that is cut off, maybe a checkpoint"
+    except Exception:  # a damaged file can fail in any way
+        return "a truncated ZIP archive, maybe a checkpoint"
     if any("/code/" in name for name in names):
         return "a program of TorchScript"
     if any(name.endswith("models/model.json") for name in names):
@@ -73,12 +73,12 @@ def _name_archive(path: Path) -> str:
 
 
 def _name_text(head: bytes) -> str:
-    """Name text, or what is neither text nor known; its end may be in the middle of a letter."""
+    """Return the kind of a text or unknown file; `head` may end in the middle of a character."""
     text = head.decode("utf-8", "ignore")
     if b"\0" in head or len(text.encode()) < len(head) - 3:
-        return "a file of no kind that is known"
+        return "a file of unknown kind"
     if text.lstrip().lower().startswith(("<!doctype html", "<html")):
-        return "a web page (HTML), not the file that it offers"
+        return "a web page (HTML), not the file offered there"
     return "a text file"
 
 
@@ -92,7 +92,7 @@ def load_tensors(path: Path) -> Any:
     try:
         with warnings.catch_warnings(action="ignore"):
             return torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # whose text advises to run what the file holds
+    except Exception as error:  # its message would advise an unsafe load
         reason = _find_objects(path) or "damaged, or more than tensors and plain containers"
         raise ValueError(
             f"{path}: not a checkpoint that can be read safely ({kind}): {reason}"
@@ -100,10 +100,10 @@ def load_tensors(path: Path) -> Any:
 
 
 def _find_objects(path: Path) -> str:
-    """Name the Python objects that a file holds; "" where there are none, or it is damaged."""
+    """Return a hint that names a file's Python objects; "" if it has none or is damaged."""
     try:
         names = torch.serialization.get_unsafe_globals_in_checkpoint(path)
-    except Exception:  # what is damaged can fail in any way
+    except Exception:  # a damaged file can fail in any way
         return ""
     some = ", ".join(names[:3]) + ", ..." * (len(names) > 3)
     told = f"it holds Python objects ({some}); save the network's state_dict() instead"
@@ -111,8 +111,8 @@ def _find_objects(path: Path) -> str:
 
 
 def _check_packing(path: Path) -> None:
-    """Raise ValueError for what grows when it is unpacked, which torch does; it never packs."""
+    """Raise ValueError for a compressed archive, which torch would unpack but never writes."""
     with ZipFile(path) as file:
         size = sum(info.file_size for info in file.infolist())
     if size > path.stat().st_size:
-        raise ValueError(f"{path}: packed, {size:,} bytes long when unpacked")
+        raise ValueError(f"{path}: compressed, {size:,} bytes when unpacked; expected uncompressed")

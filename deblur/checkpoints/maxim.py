@@ -19,12 +19,12 @@ SOURCE = "MAXIM-3S of google-research/maxim, from the npm package @upscalerjs/ma
 MODEL = "model.json"
 GZIP = b"\x1f\x8b"
 MODELS = "package/models/"
-"""Where an archive has them."""
+"""The models' folder in an archive."""
 LARGEST = 1 << 28
-"""Bytes that they may have when unpacked."""
+"""The limit of its size in bytes when unpacked."""
 BACKBONE = re.compile(r".*/backbone/")
 WEIGHTY = (("kernel", "/Conv2D"), ("up", "/conv2d_transpose"), ("dense", "/einsum/Einsum"))
-"""Of the operations that have a weight: how it is laid out, and the end of their names."""
+"""The layout of a weight, and the end of the name of its operation."""
 Read = Callable[[str], bytes]
 Node = Mapping[str, Any]
 
@@ -73,7 +73,7 @@ LAYERS = [
     (r"\bConv_0$", "first_in"),
     (r"\bConv_1$", "second_in"),
 ]
-"""The graph's names of layers, and ours, replaced one after the other."""
+"""Patterns of the graph's layer names, and our names, replaced one after the other."""
 
 
 def recognizes(path: Path) -> bool:
@@ -96,7 +96,7 @@ def read(path: Path) -> Contents:
     try:
         return _read(path)
     except (LookupError, TypeError, AttributeError, ValueError, OSError, TarError) as error:
-        raise ValueError(f"{path}: not the whole graph of {SOURCE} ({error})") from error
+        raise ValueError(f"{path}: not a complete graph of {SOURCE} ({error})") from error
 
 
 def _read(path: Path) -> Contents:
@@ -104,7 +104,7 @@ def _read(path: Path) -> Contents:
     stages = 1 + max(int(name.split(".")[1]) for name in weights)
     widths = [len(weights[f"stages.0.inputs.{level}.weight"]) for level in range(3)]
     for level, width in enumerate(widths):
-        # Training used them; the graph ends in the last stage's finest image.
+        # These were used in training only; the graph ends in the last stage's finest image.
         head = f"stages.{stages - 1}.heads.{level}"
         weights.setdefault(f"{head}.weight", torch.zeros(3, width, 3, 3))
         weights.setdefault(f"{head}.bias", torch.zeros(3))
@@ -112,13 +112,13 @@ def _read(path: Path) -> Contents:
     about = {
         "source": SOURCE,
         "license": "Apache-2.0 (weights, Google), MIT (package, UpscalerJS)",
-        "note": "the last stage's heads for coarser images are not in the source: zero here",
+        "note": "the last stage's heads for coarser images are not in the source; here they are 0",
     }
     return Contents(config, weights, about=about)
 
 
 def _open(path: Path) -> Read:
-    """Return what reads a file of the package by its name, beside model.json."""
+    """Return a function that reads a file of the package, next to model.json, by its name."""
     if path.is_dir():
         path = next(p for p in (path / MODEL, path / "models" / MODEL) if p.is_file())
     if path.suffix == ".json":
@@ -129,7 +129,7 @@ def _open(path: Path) -> Read:
 
 
 def _unpack(path: Path) -> dict[str, bytes]:
-    """Return the archive's files of the model, read in one pass."""
+    """Return the model's files in an archive, by name, read in one pass."""
     files: dict[str, bytes] = {}
     left = LARGEST
     with tarfile.open(path, "r|gz") as archive:
@@ -138,19 +138,19 @@ def _unpack(path: Path) -> dict[str, bytes]:
             if file is not None and member.name.startswith(MODELS):
                 left -= member.size
                 if left < 0:
-                    raise ValueError(f"{LARGEST:,} bytes unpacked, and more to come")
+                    raise ValueError(f"unpacks to more than {LARGEST:,} bytes")
                 files[member.name.removeprefix(MODELS)] = file.read()
     return files
 
 
 def _check_name(name: str) -> str:
     if PurePosixPath(name).name != name:
-        raise ValueError(f"names a file outside its folder: {name!r}")
+        raise ValueError(f"names a file outside of its folder: {name!r}")
     return name
 
 
 def _read_graph(read: Read) -> tuple[list[Node], dict[str, Tensor]]:
-    """Return the graph's operations and its constants by name."""
+    """Return the graph's operations, and its constants by name."""
     model = json.loads(read(MODEL))
     constants: dict[str, Tensor] = {}
     for group in model["weightsManifest"]:
@@ -166,7 +166,7 @@ def _read_graph(read: Read) -> tuple[list[Node], dict[str, Tensor]]:
 
 
 def _name_layers(nodes: list[Node], constants: Mapping[str, Tensor]) -> dict[str, State]:
-    """Return the layers of the network: weights by kind ("kernel", "scale", ...), and biases."""
+    """Return the weights and biases of each layer, by kind ("kernel", "scale", "bias", ...)."""
     operations = {node["name"]: node["op"] for node in nodes}
     layers: dict[str, State] = {}
     for node in nodes:
@@ -199,7 +199,7 @@ def _convert(layers: Mapping[str, State]) -> State:
 
 
 def _lay_out(kind: str, value: Tensor) -> Tensor:
-    """Bring a weight into PyTorch's layout: convolutions of a single pixel are dense here."""
+    """Convert a weight to PyTorch's layout; 1x1 convolutions are dense layers here."""
     if kind == "kernel" and value.shape[:2] == (1, 1):
         return value[0, 0].t().contiguous()
     if kind in ("kernel", "up"):

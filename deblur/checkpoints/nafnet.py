@@ -10,17 +10,17 @@ SOURCE = "NAFNet (megvii-research/NAFNet)"
 
 
 def recognizes(weights: Mapping[str, Tensor]) -> bool:
-    """Say whether names are those of a NAFNet."""
+    """Return whether the names are those of a NAFNet."""
     return all(has_kernel(weights, f"{name}.weight") for name in ("intro", "ending", "downs.0"))
 
 
 def convert(weights: Mapping[str, Tensor]) -> Contents:
-    """Give such a file's network: its sizes are told by the names.
+    """Convert such a file to our network, whose sizes follow from the names.
 
     Raises ValueError for the paper's "baseline", whose blocks have other parts.
     """
     if any(".se." in name for name in weights):
-        raise ValueError("this is the baseline of NAFNet's paper (se where NAFNet has sca)")
+        raise ValueError("is the baseline of NAFNet's paper (se instead of sca), expected NAFNet")
     levels = len({name.split(".")[1] for name in weights if name.startswith("downs.")})
     config = {
         "_target_": "deblur.networks.NAFNet",
@@ -34,7 +34,7 @@ def convert(weights: Mapping[str, Tensor]) -> Contents:
     about = {
         "source": SOURCE,
         "license": "MIT",
-        "note": "published figures are with local statistics (eval.py tlc=256)",
+        "note": "published figures were measured with local statistics (eval.py tlc=256)",
     }
     return Contents(config, dict(weights), about=about)
 

@@ -1,8 +1,8 @@
-"""ONNX graphs of opset 18 as opset 17, which more programs read.
+"""Converts ONNX graphs from opset 18 to 17, which more programs read.
 
-onnx's own converter has no way back for Pad. Of the operators that PyTorch's exporter writes, these
-changed with 18: Pad and Resize (new options, which it leaves out), Split (an attribute) and the
-reductions (axes are an input now).
+onnx's own converter cannot convert Pad back. Of the operators that PyTorch's exporter writes, opset
+18 changed Pad and Resize (new options, which the exporter does not use), Split (an attribute) and
+the reductions (axes became an input).
 """
 
 from typing import Any
@@ -17,13 +17,13 @@ ADDED = {
     *("GroupNormalization", "Mish", "OptionalHasElement", "OptionalGetElement", "ScatterElements"),
     *("ScatterND", "LpPool"),
 }
-"""New with 18, or changed in ways that are not looked into here."""
+"""Operators that are new in 18, or changed in ways that are not handled here."""
 
 
 def lower(model: Any) -> bool:
-    """Turn an onnx_ir model of opset 18 into one of 17, in place, if it can be.
+    """Convert an onnx_ir model of opset 18 to 17, in place, if possible.
 
-    Returns whether it was: a graph that uses what came with 18 stays as it is.
+    Returns whether it was converted: a graph that uses features of 18 stays as it is.
     """
     if model.opset_imports.get("") != NEWER or model.functions:
         return False

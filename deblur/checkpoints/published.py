@@ -1,4 +1,4 @@
-"""Files of other projects: opened safely, recognised by their names, and nothing left over."""
+"""Files of other projects, recognized by the names of their weights."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,16 +12,15 @@ from deblur.checkpoints.contents import Contents
 
 FORMATS = (deblurgan, deblurgan_v2, nafnet)
 WRAPPERS = ("params_ema", "params", "state_dict", "model")
-"""Under which projects keep the weights that are to be used."""
+"""Keys under which projects store the weights, the preferred ones first."""
 PREFIXES = ("module.", "netG.")
-"""What projects put in front of every name."""
+"""Prefixes that projects add to every name."""
 
 
 def recognize(path: Path, loaded: Any) -> Contents:
-    """Give the generator of a file of tensors that has no config of ours.
+    """Return the generator of a file of tensors without our config.
 
-    loaded: what is in it. Raises ValueError for files that are of no known format, with some of
-    their names.
+    loaded: the file's content. Raises ValueError, with some of the names, for unknown formats.
     """
     weights = _count_batches(_unwrap(loaded))
     for form in FORMATS:
@@ -34,13 +33,13 @@ def recognize(path: Path, loaded: Any) -> Contents:
     names = [*weights] or (list(map(str, loaded)) if isinstance(loaded, Mapping) else [])
     some = f" (it has {', '.join(names[:3])}, ...)" if names else ""
     raise ValueError(
-        f"{path}: does not say what its generator is, and is no generator of DeblurGAN, "
+        f"{path}: has no config of its generator, and is not a generator of DeblurGAN, "
         f"DeblurGAN-v2, NAFNet or deblur-gan{some}"
     )
 
 
 def _unwrap(loaded: Any) -> dict[str, Tensor]:
-    """Find the weights in what projects put around them, and in front of their names."""
+    """Return the weights without the wrappers and prefixes that projects add."""
     for wrapper in WRAPPERS:
         if isinstance(loaded, Mapping) and isinstance(loaded.get(wrapper), Mapping):
             return _unwrap(loaded[wrapper])
@@ -54,7 +53,7 @@ def _unwrap(loaded: Any) -> dict[str, Tensor]:
 
 
 def _count_batches(weights: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Add the counts that norms lack in files of PyTorch before 0.4.1, and that nothing reads."""
+    """Add the unused batch counts that norms lack in files of PyTorch before 0.4.1."""
     norms = [name.removesuffix("running_var") for name in weights if name.endswith("running_var")]
     return weights | {
         name: torch.tensor(0)

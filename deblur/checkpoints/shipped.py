@@ -1,4 +1,4 @@
-"""The models that come along."""
+"""The bundled models."""
 
 from pathlib import Path
 
@@ -7,18 +7,18 @@ DEFAULT = "small"
 HINTS = {
     "small": "true to the photo",
     "gan": "finer textures, some invented",
-    "maxim-gopro": "the most of real motion blur, but slow, and not for noisy photos",
+    "maxim-gopro": "removes the most real motion blur, but slow, and not for noisy photos",
 }
 
 
 def list_shipped() -> list[str]:
-    """Name the models that come along, the default one first."""
+    """Return the names of the bundled models, the default one first."""
     names = (path.stem for path in WEIGHTS.glob("*.safetensors"))
     return sorted(names, key=lambda name: (name != DEFAULT, name))
 
 
 def find_model(name_or_path: str | Path) -> Path:
-    """Find the file of a shipped model by its name, or one's own; raise FileNotFoundError."""
+    """Return the file of a bundled model, by name, or the user's own; raise FileNotFoundError."""
     path = Path(name_or_path)
     shipped = WEIGHTS / f"{name_or_path}.safetensors"
     if path.suffix or path.exists():
@@ -28,7 +28,7 @@ def find_model(name_or_path: str | Path) -> Path:
     if not shipped.is_file():
         names = ", ".join(list_shipped()) or "none yet"
         raise FileNotFoundError(
-            f"{name_or_path}: no such file, nor a model that is shipped ({names}); train one by "
+            f"{name_or_path}: no such file or bundled model ({names}); to train one, type "
             "`python train.py experiment=quick` and name its file, runs/.../generator.safetensors"
         )
     return shipped

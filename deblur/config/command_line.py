@@ -1,4 +1,4 @@
-"""What is typed behind train.py and eval.py, before Hydra reads it."""
+"""The arguments of train.py and eval.py, checked and expanded before Hydra reads them."""
 
 import os
 import re
@@ -15,29 +15,29 @@ OPTIONS = (
     *("--multirun", "--shell-completion", "--config-path", "--config-name", "--config-dir"),
     *("--experimental-rerun", "--info"),
 )
-"""Hydra's."""
+"""Hydra's long options."""
 LETTERS = "hcprmsi"
-"""With which Hydra's short options begin."""
+"""The letters of Hydra's short options."""
 HOME = re.compile(r"~[\w.-]*(?=/|$)")
 
 
 def read(arguments: list[str]) -> list[str]:
-    """Expand ~ in the values of arguments; exit with one line where one is no setting or option.
+    """Expand ~ in the values of arguments; exit with one line if one is not a setting or option.
 
-    A shell expands it at the beginning of a word alone, and Hydra never does.
+    A shell expands ~ at the beginning of a word only, and Hydra never does.
     """
     for place, argument in enumerate(arguments):
         if argument.startswith("-") and not _is_option(argument):
-            sys.exit(f"error: {argument} is no option: {_suggest(arguments[place:])}")
+            sys.exit(f"error: {argument} is not an option: {_suggest(arguments[place:])}")
     return [_expand(argument) for argument in arguments]
 
 
 def expand_home(node: Any) -> None:
-    """Expand ~ at the beginning of a config's values, which may be of a file or the environment."""
+    """Expand ~ at the beginning of a config's values, including those of files."""
     for key in node if OmegaConf.is_dict(node) else range(len(node)):
         try:
             value = node[key]
-        except OmegaConfBaseException:  # what cannot be resolved is told elsewhere
+        except OmegaConfBaseException:  # an unresolvable value is reported elsewhere
             continue
         if isinstance(value, str) and HOME.match(value):
             node[key] = os.path.expanduser(value)
@@ -57,7 +57,7 @@ def _is_option(argument: str) -> bool:
 
 
 def _suggest(arguments: list[str]) -> str:
-    """Write an option and its value as a setting."""
+    """Return how to write an option and its value as a setting."""
     name, equals, value = arguments[0].lstrip("-").partition("=")
     following = arguments[1] if len(arguments) > 1 and not equals else value
     value = following if re.fullmatch(r"[^-=][^=]*", following) else "VALUE"

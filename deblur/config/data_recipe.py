@@ -1,4 +1,4 @@
-"""Which data a run uses: noted for its checkpoints, and composed anew from one."""
+"""The recipe of a run's data: recorded in its checkpoints, and composed again from one."""
 
 import json
 import logging
@@ -16,7 +16,7 @@ log = logging.getLogger(__name__)
 
 
 def note_data(cfg: DictConfig) -> dict[str, Any]:
-    """Note which data a run uses: the groups' names and the scalars that differ from them."""
+    """Return the recipe of a run's data: the names of its groups, and the scalars that differ."""
     choices = HydraConfig.get().runtime.choices
     recipe: dict[str, Any] = {"data": choices["data"], "blur": choices["blur"], "scalars": {}}
     plain = compose("config", overrides=[f"data={recipe['data']}", f"blur={recipe['blur']}"])
@@ -29,9 +29,9 @@ def note_data(cfg: DictConfig) -> dict[str, Any]:
 
 
 def recall_data(cfg: DictConfig, recipes: Sequence[Mapping[str, Any]]) -> tuple[str, DictConfig]:
-    """Give the data's name and the config with the data of the first of some checkpoints.
+    """Return the data's name, and the config with the data of the first checkpoint's recipe.
 
-    It is composed anew, unless the command line chose other data or the checkpoint knows none.
+    The config stays as it is if the command line chooses data, or if there is no recipe.
     """
     hydra = HydraConfig.get()
     task = list(hydra.overrides.task)
@@ -41,21 +41,21 @@ def recall_data(cfg: DictConfig, recipes: Sequence[Mapping[str, Any]]) -> tuple[
     overrides = _replay(recipe)
     if any(other != recipe for other in recipes):
         log.warning(
-            "the checkpoints were trained on different data; all are measured on that of the "
-            "first, %s (data=NAME chooses)",
+            "the checkpoints were trained on different data; all are measured on the data of the "
+            "first, %s (data=NAME selects other data)",
             recipe["data"],
         )
     return recipe["data"], compose("eval", overrides=[*overrides, *task])
 
 
 def _replay(recipe: Mapping[str, Any]) -> list[str]:
-    """Write a checkpoint's recipe, which may be a stranger's, as overrides of plain settings."""
+    """Write a recipe, which may come from an untrusted checkpoint, as overrides of plain values."""
     overrides = []
     for group in ("data", "blur"):
         name = str(recipe.get(group))
         if not re.fullmatch(r"[\w-]+(/[\w-]+)*", name):
             raise ValueError(
-                f"the checkpoint's {group} is {name!r}, expected a name of conf/{group}"
+                f"the checkpoint's {group} is {name!r}, expected a name in conf/{group}"
             )
         overrides.append(f"{group}={name}")
     scalars = recipe.get("scalars", {})
@@ -64,13 +64,13 @@ def _replay(recipe: Mapping[str, Any]) -> list[str]:
     for key, value in scalars.items():
         if not re.fullmatch(r"(data|blur)(\.[a-z][a-z0-9_]*)+", str(key)):
             raise ValueError(f"the checkpoint sets {key!r}, expected a setting of data or blur")
-        if key != "data.download":  # who measures says himself what is fetched
+        if key != "data.download":  # only the user's own command may start a download
             overrides.append(f"{key}={_write(key, value)}")
     return overrides
 
 
 def _write(key: str, value: Any) -> str:
-    """Write a plain value as Hydra's grammar wants it."""
+    """Write a plain value in Hydra's grammar."""
     if isinstance(value, str):
         return literal(value)
     if isinstance(value, list):
@@ -81,7 +81,7 @@ def _write(key: str, value: Any) -> str:
 
 
 def _scalars(node: DictConfig, prefix: str) -> dict[str, Any]:
-    """List the leaves of a config by their dotted keys, interpolations and targets left out."""
+    """List the leaves of a config by dotted key, without interpolations and targets."""
     leaves: dict[str, Any] = {}
     for key in map(str, node):
         name = f"{prefix}.{key}"

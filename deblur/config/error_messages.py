@@ -1,4 +1,4 @@
-"""What a user got wrong, told in one line."""
+"""One-line messages for errors in settings and files."""
 
 import difflib
 import re
@@ -31,16 +31,16 @@ WORDS = {
     **{"lr": "model.lr", "batch_size": "data.batch_size", "crop": "data.crop"},
     **{"dataset": "data", "pretrained": "init", "config": "experiment"},
 }
-"""What settings are called elsewhere, or without their group."""
+"""Names that other projects use for a setting, or short names without the group."""
 CLOSE = 0.8
-"""How alike two names must be of which one may be a slip for the other."""
+"""The similarity (difflib's ratio) from which one name may be a typo of another."""
 
 LAUNCHERS = ("joblib", "submitit")
-"""Hydra's launchers that are packages of their own."""
+"""Hydra's launchers that are separate packages."""
 
 
 def explain(error: BaseException) -> str:
-    """Say in one line what is wrong, beginning with the key where the error knows it."""
+    """Return one line that says what is wrong, starting with the key if the error has one."""
     cause = error.__cause__
     if isinstance(error, InstantiationException) and cause is not None:
         key = find_key(error)
@@ -50,7 +50,7 @@ def explain(error: BaseException) -> str:
         if group == "hydra/launcher" and name.split("_")[0] in LAUNCHERS:
             return f"{group}={name} requires Hydra's plugin: {install_command('sweep')}"
         if options := error.options or list_options(group):
-            return f"{group}={name} is no choice, {suggest(name, options)}"
+            return f"{group}={name} does not exist, {suggest(name, options)}"
     if isinstance(error, OSError) and error.filename and error.strerror:
         return f"{error.filename}: {error.strerror}"
     if isinstance(error, OverrideParseException):
@@ -66,9 +66,9 @@ def explain(error: BaseException) -> str:
 
 
 def find_key(error: InstantiationException) -> str:
-    """Return the dotted key of what could not be built; "" for a whole config.
+    """Return the dotted key of the part that could not be built; "" for a whole config.
 
-    Hydra's error has it in its text alone; the function that has failed has it as a variable.
+    Hydra's error has the key only in its text, so it is read from the failed function's variables.
     """
     frames = [frame for frame, _ in walk_tb(error.__traceback__)]
     found = (frame.f_locals.get("full_key") for frame in reversed(frames))
@@ -81,7 +81,7 @@ def _flat(error: BaseException) -> str:
 
 
 def _tell_unknown(error: OmegaConfBaseException) -> str:
-    """Name a key that is not there, and the one that may have been meant."""
+    """Return a line that names an unknown key and the one that was probably meant."""
     key = str(error.full_key)
     mark = "/" if "/" in key else "."
     parent = key.rpartition(mark)[0].replace(mark, ".")
@@ -90,18 +90,18 @@ def _tell_unknown(error: OmegaConfBaseException) -> str:
     if _takes(node, key):
         return f"{key} is not in the config: +{key}=VALUE adds it"
     if meant := find_elsewhere(key, root):
-        return f"{key} is no setting, did you mean {meant}?"
+        return f"{key} is not a setting, did you mean {meant}?"
     names = list(map(str, node)) if OmegaConf.is_dict(node) else []
     if not parent:
         names = [name for name in (*names, "experiment") if name not in ("hydra", "run_dir")]
     told = suggest(key, names)
     free = parent and OmegaConf.is_dict(node) and "_target_" not in node
     more = f" (+{key}=VALUE adds it)" if free and not told.startswith("did") else ""
-    return f"{key} is no setting, {told}{more}"
+    return f"{key} is not a setting, {told}{more}"
 
 
 def _takes(node: Any, key: str) -> bool:
-    """Say whether the class that a part of a config describes takes a setting that is not there."""
+    """Return whether the class named in a config's part accepts a key that the part lacks."""
     name = key.rpartition(".")[2]
     if name in WORDS or not OmegaConf.is_dict(node) or "_target_" not in node:
         return False
@@ -109,9 +109,9 @@ def _takes(node: Any, key: str) -> bool:
 
 
 def find_elsewhere(key: str, root: Any) -> str:
-    """Find the full key of a setting that was named without its group, or with another's.
+    """Return the full key of a setting that was given without its group, or in a wrong one.
 
-    root: the config. Returns "" where there is none; model/generator for what is chosen by name.
+    root: the config. Returns "" if there is none, and the form model/generator for a group.
     """
     *_, name = re.split("[./]", key)
     if "/" in key or not OmegaConf.is_dict(root):
@@ -129,19 +129,19 @@ def find_elsewhere(key: str, root: Any) -> str:
 
 
 def list_options(group: str) -> list[str]:
-    """List the names from which one of a group of configs is chosen, such as model/generator."""
+    """List the names of the configs in a group, such as model/generator."""
     hydra = GlobalHydra.instance()
     return hydra.config_loader().get_group_options(group) if hydra.is_initialized() else []
 
 
 def _is_close(name: str, known: str, parent: str) -> bool:
-    """Say whether a key of the same group looks like a name."""
+    """Return whether a known key of the same group is similar to a name."""
     place, _, end = known.rpartition(".")
     return place == parent and bool(difflib.get_close_matches(name, [end], 1))
 
 
 def _list_keys(node: Any, at: str = "") -> Iterator[str]:
-    """Give the dotted keys of a config's mappings."""
+    """Yield the dotted keys of a config's mappings."""
     for key, value in node.items() if isinstance(node, dict) else ():
         if not str(key).startswith("_"):
             yield f"{at}{key}"

@@ -1,4 +1,4 @@
-"""What a user can get wrong, as errors of one line."""
+"""Errors of one line, for mistakes that a user can correct."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,17 +12,17 @@ from omegaconf.errors import OmegaConfBaseException
 from deblur.config.error_messages import explain
 
 Fault = Literal["", "data"]
-"""What is to blame for a failure, where that is known."""
+"""The cause of a failure: "data" if its data cannot be used, "" if unknown."""
 
 
 class Mistake(Exception):
-    """Something that a user can mend, in one line: for a sweep, which goes on to its next job."""
+    """A mistake in a sweep's job that the user can correct; the sweep continues."""
 
 
 class Refusal(SystemExit):
-    """The end of a command that cannot be run, with the line to print.
+    """Ends a command that cannot be run, with the line to print.
 
-    fault: what is to blame for it, where that is known.
+    fault: the cause of the failure, if known.
     """
 
     def __init__(self, line: str, fault: Fault = "") -> None:
@@ -32,7 +32,7 @@ class Refusal(SystemExit):
 
 @contextmanager
 def one_line_errors(hint: str = "", fault: Fault = "") -> Iterator[None]:
-    """Turn what a user can get wrong into one line, with a hint, and exit status 1."""
+    """Turn errors that a user can correct into one line with a hint, and exit with status 1."""
     try:
         yield
     except (HydraException, OmegaConfBaseException, ValueError, OSError, ImportError) as error:

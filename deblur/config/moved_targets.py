@@ -1,6 +1,6 @@
-"""Names of classes and keys that have moved: older configs and command lines have the old ones.
+"""Replaces the old names of classes and keys that have moved.
 
-A run that is resumed repeats the command line that it was started with, and configs are copied.
+Older configs have them, and so do the command lines of older runs, which are repeated on resuming.
 """
 
 from typing import Any
@@ -16,15 +16,15 @@ MOVED = {
     "saving": "deblur.training.checkpointing",
     "tensorboard": "deblur.training.tensorboard",
 }
-"""Modules of `deblur` whose classes a config could name in version 0.1.0, and where those are."""
+"""Modules of `deblur` in version 0.1.0 whose classes configs could name, and their new names."""
 GAN = "deblur.training.gan.DeblurGAN"
 SCHEDULE = "deblur.training.schedule.Schedule"
 SCHEDULED = ("decay_epochs", "decay", "decay_to", "freeze_epochs")
-"""Settings of the model in version 0.1.0 that are its schedule's."""
+"""Settings of the model in version 0.1.0 that now belong to its schedule."""
 
 
 def rename_moved(node: Any) -> None:
-    """Replace old names of classes and keys in a config, in place; new ones stay."""
+    """Replace old names of classes and keys in a config, in place."""
     if OmegaConf.is_dict(node) and isinstance(target := node.get("_target_"), str):
         module, _, name = target.rpartition(".")
         package, _, old = module.partition(".")
@@ -40,7 +40,7 @@ def rename_moved(node: Any) -> None:
 
 
 def rename_override(override: str) -> str:
-    """Replace the old key in an argument of a command line, such as model.decay_epochs=2."""
+    """Replace an old key in a command-line argument, such as model.decay_epochs=2."""
     key, equals, value = override.partition("=")
     mark = key[: len(key) - len(key.lstrip("+~"))]
     group, _, name = key.lstrip("+~").partition(".")

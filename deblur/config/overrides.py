@@ -1,4 +1,4 @@
-"""Settings on a command line, as Hydra's grammar takes them."""
+"""Settings on the command line, written in Hydra's grammar."""
 
 import os
 import re
@@ -9,9 +9,9 @@ PATHS = ("ckpt", "init", "data.root")
 
 
 def quote_paths(arguments: list[str]) -> list[str]:
-    """Quote the values of path keys, so that Hydra's grammar takes =, spaces, commas, brackets.
+    """Quote the values of path keys, so that they may contain =, spaces, commas and brackets.
 
-    Sweeps (-m, --multirun) are left alone: there commas separate values.
+    In sweeps (-m, --multirun) nothing is quoted: there commas separate values.
     """
     if {"-m", "--multirun"} & set(arguments):
         return arguments
@@ -26,13 +26,13 @@ def _quote(argument: str) -> str:
 
 
 def literal(value: str) -> str:
-    """Write any string as Hydra's grammar wants it: in quotes, with what has a meaning escaped."""
+    """Quote and escape a string for Hydra's grammar."""
     value = re.sub(r"(\\+)(?='|$)", lambda slashes: slashes[1] * 2, value)
     return "'" + value.replace("'", r"\'").replace("${", r"\${") + "'"
 
 
 def split_paths(value: Any) -> list[str]:
-    """List the files that a path key names: one, several as in [a.ckpt,b.ckpt], or none (null)."""
+    """List the files in the value of a path key: one, several ([a.ckpt,b.ckpt]), or none (null)."""
     if value is None:
         return []
     if not isinstance(value, str):

@@ -1,4 +1,4 @@
-"""The settings at a config's root, and those that are chosen by name: their types and checks."""
+"""Types and checks of the settings at a config's root, and of the chosen groups."""
 
 import re
 from collections.abc import Sequence
@@ -48,9 +48,9 @@ class EvalScalars:
 
 
 def check_scalars(cfg: DictConfig, schema: type[Any]) -> None:
-    """Check the root scalars against their types; the groups are checked by their classes.
+    """Check the root scalars against their types; raise SettingError for a wrong one.
 
-    Raises SettingError.
+    The groups are checked by `deblur.config.settings.check_groups`.
     """
     from deblur.config.settings import GROUPS, check_value
 
@@ -60,24 +60,24 @@ def check_scalars(cfg: DictConfig, schema: type[Any]) -> None:
         check_value(key, scalars.get(key, "???"), hint)
     known = {*schema.__annotations__, *GROUPS}
     for key in map(str, cfg):
-        if key in known or key in _list_referred(cfg):  # a user's own, to refer to
+        if key in known or key in _list_referred(cfg):  # the user's own variable
             continue
         meant = find_typo(key, known) or find_elsewhere(key, cfg)
         told = f"did you mean {meant}?" if meant else f"and no other refers to it by ${{{key}}}"
-        raise SettingError(key, f"{key} is no setting, {told}")
+        raise SettingError(key, f"{key} is not a setting, {told}")
 
 
 def _list_referred(cfg: DictConfig) -> set[str]:
-    """List the root keys to which values of a config, Hydra's among them, refer."""
+    """List the root keys to which values of a config, or of Hydra's own, refer."""
     hydra = HydraConfig.instance().cfg
     texts = [repr(OmegaConf.to_container(node)) for node in (cfg, hydra) if node is not None]
     return {name for text in texts for name in re.findall(r"\$\{\.*(\w+)", text)}
 
 
 def check_choices(cfg: DictConfig) -> None:
-    """Raise ValueError for what is chosen by name but was given as a value, and the reverse.
+    """Raise ValueError if a group was given as a value, or an experiment's settings do not apply.
 
-    The reverse are settings that an experiment has for a class, where another class was chosen.
+    They do not apply if the command line chose another class, which does not accept them.
     """
     hydra = HydraConfig.get()
     typed = [override.partition("=")[0].lstrip("+~") for override in hydra.overrides.task]
@@ -85,30 +85,30 @@ def check_choices(cfg: DictConfig) -> None:
     for group in (one for one in hydra.runtime.choices if re.fullmatch(r"\w+/\w+", one)):
         key = group.replace("/", ".")
         if isinstance(value := OmegaConf.select(cfg, key), str):
-            raise ValueError(f"{key} is {value!r}, a name: {group}={value} chooses by it")
+            raise ValueError(f"{key} is {value!r}, expected a mapping; type {group}={value}")
     unknown = [one for one in list_unknown(OmegaConf.to_container(cfg)) if one.startswith(chosen)]
     unknown = [one for one in unknown if one not in typed]
     if unknown and (experiment := hydra.runtime.choices.get("experiment")):
         without = " ".join(f"~{key}" for key in unknown)
         raise ValueError(
-            f"{', '.join(unknown)}: set by experiment={experiment}, but what was chosen instead of "
-            f"its own has no such setting: add {without}"
+            f"{', '.join(unknown)}: set by experiment={experiment}, but the class chosen instead "
+            f"of the experiment's own has no such setting: add {without}"
         )
 
 
 def check_experiment(cfg: DictConfig) -> None:
-    """Raise ValueError, with the names to choose from, where no experiment was chosen."""
+    """Raise ValueError, with the names to choose from, if no experiment was chosen."""
     trainer = cfg.get("trainer")
     if OmegaConf.is_dict(trainer) and OmegaConf.is_missing(trainer, "max_epochs"):
         loader = GlobalHydra.instance().config_loader()
         names = ", ".join(loader.get_group_options("experiment"))
-        raise ValueError(f"choose what to train by experiment=NAME, one of {names}")
+        raise ValueError(f"no experiment was chosen: type experiment=NAME, one of {names}")
 
 
 def hyperparameters(cfg: DictConfig) -> dict[str, bool | int | float | str]:
-    """List what tells runs apart: the groups' names, the seed, the rate, and what was overridden.
+    """Return the settings that distinguish runs: groups, seed, learning rate, and overrides.
 
-    Hardware and places are left out; the whole config is logged as text.
+    Hardware and paths are left out; the whole config is logged as text.
     """
     hydra = HydraConfig.get()
     found = {group: hydra.runtime.choices[group] for group in ("experiment", "data", "blur")}
@@ -123,9 +123,9 @@ def hyperparameters(cfg: DictConfig) -> dict[str, bool | int | float | str]:
 
 
 def check_variant(cfg: DictConfig, protocols: Sequence[str]) -> None:
-    """Raise ValueError where the protocol `gopro-gamma` would score another variant of GoPro."""
+    """Raise ValueError if the protocol `gopro-gamma` would score another variant of GoPro."""
     variant = cfg.data.dataset.get("blur")
     if "gopro-gamma" in protocols and variant != "blur_gamma":
         raise ValueError(
-            "the protocol gopro-gamma is of GoPro's folder blur_gamma: " "take data=gopro_gamma"
+            "the protocol gopro-gamma requires GoPro's folder blur_gamma: type data=gopro_gamma"
         )

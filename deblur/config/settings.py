@@ -1,8 +1,7 @@
-"""The values of a run's config, checked before data or weights are read.
+"""Checks the values of a run's config before data or weights are read.
 
-Whoever types a config may name any class that can be imported: they could run it anyway. But a
-config may be a stranger's file: what it names must be a class, or a function whose type hint says
-what it gives, and be of the type that its place wants, and os.system is of none.
+A config may come from an untrusted file. Each `_target_` must therefore name a class, or a function
+with a return type, that matches the type required at its place; os.system matches none.
 """
 
 import math
@@ -28,7 +27,7 @@ GROUPS = {
     "model": "deblur.training.gan.DeblurGAN",
     "trainer": "lightning.Trainer",
 }
-"""What each group is to give."""
+"""The class that each group describes."""
 ENDLESS = math.inf
 RANGES: Mapping[str, tuple[float, float]] = {
     "seed": (0, 2**32 - 1),
@@ -42,15 +41,15 @@ RANGES: Mapping[str, tuple[float, float]] = {
     "trainer.check_val_every_n_epoch": (1, ENDLESS),
     "trainer.log_every_n_steps": (1, ENDLESS),
     "trainer.num_sanity_val_steps": (-1, ENDLESS),
-    "trainer.overfit_batches": (0, 0),  # it takes samplers that know no epochs
-    "trainer.accumulate_grad_batches": (1, 1),  # the networks take their own steps,
-    "trainer.gradient_clip_val": (0, 0),  # and model.clip_norm limits them
+    "trainer.overfit_batches": (0, 0),  # it would replace the sampler, which sets the epoch
+    "trainer.accumulate_grad_batches": (1, 1),  # optimization is manual,
+    "trainer.gradient_clip_val": (0, 0),  # and model.clip_norm limits the gradient
 }
-"""Of values that no constructor checks."""
+"""Ranges of values that no constructor checks."""
 INSTEAD: Mapping[str, tuple[tuple[Any, ...], str]] = {
     "trainer.max_steps": (
         (None, -1),
-        "which Lightning counts for each network: trainer.max_epochs=1 "
+        "Lightning counts the steps of each network. trainer.max_epochs=1 "
         "trainer.limit_train_batches={value} trains that many batches, and validates",
     ),
     "trainer.min_steps": ((None,), "trainer.min_epochs counts epochs"),
@@ -58,26 +57,25 @@ INSTEAD: Mapping[str, tuple[tuple[Any, ...], str]] = {
         (None, False, 0),
         "trainer.max_epochs=1 trainer.limit_train_batches=1 is as quick, and writes its files",
     ),
-    "trainer.enable_checkpointing": ((None, True), "all runs are saved, so that they can go on"),
+    "trainer.enable_checkpointing": ((None, True), "all runs are saved, so that they can resume"),
     "trainer.barebones": ((None, False), "all runs are logged and saved"),
 }
-"""Settings of Lightning by which a run is not what it says: what they may be, and what to type."""
+"""Lightning's settings that do not work here: the values that do, and what to type instead."""
 PRECISIONS = ("32-true", "16-mixed", "bf16-mixed", "32", "16", "bf16", 32, 16)
-"""In which images stay float32."""
+"""Lightning's precisions that keep images in float32."""
 LIGHT: Mapping[str, Mapping[str, Any]] = {
     "deblur.networks.FPN": {"weights": None},
     "deblur.losses.content.Perceptual": {"weights": "random"},
 }
-"""With which a class reads no files."""
+"""Settings with which a class reads no files."""
 
 
 def check_groups(cfg: DictConfig, *names: str) -> None:
-    """Check all values of some of a config's groups: types, ranges, and what does not go together.
+    """Check all values of the named groups: types, ranges, and contradictions.
 
-    Old names of classes that have moved are replaced first.
-
-    Ranges are the constructors' own: everything is built once, by networks that hold no memory
-    and without reading files. Raises SettingError, or what a constructor raises.
+    Old names of classes that have moved are replaced first. Ranges are checked by the constructors:
+    everything is built once, with networks that use no memory and without reading files. Raises
+    SettingError, or the error of a constructor.
     """
     for name in names:
         rename_moved(cfg[name])
@@ -99,14 +97,14 @@ def check_groups(cfg: DictConfig, *names: str) -> None:
 
 
 def check_value(key: str, value: Any, hint: Any) -> None:
-    """Check one value alike, against a type hint."""
+    """Check one value against a type hint and its range."""
     if fault := find_fault(key, value, hint):
         raise SettingError(*fault)
     check_range(key, value)
 
 
 def check_range(key: str, value: Any) -> None:
-    """Check a number against RANGES, if its key is there."""
+    """Check a number against RANGES, if its key is listed there."""
     low, high = RANGES.get(key, (-ENDLESS, ENDLESS))
     if isinstance(value, int | float) and not low <= value <= high:
         ends = {low: f"{low}", ENDLESS: f"{low} or more"}
@@ -134,16 +132,16 @@ def _check_instead(cfg: DictConfig) -> None:
 
 
 def _rehearse(name: str, cfg: DictConfig) -> None:
-    """Build a group for its classes' own checks, let a model compute its losses, and forget it."""
+    """Build a group, so that its classes check their arguments; let a model compute its losses."""
     try:
         _build(name, cfg, "meta")
     except Exception as error:
         cause = error.__cause__ or error
         if isinstance(cause, NotImplementedError):
-            return  # not all can be computed on that device
+            return  # the meta device lacks some operations
         if name == "trainer" or isinstance(cause, ValueError):
             raise
-        # The code may read values, which tensors have not there: is it right where they do?
+        # The code may read values, which meta tensors do not have: try again on the CPU.
         with torch.random.fork_rng(devices=[]):
             _build(name, cfg, "cpu")
 
@@ -170,14 +168,14 @@ def _try_optimizer(make: Callable[..., Any], *rates: float) -> None:
 
 
 def _try_step(model: Any, crop: int, device: str) -> None:
-    """Compute the losses of black crops: do the parts go together?"""
+    """Compute the losses of black crops, to check that the model's parts fit together."""
     images = torch.zeros(2, 3, crop, crop, device=device)
     for turn in model.losses.turns(Pair(images, images, ""), model.losses.restore(images)):
         turn.compute()
 
 
 def _lighten(node: Any) -> None:
-    """Replace the settings by which classes read files."""
+    """Replace the settings that make classes read files."""
     if OmegaConf.is_dict(node):
         node.update(LIGHT.get(node.get("_target_"), {}))
     if OmegaConf.is_config(node):

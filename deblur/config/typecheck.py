@@ -1,6 +1,7 @@
-"""What fits where in a config: plain values and the classes they name, against type hints.
+"""Checks a config's plain values, and the classes they name, against type hints.
 
-A bool is no int, an int is a number, a list may stand for a tuple, and no number is infinite.
+A bool is not accepted as an int, an int is accepted as a float, a list as a tuple, and no number
+may be infinite.
 """
 
 import difflib
@@ -19,16 +20,16 @@ NAMES = {float: "a number", None: "null", NoneType: "null", Any: "anything"}
 
 
 class Fault(NamedTuple):
-    """What is wrong with a config's value."""
+    """A fault in a config's value."""
 
     key: str
-    """The value's, dotted: that which was checked, or one inside."""
+    """The dotted key of the faulty value: the checked one, or one inside it."""
     told: str
     """A line that begins with the key."""
 
 
 class SettingError(ValueError):
-    """A setting is wrong; `key` is its dotted name, with which the message begins."""
+    """A setting is wrong; the message begins with `key`, its dotted name."""
 
     def __init__(self, key: str, told: str) -> None:
         super().__init__(told)
@@ -36,10 +37,10 @@ class SettingError(ValueError):
 
 
 def find_fault(key: str, value: Any, hint: Any) -> Fault | None:
-    """Return what is wrong with a config's value, the innermost first; None for nothing.
+    """Return the innermost fault in a config's value; None if there is none.
 
-    key: its name, dotted. value: plain, resolved. hint: the type that it should have. A mapping
-    with a `_target_` stands for the object that it describes; its values are checked against the
+    key: its dotted name. value: plain and resolved. hint: the type that it should have. A mapping
+    with a `_target_` is checked as the object that it describes, and its values against the
     signature of the class or function that is named.
     """
     if isinstance(value, dict) and "_target_" in value:
@@ -54,7 +55,7 @@ def find_fault(key: str, value: Any, hint: Any) -> Fault | None:
 
 
 def list_unknown(node: Any, key: str = "") -> list[str]:
-    """List the keys in a plain config that the classes named there do not take."""
+    """List the keys in a plain config that the classes named there do not accept."""
     found: list[str] = []
     if isinstance(node, list):
         node = dict(enumerate(node))
@@ -64,7 +65,7 @@ def list_unknown(node: Any, key: str = "") -> list[str]:
     try:
         parameters, _ = _signature(pkgutil.resolve_name(str(node["_target_"]))) if own else ({}, {})
         found = [f"{key}{one}" for one in own if not _is_known(one, parameters)]
-    except Exception:  # what cannot be imported is told by find_fault
+    except Exception:  # find_fault reports what cannot be imported
         pass
     for name, value in node.items():
         found += list_unknown(value, f"{key}{name}.")
@@ -72,7 +73,7 @@ def list_unknown(node: Any, key: str = "") -> list[str]:
 
 
 def suggest(key: str, known: Iterable[str]) -> str:
-    """Say which name is most like the last part of a key that is not known, or which there are."""
+    """Return a hint for an unknown key: the name most like its last part, else all names."""
     mark = "/" if "/" in key else "."
     parent, _, name = key.rpartition(mark)
     names = [one for one in known if not one.startswith("_")]
@@ -82,12 +83,12 @@ def suggest(key: str, known: Iterable[str]) -> str:
 
 
 def find_typo(name: str, known: Iterable[str]) -> str:
-    """Give the known name that another is most likely a slip for; "" where it looks like none."""
+    """Return the known name of which `name` is probably a typo; "" if it is like none."""
     return next(iter(difflib.get_close_matches(name, known, 1, 0.8)), "")
 
 
 def _fault_of_plain(key: str, value: Any, hint: Any) -> Fault | None:
-    """Check a value against one type, no union; lists and mappings are always looked into."""
+    """Check a value against one type that is not a union; the items of lists and mappings, too."""
     origin, arguments = get_origin(hint) or hint, get_args(hint)
     unfit = Fault(key, f"{key} is {_show(value)}, expected {_name(hint)}")
     if not isinstance(value, dict | list):
@@ -106,7 +107,7 @@ def _fault_of_plain(key: str, value: Any, hint: Any) -> Fault | None:
 
 
 def _fault_of_target(key: str, node: dict[str, Any], hint: Any) -> Fault | None:
-    """Check a node that is to become an object, and that it will be one of the right type."""
+    """Check a node that describes an object: its type, and the values of its arguments."""
     own, partial = f"{key}._target_", node.get("_partial_") is True
     name = f"{own} is {node['_target_']}"
     try:
@@ -121,7 +122,7 @@ def _fault_of_target(key: str, node: dict[str, Any], hint: Any) -> Fault | None:
     for one, value in values.items():
         own = f"{key}.{one}"
         if not _is_known(one, parameters):
-            told = f"{own} is no setting of {target.__name__}, {suggest(own, parameters)}"
+            told = f"{own} is not a setting of {target.__name__}, {suggest(own, parameters)}"
             return Fault(own, told)
         if fault := find_fault(own, value, hints.get(one, Any)):
             return fault
@@ -134,15 +135,15 @@ def _fault_of_target(key: str, node: dict[str, Any], hint: Any) -> Fault | None:
 
 
 def _signature(target: Callable[..., Any]) -> tuple[Parameters, dict[str, Any]]:
-    """Give what a class or function takes, and the types of that; what it gives is under `return`.
+    """Return a class's or function's parameters and their types; `return` has the result's type.
 
-    A function that passes settings on takes those of the class that it gives, too.
+    A function with **kwargs also has the parameters of the class that it returns.
     """
     parameters = dict(inspect.signature(target).parameters)
     call = target.__init__ if inspect.isclass(target) else target
     try:
         hints = get_type_hints(call)
-    except (NameError, TypeError):  # names that are imported for type checkers alone
+    except (NameError, TypeError):  # names that are imported for type checkers only
         hints = {}
     hints["return"] = target if inspect.isclass(target) else hints.get("return", Any)
     made = _options(hints["return"])[0]
@@ -155,7 +156,7 @@ def _signature(target: Callable[..., Any]) -> tuple[Parameters, dict[str, Any]]:
 
 
 def _is_known(name: str, parameters: Parameters) -> bool:
-    """Say whether a class takes a setting; where it takes any, what looks like a typo is none."""
+    """Return whether a class accepts a setting; a class with **kwargs accepts all but typos."""
     if name in parameters or name.startswith("_"):
         return name in parameters and not name.startswith("_")
     free = any(one.kind is one.VAR_KEYWORD for one in parameters.values())
@@ -163,13 +164,13 @@ def _is_known(name: str, parameters: Parameters) -> bool:
 
 
 def _gives(given: Any, wanted: Any, partial: bool) -> bool:
-    """Say whether what a class or function gives is of a type, or what it gives later."""
+    """Return whether a class's or function's result, or with `partial` its later one, fits."""
     if partial:
         later = get_args(wanted)[-1:] if get_origin(wanted) is Callable else ()
         return any(_gives(given, option, False) for one in later for option in _options(one))
     kind = get_origin(wanted) or wanted
     if kind in (Any, object):
-        return False  # a place for anything is no place for a stranger's class
+        return False  # else an untrusted config could build any class here
     if _is_protocol(kind):
         names = [name for name, value in vars(kind).items() if inspect.isfunction(value)]
         named = [name for name in names if not name.startswith("_")]
@@ -178,7 +179,7 @@ def _gives(given: Any, wanted: Any, partial: bool) -> bool:
 
 
 def _is_of(value: Any, hint: Any) -> bool:
-    """Say whether a plain value, no list or mapping that was looked into, is of a type."""
+    """Return whether a plain value, not a list or mapping, is of a type."""
     kind = get_origin(hint) or hint
     if isinstance(value, float) and not math.isfinite(value):
         return False
@@ -196,7 +197,7 @@ def _is_of(value: Any, hint: Any) -> bool:
 
 
 def _options(hint: Any) -> tuple[Any, ...]:
-    """Give the types of a union; another type alone."""
+    """Return the types of a union; for another type, only that."""
     return get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
 
 
@@ -210,7 +211,7 @@ def _is_kind(given: Any, wanted: Any) -> bool:
 
 
 def _name(hint: Any) -> str:
-    """Write a type as users of a config know it."""
+    """Describe a type in the words of a config's users."""
     kind, arguments = get_origin(hint) or hint, get_args(hint)
     if kind in (Union, UnionType):
         return _either(dict.fromkeys(map(_name, arguments)))
@@ -219,7 +220,7 @@ def _name(hint: Any) -> str:
     if kind is tuple and arguments:
         return f"a list of {len(arguments)}, each {_name(arguments[0])}"
     if kind is Callable and arguments:
-        return f"a class with _partial_: true that gives {_name(arguments[-1])}"
+        return f"a class with _partial_: true that returns {_name(arguments[-1])}"
     if _is_kind(kind, Mapping):
         return f"a mapping to {_name(arguments[-1])}" if arguments else "a mapping"
     if arguments and _is_kind(list, kind):

@@ -1,4 +1,4 @@
-"""What can be wrong with a data set, found before hours are spent on it."""
+"""Checks that find the faults of a data set before hours are spent on it."""
 
 import hashlib
 from collections import Counter, defaultdict
@@ -16,12 +16,12 @@ from deblur.media.images import Pixels
 from deblur.media.registration import offset
 
 EXCHANGED = 1.1
-"""How much more detail blurred pictures must have than sharp ones, as a median, for a fault."""
+"""Median ratio of the detail of blurred to sharp pictures from which they count as exchanged."""
 NEARLY_ALL = 0.9
 SHIFT = 1.0
-"""Pixels by which the pictures of a scene may be apart, as a median."""
+"""Median offset in pixels between the pictures of a scene's pairs that counts as a fault."""
 GAMMA = 1.0
-"""Levels by which blurred pictures are brighter where light was averaged, not pixels."""
+"""Levels by which blurred pictures are at least brighter if light was averaged, not pixels."""
 
 
 @dataclass
@@ -31,21 +31,23 @@ class Checked:
     layout: str
     counts: list[str] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)
-    """What makes figures or a training wrong."""
+    """Problems that make a training or its figures wrong."""
     notes: list[str] = field(default_factory=list)
-    """What one should know."""
+    """Remarks that the user should know."""
 
 
 @dataclass(frozen=True)
 class Look:
-    """What the pixels of one pair say."""
+    """What was measured in the pixels of one pair."""
 
     shift: tuple[float, float]
+    """How far the blurred picture lies from the sharp one: down and right, in pixels."""
     brighter: float
     """How many levels the blurred picture is brighter than the sharp one, on average."""
     detail: float
-    """How much detail the blurred picture has, as a share of the sharp one's: below 1."""
+    """The blurred picture's detail as a share of the sharp one's; below 1 in a sound pair."""
     same: bool
+    """Whether both pictures have the same pixels."""
     thumbnail: bytes
     """The sharp picture in 16x16 coarse levels: equal for two copies of one picture."""
 
@@ -60,8 +62,15 @@ def check(
 ) -> Checked:
     """Check a data set: pairing, sizes, counts, and the pixels of a sample of each scene's pairs.
 
-    sample: how many pairs of each scene are decoded, spread evenly; 0 for all of them. progress:
-    wraps the list of those while they are gone through. Raises ValueError for unreadable tables.
+    Args:
+        root: The data set's folder or table.
+        layout: Its name in `deblur.data.layouts`.
+        blur: The variant of the blurred pictures, for layouts that have several.
+        sample: How many pairs of each scene are decoded, spread evenly; 0 for all.
+        progress: Wraps the list of these pairs while they are decoded, as a progress bar does.
+
+    Raises:
+        ValueError: A table or list cannot be read.
     """
     found, unpaired = find_pairs(root, layout, blur)
     result = Checked(layout)
@@ -104,7 +113,7 @@ def _many(count: int, noun: str) -> str:
 
 
 def _check_sizes(found: list[Found], result: Checked) -> list[Found]:
-    """Note the sizes; give the pairs whose pictures can be opened and are of one size."""
+    """Record the sizes; return the pairs whose pictures can be opened and have the same size."""
     usable, sizes = [], Counter[tuple[int, int]]()
     for pair in found:
         try:
@@ -119,7 +128,7 @@ def _check_sizes(found: list[Found], result: Checked) -> list[Found]:
 
 
 def _count(found: list[Found], kind: Layout, result: Checked) -> None:
-    """Set the numbers of pairs and scenes of each split beside the official ones."""
+    """Compare the numbers of pairs and scenes of each split with the official ones."""
     official = {kind.splits.get(name, ""): count for name, count in kind.counts.items()}
     if kind.only:
         official = {kind.only: count for count in kind.counts.values()}
@@ -140,22 +149,22 @@ def _count(found: list[Found], kind: Layout, result: Checked) -> None:
     if missing := [split for split in official if split]:
         result.notes.append(f"no pairs of the split {' and '.join(missing)}")
     if not any(pair.split for pair in found):
-        hint = f" (the lists {kind.lists} are not there)" if kind.lists else ""
+        hint = f" (the lists {kind.lists} are missing)" if kind.lists else ""
         result.notes.append(
-            "no splits: of ten scenes (or pairs of one scene) one is held out for validation and "
-            f"one for testing{hint}"
+            "no splits: one scene in ten (or pair, if there is one scene) is held out for "
+            f"validation and one for testing{hint}"
         )
         units = {pair.scene for pair in found}
         units = units if len(units) > 1 else {pair.name for pair in found}
         if 0 < len(units) < 3:
-            result.notes.append("too few to train on: three scenes, or pairs of one, can be split")
+            result.notes.append("too few to train on: a split needs three scenes, or pairs of one")
     elif not any(pair.split == "val" for pair in found):
         result.notes.append("no validation split: train scenes are held out for it")
     if not kind.benchmark:
         result.notes.append("not a benchmark: its scenes are not known")
     names = Counter((pair.split, pair.name) for pair in found)
     if twice := [name for (_, name), count in names.items() if count > 1]:
-        result.faults.append(f"names that come more than once: {_few(twice)}")
+        result.faults.append(f"names that occur more than once: {_few(twice)}")
 
 
 def _sample(pairs: list[Found], most: int) -> list[Found]:
@@ -194,7 +203,7 @@ def _thumbnail(pixels: Pixels) -> bytes:
 
 
 def _check_copies(found: list[Found], looks: dict[Found, Look], result: Checked) -> None:
-    """Find pairs of one picture twice, and sharp pictures that are in two splits."""
+    """Find pairs whose pictures are identical, and sharp pictures that are in two splits."""
     digests = _digests(file for pair in found for file in (pair.blur[0], pair.sharp))
     copies = {p.name for p in found if not p.halves and _equal(p.blur[0], p.sharp, digests)}
     copies |= {pair.name for pair, look in looks.items() if look.same}
@@ -211,7 +220,7 @@ def _check_copies(found: list[Found], looks: dict[Found, Look], result: Checked)
 
 
 def _digests(files: Iterable[Path]) -> dict[Path, bytes]:
-    """Hash the files that have another one's size; the others cannot be copies."""
+    """Hash the files that share their size with another file; the others cannot be copies."""
     sizes: dict[int, set[Path]] = defaultdict(set)
     for file in files:
         if file.is_file():
@@ -225,7 +234,7 @@ def _equal(first: Path, second: Path, digests: dict[Path, bytes]) -> bool:
 
 
 def _check_sides(looks: dict[Found, Look], kind: Layout, result: Checked) -> None:
-    """Find blurred pictures that are sharper than the sharp ones: nearly all, or single ones."""
+    """Find blurred pictures that are sharper than their sharp ones: nearly all, or single ones."""
     shares = {pair: look.detail for pair, look in looks.items() if not look.same}
     sharper = [pair.name for pair, share in shares.items() if share > 1]
     if not sharper:
@@ -239,14 +248,14 @@ def _check_sides(looks: dict[Found, Look], kind: Layout, result: Checked) -> Non
             remedy = "exchange the columns of the table"
         result.faults.append(
             f"blurred and sharp look exchanged: in {len(sharper)} of {_many(len(shares), 'pair')} "
-            f"the blurred picture is the sharper one; {remedy}"
+            f"the blurred picture is sharper than the sharp one; {remedy}"
         )
     elif single := [pair.name for pair, share in shares.items() if share >= 2 * EXCHANGED]:
-        result.notes.append(f"single pairs whose blurred picture is the sharper: {_few(single)}")
+        result.notes.append(f"single pairs whose blurred picture is sharper: {_few(single)}")
 
 
 def _check_shifts(looks: dict[Found, Look], result: Checked) -> None:
-    """Compare where the two pictures of a pair lie; blurred frames may be a pixel off by nature."""
+    """Check that a pair's pictures are aligned; single blurred frames may be a pixel off."""
     scenes: dict[str, list[tuple[Found, Look]]] = defaultdict(list)
     for pair, look in looks.items():
         scenes[pair.scene].append((pair, look))
@@ -261,11 +270,11 @@ def _check_shifts(looks: dict[Found, Look], result: Checked) -> None:
         else:
             single += [pair.name for pair, look in own if np.hypot(*look.shift) >= SHIFT]
     if single:
-        result.notes.append(f"single pairs that are a pixel or more apart: {_few(single)}")
+        result.notes.append(f"single pairs misaligned by a pixel or more: {_few(single)}")
 
 
 def _tell_variant(looks: dict[Found, Look], result: Checked) -> None:
-    """Tell by their brightness how the blurred pictures were averaged."""
+    """Tell from the blurred pictures' brightness how they were averaged."""
     if looks:
         brighter = float(np.median([look.brighter for look in looks.values()]))
         kind = (

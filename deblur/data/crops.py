@@ -1,4 +1,4 @@
-"""Where in an epoch a sample stands, and the crops and orientations that both pictures share."""
+"""A sample's place in an epoch, and the crop and orientation that both pictures of a pair share."""
 
 from collections.abc import Iterator, Sequence
 from operator import index
@@ -11,10 +11,12 @@ from torch.utils.data import Sampler
 from deblur.media.images import Pixels
 
 LEAST, MOST = 16, 4096
-"""Pixels of a crop's side: metrics look at 11 at once, and networks halve sizes four times."""
+"""Limits of a crop's side, in pixels: SSIM's window has 11, and networks halve sizes four times."""
 TILE = 32
 SHARP = 100.0
-"""The Laplacian's variance, in squared 8-bit levels: sky has 1 to 20, walls and leaves 200 up."""
+"""The Laplacian's variance from which a tile is sharp, in squared 8-bit levels.
+
+Sky has 1 to 20, walls and leaves have 200 and more."""
 
 Split = Literal["train", "val", "test"]
 
@@ -22,14 +24,14 @@ Place = tuple[int, int]
 """(epoch, index): with the seed, all that a training sample may depend on."""
 
 Key = Place | SupportsIndex
-"""What a data set takes: a place, or an index alone, which is of epoch 0."""
+"""What a data set is indexed with: a place, or an index alone, which stands for epoch 0."""
 
 
 def locate(key: Key, size: int) -> Place:
-    """Return the place that a key of a data set of so many samples stands for.
+    """Return the place that a key stands for, in a data set of `size` samples.
 
-    An index alone is one of a list: it may count from the end, and raises IndexError outside, by
-    which loops over a data set end.
+    An index alone works as in a list: negative ones count from the end, and those out of range
+    raise IndexError, which ends loops over a data set.
     """
     if isinstance(key, tuple):
         return key
@@ -40,18 +42,23 @@ def locate(key: Key, size: int) -> Place:
 
 
 class EpochSampler(Sampler[Place]):
-    """Gives the places of an epoch, shuffled by (seed, epoch) or in order.
+    """Yields the places of an epoch, shuffled by (seed, epoch) or in order.
 
-    Data sets are handed the epoch with each index, so that neither workers nor a restart can
-    change what they draw. A plain `DataLoader` takes it as its sampler: without it, every epoch
-    draws the crops and the blur of epoch 0 again.
+    Data sets receive the epoch with each index, so that neither workers nor a restart can change
+    what they draw. Pass it to a plain `DataLoader` as its sampler: without it, every epoch draws
+    the crops and the blur of epoch 0 again.
 
-    rank, ranks: of several devices each is given every so many-th place. Shuffled, all are given
-    equally many, and what is left over is dropped; in order, each place is given exactly once
-    (torch's own sampler would fill up with places that come twice, and figures count them twice).
+    Set the attribute `start` to the number of places that an interrupted run has used already in
+    this epoch: they are skipped. The length stays that of the whole epoch.
 
-    start: how many of the epoch's places have been given before, by a run that was stopped. Its
-    length stays that of the whole epoch.
+    Args:
+        size: The number of samples in the data set.
+        seed: Determines the shuffled order, together with the epoch.
+        shuffle: Whether to shuffle the places.
+        rank: This device's number, 0 to ranks - 1.
+        ranks: The number of devices; each takes every `ranks`-th place. If shuffled, all devices
+            get equally many places and the remainder is dropped. In order, each place occurs
+            exactly once (torch's own sampler would repeat some, and metrics count them twice).
     """
 
     def __init__(
@@ -84,7 +91,7 @@ class EpochSampler(Sampler[Place]):
 
 
 def detail(pixels: Pixels) -> NDArray[np.float32]:
-    """Map where a picture (H, W, C) is sharp: the variance of the Laplacian of each TILE."""
+    """Return the variance of the Laplacian in each TILE of a picture (H, W, C): its sharpness."""
     green = np.pad(pixels[..., 1].astype(np.float32), 1, mode="edge")
     edges = 4 * green[1:-1, 1:-1] - green[:-2, 1:-1] - green[2:, 1:-1]
     edges -= green[1:-1, :-2] + green[1:-1, 2:]
@@ -102,11 +109,15 @@ def spot(
     rng: np.random.Generator,
     share: float,
 ) -> tuple[int, int]:
-    """Draw where a crop begins, (top, left), each from 0 to its `spare`.
+    """Draw the top left corner of a crop, (top, left).
 
-    sharpness: the picture's map of `detail`, or None for a plain draw. A share of the crops comes
-    from where at least half of the tiles are SHARP; the others, and all where there is no such
-    place, from anywhere.
+    Args:
+        sharpness: The picture's map, from `detail`; None draws from the whole picture.
+        spare: The largest top and left, in pixels.
+        side: The crop's side, in pixels.
+        rng: The random generator.
+        share: The share of crops, 0 to 1, that is drawn where at least half of the tiles are
+            SHARP. If there is no such place, the crop is drawn from the whole picture.
     """
     top, left = (int(rng.integers(most + 1)) for most in spare)
     if sharpness is None or rng.random() >= share:
@@ -122,7 +133,7 @@ def spot(
 
 
 def orient(pixels: Pixels, rng: np.random.Generator) -> Pixels:
-    """Flip and turn a picture (..., H, W, C), or a stack, by one of eight ways."""
+    """Apply one of the eight flips and quarter turns to a picture, or a stack: (..., H, W, C)."""
     turns, flip = int(rng.integers(4)), rng.integers(2)
     pixels = np.rot90(pixels, turns, axes=(-3, -2))
     return np.ascontiguousarray(np.flip(pixels, -2) if flip else pixels)

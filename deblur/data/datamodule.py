@@ -1,4 +1,4 @@
-"""The loaders of a run."""
+"""The Lightning data module: the loaders of a run."""
 
 import inspect
 from collections.abc import Callable
@@ -20,14 +20,19 @@ from deblur.pair import Pair
 class DeblurData(L.LightningDataModule):
     """Loads pairs for training, validation and testing.
 
-    dataset: gives the data set of a split, called with root, split, crop and seed.
-    batch_size: the pairs of a step; several devices share them, in equal parts.
-    crop: the side of a training crop, in pixels. workers: processes that load; None for none on
-    a CPU, where they would take the cores that train, and four beside an accelerator.
-    blur_on: where the blur of training photos is made, "loader" or "device" (a batch at a time);
-    "auto" is the device where that is a CUDA GPU. download: fetch the data set first, see
-    `deblur.data.download`. unreadable: whether a picture that cannot be read ends the run, "stop",
-    or is left out, "skip"; either way it is named.
+    Args:
+        dataset: Returns the data set of a split; called with root, split, crop and seed.
+        root: The data set's folder; None for data sets that need none.
+        batch_size: Pairs in a step; several devices share them in equal parts.
+        crop: The side of a training crop, in pixels.
+        seed: Determines the crops, the blur and the order of the samples.
+        workers: The number of loading processes. None is 0 on a CPU, where they would take cores
+            from the training, and 4 with an accelerator.
+        blur_on: Where training photos are blurred: "loader", "device" (a batch at a time), or
+            "auto", which is the device if that is a CUDA GPU.
+        download: Fetch the data set first, see `deblur.data.download`.
+        unreadable: Whether a picture that cannot be read ends the run ("stop") or is left out
+            ("skip"); both name it.
     """
 
     def __init__(
@@ -77,7 +82,7 @@ class DeblurData(L.LightningDataModule):
         self.splits: dict[str, Dataset[Pair]] = {}
 
     def setup(self, stage: str) -> None:
-        """Find the files of the stage's splits; raises where some are missing or do not match.
+        """Find the files of the stage's splits; raise if some are missing or do not match.
 
         Before a training all pictures are decoded, see `deblur.data.decoding`.
         """
@@ -87,26 +92,26 @@ class DeblurData(L.LightningDataModule):
                     root=self.root, split=split, crop=self.crop, seed=self.seed, **self.extra
                 )
                 if stage == "fit":
-                    # Of a data set of one's own that reads no files there is nothing to decode.
+                    # A user's own data set that reads no files has nothing to decode.
                     getattr(self.splits[split], "decode_all", lambda: None)()
         if stage == "fit":
             self._check_batch(self.splits["train"])
 
     def train_dataloader(self) -> DataLoader[Pair]:
-        """Give shuffled batches; a last, smaller one is dropped (batch norm wants full ones)."""
+        """Return shuffled batches; drop a smaller last one (batch norm requires full batches)."""
         ranks = 1 if self.trainer is None else self.trainer.world_size
         return self._loader("train", self.batch_size // ranks, shuffle=True)
 
     def val_dataloader(self) -> DataLoader[Pair]:
-        """Give the validation pairs, in order."""
+        """Return the validation pairs, in order."""
         return self._loader("val", 4)
 
     def test_dataloader(self) -> DataLoader[Pair]:
-        """Give the test pairs, in order, one at a time: their sizes may differ."""
+        """Return the test pairs, in order, one at a time: their sizes may differ."""
         return self._loader("test", 1)
 
     def on_after_batch_transfer(self, batch: Pair | device_blur.Batch, dataloader_idx: int) -> Pair:
-        """Blur what the loaders left to the device."""
+        """Blur a batch that the loaders left to the device; return others as they are."""
         if isinstance(batch, Pair):
             return batch
         dataset: Any = self.splits["train"]
@@ -114,18 +119,18 @@ class DeblurData(L.LightningDataModule):
         return device_blur.develop(batch, photos.blur)
 
     def check_ranks(self, ranks: int) -> None:
-        """Raise ValueError where so many devices cannot share a batch, or the validation."""
+        """Raise ValueError if `ranks` devices cannot share a batch, or the validation pairs."""
         if self.batch_size % ranks:
             raise ValueError(
-                f"data.batch_size={self.batch_size} is that of all devices together, expected a "
-                f"multiple of their number, {ranks}"
+                f"data.batch_size={self.batch_size} is shared by all devices: expected a multiple "
+                f"of their number, {ranks}"
             )
         pairs: Any = self.splits["val"]
         if len(pairs) < ranks:
             raise ValueError(f"{len(pairs)} validation pairs are too few for {ranks} devices")
 
     def explain(self, error: BaseException) -> str:
-        """Say in one line which file ended a run; "" where it was none."""
+        """Return one line that names the file that ended a run; "" if no file was the cause."""
         return explain(error, self.notes)
 
     def _loader(self, split: str, batch_size: int, *, shuffle: bool = False) -> DataLoader[Pair]:
@@ -138,10 +143,10 @@ class DeblurData(L.LightningDataModule):
         )
         sampler = EpochSampler(len(dataset), seed=self.seed, shuffle=shuffle, **place)
         if shuffle and self.trainer is not None:
-            # Before Lightning does, for it asks for the first batches earlier.
+            # Lightning sets the epoch too late: after it has fetched the first batches.
             sampler.set_epoch(self.trainer.current_epoch)
             loop = self.trainer.fit_loop
-            if loop.restarting:  # within an epoch
+            if loop.restarting:  # resumes within an epoch
                 sampler.start = loop.epoch_loop.batch_progress.current.completed * batch_size
         notes = make_notes(workers)
         self.notes.append(notes)

@@ -1,4 +1,4 @@
-"""Pictures decoded to their last pixel before a training: none is found damaged hours later."""
+"""Decodes all pictures before a training, so that damaged ones do not end it hours later."""
 
 import logging
 import os
@@ -19,17 +19,17 @@ from deblur.media.images import decode
 log = logging.getLogger(__name__)
 
 THREADS = 8
-"""At most: each holds a whole picture."""
+"""The most that are used: each holds a whole picture in memory."""
 Stamp = tuple[int, int]
 """A file's size in bytes, and the time of its last change in nanoseconds."""
 
 
 def find_damaged(files: Iterable[Path]) -> dict[Path, str]:
-    """Decode pictures; return those that cannot be read, and why.
+    """Decode pictures; return those that cannot be read, with the reason.
 
-    What was decoded before, and has the same path, size and time since, is not decoded again: the
-    data base `find_cache` knows it. A damaged file is decoded, and named, each time. The first
-    process of a run shows a progress bar, where the errors' stream is a terminal.
+    Files that were decoded before, and have the same path, size and time of change, are skipped:
+    the database at `find_cache` records them. A damaged file is decoded, and named, each time. The
+    first process of a run shows a progress bar if stderr is a terminal.
     """
     stamps = {file: _stamp(file) for file in dict.fromkeys(files)}
     new = sorted(stamps.keys() - _recall(stamps))
@@ -48,27 +48,27 @@ def find_damaged(files: Iterable[Path]) -> dict[Path, str]:
         )
         faults = {file: fault for file, fault in zip(new, found) if fault}
     finally:
-        pool.shutdown(cancel_futures=True)  # at Ctrl-C what is begun is finished, and no more
+        pool.shutdown(cancel_futures=True)  # at Ctrl-C, finish only the files already begun
     known = len(stamps) - len(new)
-    log.info("pictures decoded before training: %d; known from before: %d", len(new), known)
+    log.info("pictures decoded before training: %d; decoded earlier: %d", len(new), known)
     _remember({file: stamps[file] for file in new if file not in faults})
     return faults
 
 
 def refuse(damaged: Mapping[Path, str], files: Iterable[Path]) -> None:
-    """Raise ValueError where one of some files is damaged, as `find_damaged` found."""
+    """Raise ValueError if `find_damaged` found one of these files damaged."""
     for file in files:
         if file in damaged:
             raise ValueError(damaged[file])
 
 
 def find_cache() -> Path:
-    """Return the path of the data base of what was decoded, in DEBLUR_CACHE or the user's cache."""
+    """Return the path of the database of decoded files, in DEBLUR_CACHE or the user's cache."""
     return find_cache_folder() / "decoded.sqlite"
 
 
 def _find_fault(file: Path) -> str:
-    """Decode a picture; return what is wrong with it, or ""."""
+    """Decode a picture; return what is wrong with it, "" if nothing is."""
     try:
         decode(file)
     except (OSError, ValueError) as error:
@@ -79,24 +79,24 @@ def _find_fault(file: Path) -> str:
 def _stamp(file: Path) -> Stamp:
     try:
         stat = file.stat()
-    except OSError:  # decoding it tells
+    except OSError:  # decoding it reports the reason
         return (-1, -1)
     return (stat.st_size, stat.st_mtime_ns)
 
 
 def _recall(stamps: Mapping[Path, Stamp]) -> set[Path]:
-    """Return those of some files that were decoded before, and have not changed since."""
+    """Return the files that were decoded before and have not changed since."""
     query = "SELECT size, time FROM decoded WHERE path = ?"
     try:
         with closing(_open()) as base:
             return {f for f in stamps if base.execute(query, [_key(f)]).fetchone() == stamps[f]}
     except (sqlite3.Error, OSError) as error:
-        log.warning("%s: cannot be read (%s), so all pictures are decoded", find_cache(), error)
+        log.warning("%s: cannot be read (%s), decoding all pictures again", find_cache(), error)
         return set()
 
 
 def _remember(stamps: Mapping[Path, Stamp]) -> None:
-    """Note that files were decoded; without room or rights for it they will be once more."""
+    """Record that files were decoded; if that fails, they are decoded again the next time."""
     rows = [(_key(file), *stamp) for file, stamp in stamps.items()]
     try:
         with closing(_open()) as base, base:
@@ -114,5 +114,5 @@ def _open() -> sqlite3.Connection:
 
 
 def _key(file: Path) -> bytes:
-    """Write a path as bytes: a name may be no valid text."""
+    """Return a path as bytes: a file name need not be valid text."""
     return os.fsencode(os.path.abspath(file))

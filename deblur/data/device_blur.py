@@ -1,4 +1,4 @@
-"""Blur that is made on the device, a batch at a time, where loading cannot keep up with it."""
+"""Blurs on the device, a batch at a time, where loading processes would be too slow."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -14,7 +14,7 @@ from deblur.pair import Pair, encode
 
 
 class Batch(NamedTuple):
-    """Windows that are still to be blurred, and pairs that need no blur."""
+    """Windows that have yet to be blurred, and pairs that need no blur."""
 
     pixels: Tensor
     """uint8 (N, 3, H + 2m, W + 2m), with m the camera's margin; N may be 0."""
@@ -24,7 +24,7 @@ class Batch(NamedTuple):
 
 
 class Windows(Dataset[Window | Pair]):
-    """Gives the samples of a data set that has a `window` method, before they are blurred."""
+    """Wraps a data set that has a `window` method: returns its samples before they are blurred."""
 
     def __init__(self, dataset: Any) -> None:
         self.dataset = dataset
@@ -38,7 +38,7 @@ class Windows(Dataset[Window | Pair]):
 
 
 def collate(samples: Sequence[Window | Pair]) -> Batch:
-    """Put samples together, windows first."""
+    """Collate samples into a batch, windows first."""
     windows = [sample for sample in samples if isinstance(sample, Window)]
     pairs = [sample for sample in samples if isinstance(sample, Pair)]
     pixels = [window.pixels for window in windows]
@@ -52,7 +52,7 @@ def collate(samples: Sequence[Window | Pair]) -> Batch:
 
 @torch.no_grad()
 def develop(batch: Batch, camera: Camera) -> Pair:
-    """Blur the windows of a batch, on the device where they are."""
+    """Blur the windows of a batch, on the device that holds them."""
     parts = [] if batch.pairs is None else [batch.pairs]
     if batch.names:
         blurred, sharp = camera.expose(batch.pixels, batch.shots)

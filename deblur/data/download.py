@@ -1,4 +1,4 @@
-"""Fetches the data sets that can be had without a form, and checks what came by its digest."""
+"""Downloads the data sets that require no form, and verifies their digests."""
 
 import logging
 from pathlib import Path
@@ -17,21 +17,21 @@ ARCHIVES = {
         _KOHLER + "GroundTruth_pngs_Image4.zip": "72ce9690c3ed1296358653396cf9576d",
     },
 }
-"""By layout: what to fetch, and the MD5 of each (as deepinv publishes them)."""
+"""The archives of each layout, with their MD5 digests (as published by deepinv)."""
 
 
 def fetch(layout: str | None, root: Path) -> None:
-    """Download and unpack a data set into a folder; what is there already is kept.
+    """Download and unpack a data set into a folder; archives already unpacked there are kept.
 
-    Raises ValueError with an exact instruction for a set that its owners let out by hand only,
-    and for what cannot be fetched or is not what it should be.
+    Raises ValueError for a set that can only be downloaded by hand (the message says how), and if
+    a download fails or its digest is wrong.
     """
     if layout not in ARCHIVES:
         kind = LAYOUTS.get(layout or "")
         how = f"download it from {kind.page}" if kind and kind.page else "it has no known page"
         raise ValueError(
-            f"data.download=true: {layout} cannot be fetched by program, {how}, unpack it to "
-            f"{root} and leave data.download out (docs/data.md has the details)"
+            f"data.download=true: {layout} cannot be downloaded automatically: {how}, unpack it to "
+            f"{root} and leave out data.download (docs/data.md has the details)"
         )
     from torchvision.datasets.utils import download_and_extract_archive
 
@@ -41,7 +41,7 @@ def fetch(layout: str | None, root: Path) -> None:
         done = root / f".{name}.unpacked"
         if done.exists():
             continue
-        log.info("fetching %s", url)
+        log.info("downloading %s", url)
         try:
             download_and_extract_archive(url, str(root), filename=name, md5=md5)
         except (OSError, RuntimeError) as error:

@@ -26,26 +26,31 @@ from deblur.pair import Pair, encode
 class PairedFolder(Dataset[Pair]):
     """Reads a data set as it is unpacked, or the arrays that `deblur prepare` made of it.
 
-    layout: its name in `deblur.data.layouts`; None takes the one that fits the folder best.
-    blur: a variant of the blurred pictures, where the layout has several ("blur_gamma").
+    The data set's own splits are used. Validation never uses test pictures: without a validation
+    split, it holds out of the training pairs the scenes named in `val_scenes`, else every tenth
+    scene, else (if there is one scene) every tenth pair. Of a set without splits one scene or pair
+    in ten is for validation, one for testing, and the others are for training.
 
-    Splits are the set's own. Validation never uses its test pictures: where there is no
-    validation split, it holds out of the training pairs the scenes named in val_scenes, else
-    every tenth scene, else (of one scene) every tenth pair. A set without splits gives every tenth
-    scene or pair to validation, the next ones to testing and the others to training; with `whole`
-    all of it is in the split that is asked for.
+    A training crop is a function of (seed, epoch, index): data[epoch, index]. data[index] belongs
+    to epoch 0; `deblur.data.crops.EpochSampler` lets a plain DataLoader vary the epochs.
 
-    crop: the side in training and validation; fit: how a frame becomes that square ("crop", at
-    random in training and from the centre in validation, or "resize", which squashes the frame:
-    Li's text allows both readings). detail: the share of the training crops that come from where
-    there is detail, see `spot`. Test frames are given whole. limit: use the first so many pairs of
-    a split, by name; names: use these alone, a list or a text file with a line a pair. resize: the
-    width and height that all frames are brought to first, bicubic. download: fetch the set first,
-    where that can be done. unreadable: see `deblur.data.unreadable_files`; a test split is never
-    changed.
-
-    A training crop is a function of (seed, epoch, index): data[epoch, index]. data[index] is of
-    epoch 0; `deblur.data.crops.EpochSampler` lets a plain DataLoader vary the epochs.
+    Args:
+        root: The data set's folder.
+        split: "train", "val" or "test". Test frames are returned whole.
+        crop: The side in training and validation, in pixels.
+        seed: Determines the training crops, together with epoch and index.
+        layout: A name in `deblur.data.layouts`; None takes the one that fits the folder best.
+        blur: The variant of the blurred pictures, if the layout has several ("blur_gamma").
+        fit: How a frame becomes a square: "crop" (random in training, central in validation) or
+            "resize", which distorts the frame. Li's text allows both readings.
+        detail: The share of the training crops, 0 to 1, taken where there is detail, see `spot`.
+        val_scenes: Scenes held out for validation if there is no validation split.
+        whole: Use all pairs for the requested split.
+        limit: Use only the first `limit` pairs of the split, by name.
+        names: Use only these pairs: a list, or the path of a text file with a name a line.
+        resize: Width and height that all frames are resized to first, bicubic.
+        download: Download the set first, if that is possible.
+        unreadable: See `deblur.data.unreadable_files`; in a test split nothing is left out.
     """
 
     paired = True
@@ -106,7 +111,7 @@ class PairedFolder(Dataset[Pair]):
             check_sizes(self.pairs, sizes, crop)
         self._maps: dict[int, np.ndarray] = {}
         if split == "val" and self.unreadable == "skip":
-            self.decode_all()  # no validation pair may stand for another
+            self.decode_all()  # now, so that no validation pair is replaced by the next one
 
     def __len__(self) -> int:
         return len(self.pairs)
@@ -119,7 +124,7 @@ class PairedFolder(Dataset[Pair]):
         )
 
     def sample(self, index: int, rng: np.random.Generator | None) -> Pair:
-        """Give a pair, as a random crop where there is a random generator."""
+        """Return a pair: a random crop if `rng` is given."""
         index, both = read_or_next(self.frames, index, len(self), self.unreadable)
         if self.split != "test":
             both = self._square(index, both, rng)
@@ -131,9 +136,9 @@ class PairedFolder(Dataset[Pair]):
         return Pair(images[0].contiguous(), images[1].contiguous(), self.pairs[index].name)
 
     def decode_all(self) -> None:
-        """Decode all pictures once, as before a training; see `deblur.data.decoding`.
+        """Decode all pictures once, before a training; see `deblur.data.decoding`.
 
-        Pairs that cannot be read are left out, or raise ValueError, as `unreadable` says.
+        Pairs that cannot be read are left out or raise ValueError, according to `unreadable`.
         """
         if self.prepared is not None:
             self.pairs = [*sift(self.pairs, self.prepared.frames, self.unreadable)]
@@ -145,24 +150,21 @@ class PairedFolder(Dataset[Pair]):
 
     @property
     def scenes(self) -> list[str]:
-        """The scene of each pair, in order; its own name where the set has no scenes."""
+        """The scene of each pair, in order; the pair's name if the set has no scenes."""
         return [pair.scene or pair.name for pair in self.pairs]
 
     def poses(self, index: int) -> Iterator[Tensor] | None:
-        """Read all sharp frames of a pair's exposure, (1, 3, H, W) each, where there are several.
-
-        None where there is a single one.
-        """
+        """Return all sharp frames of a pair's exposure, (1, 3, H, W) each; None if there is one."""
         files = self.pairs[index].poses
         return (image(self._resized(read(file)))[None] for file in files) if files else None
 
     def frames(self, index: int) -> Pixels:
-        """Read a pair: (2, H, W, 3), the blurred picture first."""
+        """Read a pair as (2, H, W, 3), the blurred picture first."""
         both = self._read(self.pairs[index])
         return np.stack([self._resized(pixels) for pixels in both]) if self.resize else both
 
     def _look(self, pair: Found) -> tuple[int, int]:
-        """Give a pair's width and height, from its files' heads."""
+        """Return a pair's width and height, read from its files' headers."""
         return self.prepared.sizes[pair] if self.prepared else pair.size()
 
     def _read(self, pair: Found) -> Pixels:
@@ -186,11 +188,11 @@ class PairedFolder(Dataset[Pair]):
 
 
 def resample(pixels: Pixels, size: tuple[int, int]) -> Pixels:
-    """Bring a picture to a width and height, bicubic with Pillow's antialiasing."""
+    """Resize a picture to (width, height), bicubic with Pillow's antialiasing."""
     width, height = size
     return np.array(Image.fromarray(pixels).resize((width, height), Image.Resampling.BICUBIC))
 
 
 def image(pixels: Pixels) -> Tensor:
-    """Give (H, W, 3) in 8 bits as (3, H, W) in [-1, 1]."""
+    """Convert 8-bit (H, W, 3) to (3, H, W) in [-1, 1]."""
     return encode(torch.from_numpy(pixels).permute(2, 0, 1).contiguous())

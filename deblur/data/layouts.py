@@ -1,4 +1,4 @@
-"""How the data sets of the field lie on disk: the table that `deblur.data.search` reads by."""
+"""How published data sets are laid out on disk: the table that `deblur.data.search` uses."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,32 +11,32 @@ REALBLUR = "RealBlur-{}_ECC_IMCORR_centroid_itensity_ref"  # misspelt as it is p
 class Layout:
     """Where a data set keeps its pictures.
 
-    templates: pairs of paths under the root, the blurred picture's and the sharp one's, without
-    their endings; all of them are looked for. {split}, {scene}, {frame} and {pose} stand for
-    what they say, {blur} for the name chosen among the variants of the blurred pictures.
+    `templates` are pairs of paths under the root, of the blurred and the sharp picture, without
+    file extensions; all of them are searched for. The fields are {split}, {scene}, {frame}, {pose},
+    and {blur}, the chosen variant of the blurred pictures.
     """
 
     title: str
     templates: tuple[tuple[str, str], ...]
     blur: str = ""
-    """The variant of the blurred pictures that is read unless another is asked for."""
+    """The default variant of the blurred pictures."""
     splits: Mapping[str, str] = field(default_factory=lambda: SPLITS)
-    """What {split} may be, and the split that it is here."""
+    """The values of {split} on disk: our name of the split."""
     only: str | None = None
-    """The split that all of it belongs to."""
+    """The one split of a set that has no other."""
     test_scenes: frozenset[str] = frozenset()
-    """Scenes for testing, where one folder holds them all; the others are for training."""
+    """The test scenes, if one folder holds all scenes; the others are for training."""
     lists: str = ""
-    """The text files that say which pair is in which {split}: a line a pair, the sharp first."""
+    """Text files with the pairs of each {split}: a line per pair, the sharp picture first."""
     counts: Mapping[str, tuple[int, int]] = field(default_factory=dict)
-    """The official numbers of pairs and scenes, by folder name (0: not known)."""
+    """The official numbers of pairs and scenes, by folder name (0: unknown)."""
     page: str = ""
     average: int = 1
-    """How many consecutive sharp frames make a blurred picture."""
+    """How many consecutive sharp frames are averaged to a blurred picture."""
     halves: bool = False
     """Whether one file holds both pictures, the blurred one on the left."""
     benchmark: bool = True
-    """Whether figures measured on it mean anything to others."""
+    """Whether figures measured on it can be compared with published ones."""
 
 
 def _folders(
@@ -68,7 +68,7 @@ DVD_TEST = frozenset(
     "IMG_0032 IMG_0033 IMG_0037 IMG_0039 IMG_0049".split()
 )
 
-# Sets first, then what their re-packs look like: a guess takes the first that fits best.
+# Data sets first, then the layouts of re-packed ones: a guess takes the first of the best fits.
 LAYOUTS: Mapping[str, Layout] = {
     "gopro": Layout(
         "GoPro as it is unpacked (Nah et al., CVPR 2017)",
@@ -78,7 +78,7 @@ LAYOUTS: Mapping[str, Layout] = {
         page="https://seungjunnah.github.io/Datasets/gopro",
     ),
     "avg_3840fps": Layout(
-        "GoPro, DVD or NFS as DeblurGAN-v2 made them anew (*_3840FPS_AVG_3-21)",
+        "GoPro, DVD or NFS as regenerated for DeblurGAN-v2 (*_3840FPS_AVG_3-21)",
         (("{split}/blur/{scene}/{frame}", "{split}/sharp/{scene}/{frame}"),),
         page="https://github.com/VITA-Group/DeblurGANv2",
     ),
@@ -93,7 +93,7 @@ LAYOUTS: Mapping[str, Layout] = {
         "REDS (Nah et al., NTIRE 2019)",
         (("{split}/{split}_{blur}/{scene}/{frame}", "{split}/{split}_sharp/{scene}/{frame}"),),
         blur="blur",
-        splits={"train": "train", "val": "test"},  # its test has no sharp frames
+        splits={"train": "train", "val": "test"},  # REDS' own test split has no sharp frames
         counts={"train": (24000, 240), "val": (3000, 30)},
         page="https://seungjunnah.github.io/Datasets/reds",
     ),
@@ -127,7 +127,7 @@ LAYOUTS: Mapping[str, Layout] = {
         page="https://www.cs.ubc.ca/labs/imager/tr/2017/DeepVideoDeblurring",
     ),
     "nfs": Layout(
-        "NFS (Galoogahi et al., ICCV 2017): frames of 240 a second, averaged seven by seven",
+        "NFS (Galoogahi et al., ICCV 2017): each seven frames at 240 fps averaged",
         (("{scene}/240/{scene}/{frame}",) * 2,),
         page="http://ci2cv.net/nfs",
         average=7,
@@ -172,5 +172,5 @@ LAYOUTS: Mapping[str, Layout] = {
         (("{split}/{frame}",) * 2, ("{frame}",) * 2),
         halves=True,
     ),
-    "csv": Layout("a table, pairs.csv, with columns blur and sharp, maybe split and scene", ()),
+    "csv": Layout("a table, pairs.csv: columns blur and sharp, optionally split and scene", ()),
 }

@@ -1,4 +1,4 @@
-"""Photos blurred as a frozen list says: the same pictures for every model, for ever."""
+"""Photos blurred according to a fixed list: the same pictures for every model."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -19,10 +19,17 @@ from deblur.pair import Pair, encode
 class Listed(Dataset[Pair]):
     """Blurs whole photos by a table with the columns split (val or test), photo, blur and seed.
 
-    root: the photos' folder; None for those that come along. listed: the table, one of
-    `deblur/assets/lists` or a file's path. cameras: what its column blur names. blurs: use these
-    rows alone; None for all. A picture is its photo but for the rims that the blur needs, and has
-    the name blur/photo-seed; in validation it is its central square of side `crop`.
+    A sharp picture is the whole photo without the margin that the blur needs, in validation its
+    central square of side `crop`. Its name is blur/photo-seed.
+
+    Args:
+        root: The photos' folder; None for the bundled ones.
+        split: "val" or "test".
+        crop: The side of a validation picture, in pixels.
+        seed: Not used: the table has the seeds.
+        listed: The table: a name in `deblur/assets/lists`, or a path.
+        cameras: The cameras that the table's column blur names.
+        blurs: Use only the rows with these blurs; None for all.
     """
 
     paired = True
@@ -39,7 +46,7 @@ class Listed(Dataset[Pair]):
         blurs: Sequence[str] | None = None,
     ) -> None:
         if split == "train":
-            raise ValueError("a frozen list of blurred photos is to measure by, not to train on")
+            raise ValueError("split is train, expected val or test: a fixed list is for measuring")
         table = find_list(listed)
         folder = BUILT_IN if root is None else Path(root)
         chosen = [*cameras] if blurs is None else blurs
@@ -50,7 +57,7 @@ class Listed(Dataset[Pair]):
         for photo in {row["photo"] for row in self.rows}:
             check_name(folder / photo, folder, table)
             if not (folder / photo).is_file():
-                raise FileNotFoundError(f"{folder / photo}: not there, but {table} names it")
+                raise FileNotFoundError(f"{folder / photo}: no such file, but {table} names it")
         if not self.rows:
             raise ValueError(f"{table}: no {split} pictures blurred by {', '.join(chosen)}")
         self.folder, self.cameras = folder, cameras

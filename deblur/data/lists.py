@@ -8,9 +8,10 @@ LISTS = Path(__file__).parent.parent / "assets" / "lists"
 
 
 def read_rows(table: Path, columns: Collection[str]) -> list[dict[str, str]]:
-    """Read a table's rows; raise ValueError where it has no such columns, or a row lacks a value.
+    """Read a table's rows.
 
-    columns: those that every row needs; what is missing in others is "".
+    columns: those that must have a value in every row. Missing values in others become "". Raises
+    ValueError if a column or a value is missing.
     """
     try:
         with open(table, newline="", encoding="utf-8-sig") as file:
@@ -28,13 +29,13 @@ def read_rows(table: Path, columns: Collection[str]) -> list[dict[str, str]]:
 
 
 def find_list(name_or_path: str) -> Path:
-    """Give the path of a list that comes along, or of one's own."""
+    """Return the path of a bundled list, by its name, or of the user's own, by its path."""
     own = LISTS / name_or_path
     return own if own.is_file() else Path(name_or_path)
 
 
 def read_lines(path: Path) -> list[str]:
-    """Read a text file's lines; raise ValueError where it is no text."""
+    """Read a text file's lines; raise ValueError if it is not text."""
     try:
         return path.read_text(encoding="utf-8").splitlines()
     except UnicodeDecodeError as error:

@@ -1,4 +1,4 @@
-"""Photos and pairs from disk in one training set."""
+"""Blurred photos and pairs from disk in one training set."""
 
 from collections.abc import Callable, Mapping, Sequence
 
@@ -16,18 +16,28 @@ from deblur.pair import Pair
 class Mixed(Dataset[Pair]):
     """Draws training samples from sharp photos, blurred on the fly, and from real pairs.
 
-    What a training sample is drawn from is a function of (seed, epoch, index). Validation goes
-    through the photos' crops and then through all of the pairs. Testing has the frames of the
-    scenes that were left out, or without such photos alone.
+    The source of a training sample is a function of (seed, epoch, index). Validation uses the
+    photos' crops and then all pairs. Testing uses the frames of the scenes in `without`, or the
+    photos' crops if it is empty.
 
-    photos: gives a data set of photos, called with root, split, crop, seed, size and held_out, see
-    there; size is also the number of training samples in an epoch. pairs: by name, give data sets
-    of pairs, called with root, split, crop, seed and the names of the pairs to use. roots: their
-    folders. shares: how often photos, and each of the pairs' sets, are drawn; they need not sum to
-    1, and 0 leaves a part out. listed: a table with columns set, scene, frame and split (train or
-    val): the pairs to use, all of which have to be there; its path, or a name of
-    `deblur/assets/lists`. without: scenes of it that are neither trained nor validated on.
-    unreadable: see `deblur.data.unreadable_files`.
+    Args:
+        root: The photos' folder; None for the bundled ones.
+        split: "train", "val" or "test".
+        crop: The side of a training crop, in pixels.
+        seed: Determines the training samples, together with epoch and index.
+        photos: Returns a `Photos`; called with root, split, crop, seed, size, held_out and
+            unreadable.
+        pairs: Return a `PairedFolder` each, by name; called with root, split, crop, seed,
+            unreadable and the names of the pairs to use.
+        roots: The folders of `pairs`, by name.
+        shares: How often "photos" and each of `pairs` are drawn; they need not sum to 1, and 0
+            leaves a set of pairs out.
+        size: The number of training samples in an epoch.
+        held_out: The numbers of crops of photos for "val" and "test", and their side "crop".
+        listed: A table with the columns set, scene, frame and split (train or val) of the pairs to
+            use, all of which must exist: a name in `deblur/assets/lists`, or a path.
+        without: Scenes of the table that are kept for testing.
+        unreadable: See `deblur.data.unreadable_files`.
     """
 
     paired = True
@@ -53,7 +63,7 @@ class Mixed(Dataset[Pair]):
         if not right or not shares["photos"]:
             raise ValueError(
                 f"shares is {dict(shares)}, expected a number for each of photos, "
-                f"{', '.join(pairs)}: none negative, that of photos positive"
+                f"{', '.join(pairs)}: positive for photos, not negative for the others"
             )
         if unknown := {*roots} - {*pairs}:
             raise ValueError(f"roots has {min(unknown)}, expected some of {', '.join(pairs)}")
@@ -88,23 +98,23 @@ class Mixed(Dataset[Pair]):
         return self.photos.develop(sample) if isinstance(sample, Window) else sample
 
     def decode_all(self) -> None:
-        """Decode all photos and pairs once, as before a training; see `deblur.data.decoding`."""
+        """Decode all photos and pairs once, before a training; see `deblur.data.decoding`."""
         self.photos.decode_all()
         for part in self.parts.values():
             part.decode_all()
 
     @property
     def scenes(self) -> list[str]:
-        """The photo or scene that each sample of validation and testing is of, in order."""
+        """The photo or scene of each sample of validation and testing, in order."""
         crops = self.photos.scenes[: self.crops]
         return [*crops, *(scene for part in self.parts.values() for scene in part.scenes)]
 
     def window(self, key: Key) -> Window | Pair:
-        """Give a sample; a photo's is still to be blurred."""
+        """Return a sample: a photo's as a window that has yet to be blurred."""
         epoch, index = locate(key, len(self))
         parts = [*self.parts.values()]
         if self.split == "train":
-            # A stream of its own: the photos draw from (seed, epoch, index).
+            # The 1 makes this stream independent of the photos', (seed, epoch, index).
             rng = np.random.default_rng((self.seed, epoch, index, 1))
             which = int(rng.choice(len(self.shares), p=self.shares))
             if which:

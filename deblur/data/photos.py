@@ -1,4 +1,4 @@
-"""Pairs from sharp photos: blur is made on the fly."""
+"""Pairs from sharp photos that are blurred on the fly."""
 
 import csv
 import zlib
@@ -23,29 +23,34 @@ CACHE_BYTES = 1 << 30
 
 
 class Window(NamedTuple):
-    """Sharp pixels that are still to be blurred."""
+    """Sharp pixels that have yet to be blurred."""
 
     pixels: Tensor
     """uint8 (3, H + 2m, W + 2m), with m the camera's margin."""
     shot: Shot
-    """What the camera will do to them."""
+    """How the camera will blur them."""
     name: str
 
 
 class Photos(Dataset[Pair]):
-    """Crops of sharp photos and their blurred selves.
+    """Crops of sharp photos, each with a blurred copy.
 
     In training a crop's photo, place, orientation and blur are a function of (seed, epoch, index).
-    Of the other splits each crop is a function of its name alone, so that every run and every
-    seed is measured on the same pairs. data[index] is data[0, index], of epoch 0; see
+    In the other splits each crop is a function of its name alone, so that every run and every seed
+    is measured on the same pairs. data[index] is data[0, index], which belongs to epoch 0; see
     `deblur.data.crops.EpochSampler` for the others.
 
-    root: a folder of sharp photos, split by name (of ten photos one is for validation and one for
-    testing); None for the built-in ones, split as their ATTRIBUTION.csv says.
-    blur: the camera. crop: the side in training. size: the number of training crops in an epoch.
-    detail: the share of the training crops that come from where there is detail, see `spot`.
-    held_out: the number of crops of validation and test, and their side.
-    unreadable: see `deblur.data.unreadable_files`; of a test split nothing is left out.
+    Args:
+        root: A folder of sharp photos, split by name (one in ten for validation, one for testing);
+            None for the built-in ones, split according to their ATTRIBUTION.csv.
+        split: "train", "val" or "test".
+        crop: The side of a training crop, in pixels.
+        seed: Determines the training crops, together with epoch and index.
+        blur: The camera that blurs.
+        size: The number of training crops in an epoch.
+        held_out: The numbers of crops for "val" and "test", and their side "crop".
+        detail: The share of the training crops, 0 to 1, taken where there is detail, see `spot`.
+        unreadable: See `deblur.data.unreadable_files`; in a test split nothing is left out.
     """
 
     paired = True
@@ -79,7 +84,7 @@ class Photos(Dataset[Pair]):
         self._cache: dict[Path, Pixels] = {}
         self._maps: dict[Path, np.ndarray] = {}
         if split == "val" and self.unreadable == "skip":
-            self.decode_all()  # no validation photo may stand for another
+            self.decode_all()  # now, so that no validation photo is replaced by the next one
 
     def __len__(self) -> int:
         return self.size
@@ -88,9 +93,9 @@ class Photos(Dataset[Pair]):
         return self.develop(self.window(key))
 
     def decode_all(self) -> None:
-        """Decode all photos once, as before a training; see `deblur.data.decoding`.
+        """Decode all photos once, before a training; see `deblur.data.decoding`.
 
-        Those that cannot be read are left out, or raise ValueError, as `unreadable` says.
+        Those that cannot be read are left out or raise ValueError, according to `unreadable`.
         """
         if self.built_in:
             return
@@ -100,7 +105,7 @@ class Photos(Dataset[Pair]):
 
     @property
     def scenes(self) -> list[str]:
-        """The photo that each crop of validation and testing is of, in order."""
+        """The photo of each crop of validation and testing, in order."""
         return [self.photos[index % len(self.photos)].stem for index in range(self.size)]
 
     def develop(self, window: Window) -> Pair:
@@ -109,7 +114,7 @@ class Photos(Dataset[Pair]):
         return Pair(encode(blurred[0]), encode(sharp[0]), window.name)
 
     def window(self, key: Key) -> Window:
-        """Draw a crop, with the margin that the blur needs on each side."""
+        """Draw a crop, with the margin on each side that the blur needs."""
         epoch, index = locate(key, len(self))
         if self.split == "train":
             rng = np.random.default_rng((self.seed, epoch, index))
@@ -163,8 +168,8 @@ def _check_sizes(size: int, held_out: dict[str, int], split: Split) -> None:
         raise ValueError(f"held_out must have crop, val and test, got {held_out}")
     if min([size, *held_out.values()]) < 1 or not LEAST <= held_out.get("crop", LEAST) <= MOST:
         raise ValueError(
-            f"size and held_out must be positive, and its crop {LEAST} to {MOST}, got size {size} "
-            f"and held_out {held_out}"
+            f"size and held_out must be positive, and held_out.crop {LEAST} to {MOST}, got size "
+            f"{size} and held_out {held_out}"
         )
 
 

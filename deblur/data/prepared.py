@@ -1,7 +1,8 @@
-"""Pairs unpacked into arrays on disk, of which a crop is read without decoding the frame.
+"""Pairs unpacked into arrays on disk: a crop can be read without decoding the whole frame.
 
-A folder of `deblur prepare` holds index.json and an array (2, H, W, 3) of 8-bit pixels for each
-pair, the blurred picture first. The index knows size and time of every file that it came from.
+A folder written by `deblur prepare` holds index.json and for each pair an array (2, H, W, 3) of
+8-bit pixels, the blurred picture first. The index records the size and time of change of each
+source file.
 """
 
 import json
@@ -28,9 +29,9 @@ FORMAT = 1
 class Prepared:
     """The arrays of a prepared folder.
 
-    Raises ValueError for a damaged index, for one that names arrays elsewhere, and where the files
-    that they were made of have changed since. If those are gone, as on another machine, the arrays
-    are taken as they are.
+    Raises ValueError if the index is damaged or names arrays outside of the folder, or if the
+    source files have changed since. If the source does not exist, as on another machine, the arrays
+    are used as they are.
     """
 
     def __init__(self, root: Path) -> None:
@@ -40,7 +41,7 @@ class Prepared:
         self._arrays: dict[Found, Path] = {}
         index = _read_index(root / INDEX)
         if index.get("format") != FORMAT:
-            raise ValueError(f"{root}: an index of format {index.get('format')}, expected {FORMAT}")
+            raise ValueError(f"{root}: has index format {index.get('format')}, expected {FORMAT}")
         try:
             source = self._take(root, index)
             files = index["files"]
@@ -48,17 +49,17 @@ class Prepared:
             raise ValueError(f"{root / INDEX}: damaged ({error!r})") from error
         self.pairs = list(self._arrays)
         if not files:
-            return  # `keep` wrote it
+            return  # written by `keep`, from no files
         if not source.exists():
-            log.info("%s: made from %s, which is not here any more", root, source)
+            log.info("%s: made from %s, which no longer exists", root, source)
         elif files != _stamps(source, _pairs(source, index)):
             raise ValueError(
-                f"{root}: the files in {source} have changed since: "
+                f"{root}: the files in {source} have changed since it was prepared: "
                 f"deblur prepare {source} {root} --layout {self.layout}"
             )
 
     def _take(self, root: Path, index: dict[str, Any]) -> Path:
-        """Take an index in, and give the folder that its files came from."""
+        """Read the pairs of an index; return the folder of its source files."""
         self.layout, self.blur = index["layout"], index["blur"]
         source = Path(index["source"])
         for row in index["pairs"]:
@@ -70,15 +71,15 @@ class Prepared:
         return source
 
     def frames(self, pair: Found) -> Pixels:
-        """Map a pair's array (2, H, W, 3); what is cut out of it is all that is read.
+        """Map a pair's array (2, H, W, 3) into memory: only the part that is used is read.
 
-        Raises ValueError where it is no such array.
+        Raises ValueError if the file does not hold such an array.
         """
         path, (width, height) = self._arrays[pair], self.sizes[pair]
         try:
             array: Pixels = np.lib.format.open_memmap(path, mode="r")
         except ValueError as error:
-            raise ValueError(f"{path}: not an array that can be read ({error})") from error
+            raise ValueError(f"{path}: cannot be read as an array ({error})") from error
         wanted = (2, height, width, 3)
         if array.dtype != np.uint8 or array.shape != wanted:
             found = f"{array.shape} of {array.dtype}"
@@ -89,10 +90,21 @@ class Prepared:
 def prepare(
     source: Path, out: Path, *, layout: str, blur: str | None, splits: list[str], workers: int
 ) -> Iterator[tuple[int, int]]:
-    """Write the arrays of a data set; give how many of how many are done, as they are.
+    """Write the arrays of a data set; yield (arrays done, arrays in all) after each one.
 
-    What an earlier call has written, of the same files, is kept. splits: those to unpack; none
-    for all of them. Raises ValueError for pictures without a partner and pairs of two sizes.
+    Arrays that an earlier call has written from the same files are kept.
+
+    Args:
+        source: The data set's folder.
+        out: The folder to write.
+        layout: The source's layout, a name in `deblur.data.layouts`.
+        blur: The variant of the blurred pictures, if the layout has several.
+        splits: The splits to unpack; empty for all.
+        workers: The number of threads that decode.
+
+    Raises:
+        FileNotFoundError: There are no pairs.
+        ValueError: A picture has no partner, or a pair's pictures differ in size.
     """
     plan = {"format": FORMAT, "layout": layout, "blur": blur, "splits": splits}
     pairs = _pairs(source, plan)
@@ -120,7 +132,7 @@ def prepare(
             rows.append({**own, "array": path.name, "width": width, "height": height})
             yield len(rows), len(pairs)
     finally:
-        pool.shutdown(cancel_futures=True)  # at Ctrl-C only what is begun is finished
+        pool.shutdown(cancel_futures=True)  # at Ctrl-C, finish only the pairs already begun
     _write(index, {**plan, "pairs": rows})
     unfinished.unlink()
 
@@ -128,16 +140,16 @@ def prepare(
 def keep(
     out: Path, split: Literal["train", "val", "test"], pairs: Iterable[tuple[str, Pixels]]
 ) -> Iterator[int]:
-    """Write pairs that come from no files as arrays, too; give how many are done, as they are.
+    """Write pairs that are not read from files as arrays; yield the number done after each one.
 
-    pairs: names, each once, and (2, H, W, 3) in 8 bits. What the folder has of other splits stays;
-    raises FileExistsError where it has that split.
+    pairs: unique names, and 8-bit arrays (2, H, W, 3). Other splits in the folder are kept. Raises
+    FileExistsError if the folder already holds this split.
     """
     out.mkdir(parents=True, exist_ok=True)
     old = _read_index(out / INDEX) if (out / INDEX).is_file() else {}
     rows = old.get("pairs", [])
     if old.get("files") or any(row["split"] == split for row in rows):
-        raise FileExistsError(f"{out}: holds {split} pairs already")
+        raise FileExistsError(f"{out}: already holds {split} pairs")
     (out / split).mkdir(exist_ok=True)
     for count, (name, both) in enumerate(pairs, 1):
         path = out / split / f"{name}.npy"
@@ -159,35 +171,35 @@ def _unpack(pair: Found, path: Path) -> tuple[Path, int, int]:
 
 
 def _pairs(source: Path, plan: dict[str, Any]) -> list[Found]:
-    """Search for the pairs of a plan; raises ValueError for pictures without a partner."""
+    """Find the pairs of a plan; raise ValueError for pictures without a partner."""
     found, unpaired = find_pairs(source, plan["layout"], plan["blur"])
     if unpaired:
         raise ValueError(
             f"{source}: {len(unpaired)} pictures have no partner: {', '.join(unpaired[:3])} "
-            f"(deblur check-data {source} tells more)"
+            f"(deblur check-data {source} lists the faults)"
         )
     return [pair for pair in found if not plan["splits"] or pair.split in plan["splits"]]
 
 
 def _stamps(source: Path, pairs: list[Found]) -> dict[str, list[int]]:
-    """Give size and time of change, in nanoseconds, of every file of some pairs."""
+    """Return the size and time of change, in nanoseconds, of each file of the pairs."""
     files = sorted({file for pair in pairs for file in (*pair.blur, pair.sharp)})
     known = ((_relative(file, source), file.stat()) for file in files)
     return {name: [stat.st_size, stat.st_mtime_ns] for name, stat in known}
 
 
 def _relative(file: Path, source: Path) -> str:
-    """Write a file's path from the source; a table may name files elsewhere."""
+    """Return a file's path relative to the source; a table may name files outside of it."""
     return os.path.relpath(file, source).replace(os.sep, "/")
 
 
 def _holds(path: Path, plan: dict[str, Any]) -> bool:
-    """Say whether an index, finished or not, is that of a plan."""
+    """Return whether an index, finished or not, belongs to a plan."""
     return path.is_file() and plan.items() <= _read_index(path).items()
 
 
 def _read_index(path: Path) -> dict[str, Any]:
-    """Read a folder's index, finished or not; raises ValueError for a damaged one."""
+    """Read an index, finished or not; raise ValueError if it is damaged."""
     try:
         index = json.loads(path.read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as error:

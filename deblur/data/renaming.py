@@ -1,4 +1,4 @@
-"""What to rename so that a folder's pictures become pairs."""
+"""Suggests how to rename a folder's pictures so that they are found as pairs."""
 
 import re
 from collections import defaultdict
@@ -11,23 +11,23 @@ from deblur.data.layouts import SPLITS
 
 BLURRED = {"blur", "blurred", "blurry", "degraded", "input", "inputs", "lq"}
 SHARP = {"clean", "clear", "groundtruth", "gt", "hq", "sharp", "target", "targets", "truth"}
-"""Words in paths that say which picture of a pair one is."""
+"""Words in paths that tell which picture of a pair a file is."""
 FOLDERS = 20
-"""Of so many, at the most, the names are compared."""
+"""The most folders whose file names are compared."""
 
 
 class Sides(NamedTuple):
-    """The pictures that may be those of one pair."""
+    """The candidates for the pictures of one pair."""
 
     blurred: list[PurePosixPath]
     sharp: list[PurePosixPath]
 
 
 def suggest(names: Iterable[str]) -> str:
-    """Say which pictures look like pairs, and what to rename; "" where none do.
+    """Return which pictures look like pairs, and what to rename; "" if none do.
 
-    names: paths from the data set's folder, of pictures that have no partner. Two look like a pair
-    where their paths differ in words such as blur and gt alone, and in zeros before numbers.
+    names: paths, relative to the data set's folder, of pictures that have no partner. Two look like
+    a pair if their paths differ only in words such as blur and gt, and in leading zeros.
     """
     paths = [PurePosixPath(name) for name in sorted(names)]
     alike: dict[tuple[str, ...], Sides] = defaultdict(lambda: Sides([], []))
@@ -50,14 +50,14 @@ def suggest(names: Iterable[str]) -> str:
 
 
 def _split(path: PurePosixPath) -> list[str]:
-    """Split a path into words, small letters, numbers without the zeros before them."""
+    """Split a path into lower-case words, and numbers without leading zeros."""
     plain = path.with_suffix("").as_posix().lower()
     words = re.split(r"[/_\-. ]+", plain)
     return [re.sub(r"\d+", lambda number: str(int(number[0])), word) for word in words]
 
 
 def _place(path: PurePosixPath, side: str, ending: str) -> PurePosixPath:
-    """Return where a picture of the layout blur_sharp is: its split, its side and its name."""
+    """Return a picture's path in the layout blur_sharp: split, side and name."""
     folders = [part for part in path.parts[:-1] if part.lower() not in BLURRED | SHARP]
     words = [word for word in re.split(r"[_\-. ]+", path.stem) if word.lower() not in SHARP]
     splits = [folder for folder in folders if folder in SPLITS]
@@ -66,7 +66,7 @@ def _place(path: PurePosixPath, side: str, ending: str) -> PurePosixPath:
 
 
 def _suggest_folders(paths: Iterable[PurePosixPath]) -> str:
-    """Name two folders that have pictures of the same names, whatever they are called."""
+    """Suggest two folders whose pictures have the same names, whatever the folders are called."""
     folders: dict[PurePosixPath, set[tuple[str, ...]]] = defaultdict(set)
     for path in paths:
         folders[path.parent].add(tuple(_split(PurePosixPath(path.name))))
@@ -77,6 +77,6 @@ def _suggest_folders(paths: Iterable[PurePosixPath]) -> str:
     if one is None or 2 * count < len(folders[one]):
         return ""
     return (
-        f"the folders {one} and {other} have {count} names in common: rename that of the "
-        "blurred ones to blur and the other to sharp"
+        f"the folders {one} and {other} have {count} file names in common: rename the folder of "
+        "the blurred pictures to blur and the other to sharp"
     )

@@ -25,15 +25,15 @@ class Found:
     scene: str
     split: str | None
     blur: tuple[Path, ...]
-    """One file, or the frames whose mean it is."""
+    """One file, or the frames that are averaged."""
     sharp: Path
     halves: bool = False
-    """Whether the file holds both, the blurred one on the left."""
+    """Whether one file holds both pictures, the blurred one on the left."""
     poses: tuple[Path, ...] = ()
-    """All sharp frames of the exposure, where a set has several."""
+    """All sharp frames of the exposure, if the data set has several."""
 
     def read(self) -> Pixels:
-        """Read both pictures, (2, H, W, 3), the blurred one first."""
+        """Read both pictures as (2, H, W, 3), the blurred one first."""
         sharp = read(self.sharp)
         if self.halves:
             return np.stack(np.split(sharp, 2, axis=1))
@@ -42,21 +42,22 @@ class Found:
         return np.stack([mean, sharp])
 
     def size(self) -> tuple[int, int]:
-        """Read width and height from the files' heads; raise ValueError where they differ."""
+        """Read width and height from the files' headers; raise ValueError if they differ."""
         sizes = {file: read_size(file) for file in (*self.blur, self.sharp)}
         if len(set(sizes.values())) > 1:
             said = " but ".join(f"{file} is {w}x{h}" for file, (w, h) in sizes.items())
-            raise ValueError(f"a pair of two sizes: {said}")
+            raise ValueError(f"a pair's pictures differ in size: {said}")
         width, height = sizes[self.sharp]
         if self.halves and width % 2:
-            raise ValueError(f"{self.sharp}: an odd width cannot hold two pictures side by side")
+            raise ValueError(f"{self.sharp}: has an odd width, expected two pictures side by side")
         return (width // 2 if self.halves else width), height
 
 
 def find_pairs(root: Path, layout: str, blur: str | None = None) -> tuple[list[Found], list[str]]:
-    """Search a folder for a layout's pairs: give them, by name, and the files without a partner.
+    """Search a folder for a layout's pairs.
 
-    blur: a variant of the blurred pictures, for layouts that have several.
+    blur: the variant of the blurred pictures, for layouts that have several. Returns the pairs,
+    sorted by name, and the files without a partner.
     """
     if layout == "csv":
         return _read_table(root), []
@@ -67,7 +68,7 @@ def find_pairs(root: Path, layout: str, blur: str | None = None) -> tuple[list[F
 
 
 def guess(root: Path) -> str | None:
-    """Name the layout that a folder seems to have: the one with the most pairs, if any has one."""
+    """Return the layout with the most pairs in a folder; None if no layout has any."""
     if _table(root).is_file():
         return "csv"
     files = _pictures(root)
@@ -81,21 +82,21 @@ def guess(root: Path) -> str | None:
 
 
 def choose_layout(root: Path) -> str:
-    """Guess a folder's layout; raise where it cannot be guessed, with what to do."""
+    """Guess a folder's layout; if that fails, raise an error that says what to do."""
     if not root.exists():
         raise FileNotFoundError(f"{root}: no such folder")
     if layout := guess(root):
         return layout
     below = guess_below(root)
     hint = f"did you mean {below}?" if below else suggest_renaming(root)
-    hint = hint or "--layout NAME says which it should be"
-    raise ValueError(f"{root}: fits no layout of docs/data.md; {hint}")
+    hint = hint or "--layout NAME selects one"
+    raise ValueError(f"{root}: matches no layout of docs/data.md; {hint}")
 
 
 def suggest_renaming(root: Path, layout: str | None = None) -> str:
-    """Say what to rename in a folder in which no pairs were found; "" where that is not known.
+    """Return what to rename in a folder in which no pairs were found; "" if unknown.
 
-    layout: as which it was read; where another one fits, that is named.
+    layout: the layout it was read with; if another one fits, that is named.
     """
     if kind := guess(root):
         return f"it has pairs in the layout {kind}" if kind != layout else ""
@@ -103,7 +104,7 @@ def suggest_renaming(root: Path, layout: str | None = None) -> str:
 
 
 def guess_below(root: Path) -> Path | None:
-    """Give the first of a folder's folders that has a layout, where it was meant to be named."""
+    """Return the first subfolder that has a layout: probably the one the user meant."""
     inside = sorted(path for path in root.iterdir() if path.is_dir()) if root.is_dir() else []
     return next((folder for folder in inside if guess(folder)), None)
 
@@ -125,9 +126,9 @@ def _search(
 
 
 def _pictures(root: Path) -> dict[str, Path]:
-    """List the pictures under a folder by their relative paths, without endings.
+    """List the pictures under a folder by their relative paths without extensions.
 
-    Raises ValueError for links that lead out of it, see `deblur.data.bounds`.
+    Raises ValueError for links that lead out of the folder, see `deblur.data.bounds`.
     """
     files: dict[str, Path] = {}
     for folder, inner, names in os.walk(root, followlinks=True):
@@ -144,10 +145,10 @@ def _pictures(root: Path) -> dict[str, Path]:
 
 
 def _compile(template: str, kind: Layout, blur: str) -> re.Pattern[str]:
-    """Turn a template into an expression; a field that comes again must be the same again."""
+    """Turn a template into a regular expression; a repeated field must match the same text."""
     fields = {
         "split": "|".join(map(re.escape, kind.splits)),
-        "scene": f"(?!(?:{'|'.join(SPLITS)})/)[^/]+",  # a split's folder is no scene
+        "scene": f"(?!(?:{'|'.join(SPLITS)})/)[^/]+",  # a split's folder is not a scene
         "frame": "[^/]+",
         "pose": r"\d+",
     }
@@ -168,7 +169,7 @@ def _compile(template: str, kind: Layout, blur: str) -> re.Pattern[str]:
 def _match(
     files: Mapping[str, Path], blur: re.Pattern[str], sharp: re.Pattern[str], kind: Layout
 ) -> tuple[list[Found], set[Path]]:
-    """Pair the files of two expressions by the fields that both have; give the others too."""
+    """Pair the files of two expressions by their shared fields; return the unpaired ones, too."""
     shared = [name for name in sharp.groupindex if name in blur.groupindex]
 
     def look(expression: re.Pattern[str]) -> Iterator[tuple[tuple[str, ...], dict[str, str], Path]]:
@@ -203,7 +204,7 @@ def _found(fields: Mapping[str, str], kind: Layout, blur: tuple[Path, ...], shar
 
 
 def _average(frames: list[Found], count: int) -> list[Found]:
-    """Make one pair of each `count` frames in a row of a scene."""
+    """Make one pair from each `count` consecutive frames of a scene."""
     scenes: dict[str, list[Found]] = {}
     for frame in frames:
         scenes.setdefault(frame.scene, []).append(frame)
@@ -218,7 +219,7 @@ def _average(frames: list[Found], count: int) -> list[Found]:
 
 
 def _by_lists(root: Path, kind: Layout, found: list[Found]) -> list[Found]:
-    """Tell the splits by a set's text lists, in its folder or beside it; drop what none names."""
+    """Assign splits by a set's text lists, in its folder or beside it; drop pairs not listed."""
     splits = {}
     for split in SPLITS.values():
         for folder in (root, root / "datalist", root.parent):
@@ -245,7 +246,7 @@ def _table(root: Path) -> Path:
 
 
 def _read_table(root: Path) -> list[Found]:
-    """Read a table's pairs; in a data set's folder it may name no files outside."""
+    """Read a table's pairs; a table found in a data set's folder may not name files outside."""
     table = _table(root)
     pairs = []
     for row in read_rows(table, ("blur", "sharp")):

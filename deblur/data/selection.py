@@ -1,4 +1,4 @@
-"""Which pairs a folder has, and what is wrong where it lacks those that are asked for."""
+"""Opens a folder's pairs, and explains what is wrong if the requested ones are missing."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,10 +16,10 @@ INSTEAD = "Type data=photos to use the built-in photos instead."
 def open_pairs(
     root: Path, layout: str | None, blur: str | None
 ) -> tuple[str, list[Found], Prepared | None]:
-    """Find the pairs of a folder, or of what `deblur prepare` made of one.
+    """Find the pairs of a folder, or of one written by `deblur prepare`.
 
-    Returns the layout, the pairs, and the prepared arrays, where it holds any. Raises
-    FileNotFoundError, or ValueError for a folder that holds something else.
+    Returns the layout, the pairs, and the prepared arrays if there are any. Raises
+    FileNotFoundError if there are no pairs, and ValueError if the folder holds something else.
     """
     if layout is not None and layout not in LAYOUTS:
         raise ValueError(f"layout is {layout}, expected one of {', '.join(LAYOUTS)}")
@@ -40,7 +40,7 @@ def open_pairs(
         raise ValueError(
             f"{root}: {len(found)} pairs, and pictures without a partner of the same name: "
             f"{', '.join(unpaired[:3])}{', ...' * (len(unpaired) > 3)}; "
-            f"{suggest(unpaired) or f'deblur check-data {root} tells more'}"
+            f"{suggest(unpaired) or f'deblur check-data {root} lists the faults'}"
         )
     if layout is None or not found:
         inside = guess_below(root)
@@ -55,18 +55,15 @@ def open_pairs(
 
 
 def advise(found: list[Found], split: Split) -> str:
-    """Return what gives a set pairs of a split that it lacks, but never pairs of another split."""
+    """Return how to get pairs of a missing split; never suggest using another split's pairs."""
     others = sorted({pair.split for pair in found if pair.split})
     if split in others:
         return f"its only {split} scene, or pair, is held out for validation; expected two or more"
     if others:
-        return f"they are its {' and '.join(others)} pairs; expected a folder {split}/ beside those"
+        return f"those are its {' and '.join(others)} pairs; expected a folder {split}/ beside them"
     if split == "test":
         return "data.dataset.whole=true measures all of them"
-    return (
-        "three scenes, or pairs of one scene, are the fewest that can be split into train, val and "
-        "test"
-    )
+    return "splitting into train, val and test requires three scenes, or three pairs of one scene"
 
 
 def _named(layout: str, blur: str | None) -> str:
@@ -74,21 +71,21 @@ def _named(layout: str, blur: str | None) -> str:
 
 
 def check_use(root: str, kind: Layout, split: Split, found: list[Found]) -> None:
-    """Refuse what would give wrong figures."""
+    """Raise ValueError if a data set would give wrong figures."""
     if not kind.benchmark and split == "test":
         raise ValueError(
-            f"{root}: {kind.title}: not a benchmark, for no other figures are measured on the same "
+            f"{root}: {kind.title}: not a benchmark: there are no published figures on the same "
             "pairs, and its scenes may be in the training set"
         )
     if kind.lists and found and not any(pair.split for pair in found):
         raise FileNotFoundError(
-            f"{root}: found {len(found)} pairs, but not the lists that tell their splits: put "
+            f"{root}: found {len(found)} pairs, but not the lists that assign their splits: put "
             f"{kind.lists.format(split='train')} and the others from {kind.page} into it"
         )
 
 
 def check_sizes(pairs: list[Found], sizes: Mapping[Found, tuple[int, int]], crop: int) -> None:
-    """Raise ValueError for pictures that are smaller than a crop."""
+    """Raise ValueError if a picture is smaller than a crop."""
     for pair in pairs:
         width, height = sizes[pair]
         if min(width, height) < crop:
@@ -109,14 +106,14 @@ def _wanted(root: Path, layout: str | None, blur: str | None) -> str:
 
 
 def only(found: list[Found], names: str | list[str] | None) -> list[Found]:
-    """Choose pairs by their names, a list or a text file; None for all."""
+    """Choose pairs by names: a list, or the path of a text file; None for all."""
     if names is None:
         return found
     if isinstance(names, str):
         names = [name for line in read_lines(Path(names)) for name in line.split()]
     if missing := sorted(set(names) - {pair.name for pair in found}):
         raise FileNotFoundError(
-            f"of the {len(set(names))} pairs named, {len(missing)} are not there: "
+            f"of the {len(set(names))} pairs named, {len(missing)} were not found: "
             f"{', '.join(missing[:3])}{', ...' * (len(missing) > 3)}"
         )
     return [pair for pair in found if pair.name in set(names)]

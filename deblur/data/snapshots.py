@@ -17,7 +17,7 @@ from deblur.pair import Pair
 class Snapshots(Dataset[Pair]):
     """Blurred pictures that have no sharp partners: they can be restored, but not scored.
 
-    A pair's sharp picture is its blurred one here; `paired` says so.
+    The pairs have the blurred picture in the place of the sharp one, too; `paired` is False.
     """
 
     paired = False
@@ -36,14 +36,14 @@ class Snapshots(Dataset[Pair]):
 
     @property
     def scenes(self) -> list[str]:
-        """The names: each picture is a scene of its own."""
+        """The pictures' names: each is a scene of its own."""
         return [file.stem for file in self.files]
 
 
 def open_folder(
     *, root: str, split: Split, layout: str | None = None, **settings: Any
 ) -> PairedFolder | Snapshots:
-    """Give a folder's pairs, or where it holds pictures and no pairs, those as `Snapshots`."""
+    """Open a folder's pairs, or as `Snapshots` if it holds pictures but no pairs."""
     top = Path(root)
     if split == "test" and top.is_dir() and layout is None and list_pictures(top):
         if not (top / INDEX).is_file() and guess(top) is None:

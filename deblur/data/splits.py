@@ -1,4 +1,4 @@
-"""Which pairs train, which validate and which test."""
+"""Assigns pairs to training, validation and testing."""
 
 import logging
 
@@ -9,7 +9,7 @@ log = logging.getLogger(__name__)
 
 
 def choose_split(found: list[Found], split: Split, val_scenes: list[str]) -> list[Found]:
-    """Give the pairs of a split; the rules are those of `deblur.data.folder.PairedFolder`."""
+    """Return the pairs of a split, by the rules of `deblur.data.folder.PairedFolder`."""
     official = {pair.split for pair in found} - {None}
     if official and (split == "test" or "val" in official):
         return [pair for pair in found if pair.split == split]
@@ -20,18 +20,18 @@ def choose_split(found: list[Found], split: Split, val_scenes: list[str]) -> lis
         scenes = sorted({pair.scene for pair in part})
         whole = not {pair.scene for pair in rest if roles[pair] != split} & set(scenes)
         names = ", ".join(scenes) if whole else "every tenth pair"
-        log.info("validation holds out of the training pairs: %s", names)
+        log.info("held out of the training pairs for validation: %s", names)
     return part
 
 
 def _roles(pairs: list[Found], val_scenes: list[str], *, testing: bool) -> dict[Found, str]:
-    """Deal the pairs of a set that lacks a split out by scene, or of one scene by name.
+    """Split the pairs of a set without official splits, by scene, or by name if it has one scene.
 
-    Of ten the last is for validation and the one before for testing; of fewer the last ones.
+    In each ten the last is for validation and the one before for testing; of fewer, the last ones.
     """
     scenes = sorted({pair.scene for pair in pairs})
     named = set(val_scenes) & set(scenes)
-    # A part of a set may lack the scenes named, or have no others.
+    # A subset of the data set may lack the named scenes, or have no others.
     if 0 < len(named) < len(scenes):
         return {pair: "val" if pair.scene in named else "train" for pair in pairs}
     units = {pair: pair.scene if len(scenes) > 1 else pair.name for pair in pairs}

@@ -1,4 +1,4 @@
-"""Files that cannot be read: a run stops, or goes on without them, and says which they are."""
+"""Files that cannot be read: a run stops or continues without them, and names them."""
 
 import logging
 import multiprocessing
@@ -17,14 +17,14 @@ from deblur.media.pillow_settings import read_any_picture
 log = logging.getLogger(__name__)
 
 Choice = Literal["stop", "skip"]
-"""What is done about an unreadable file."""
+"""Whether an unreadable file ends the run ("stop") or is left out ("skip")."""
 HINT = " (data.unreadable=skip leaves such files out)"
 GRACE = 30
-"""Seconds that loading goes on after SIGTERM, which schedulers send to all processes at once."""
+"""Seconds that a loading process lives on after SIGTERM, which schedulers send to all at once."""
 NOTE = 2048
-"""Bytes in which a loading process notes its files, and again what was wrong with them."""
+"""Bytes of each of a loading process' notes."""
 PROCESS, FILES, FAULT = range(3)
-"""The rows of a loading process' notes: its number until it ends, its files, what was wrong."""
+"""A loading process' notes: its process id until it ends, the files it reads, and its fault."""
 
 Item = TypeVar("Item")
 Found = TypeVar("Found")
@@ -33,7 +33,8 @@ Found = TypeVar("Found")
 class UnreadableError(ValueError):
     """A file cannot be read in the middle of a run.
 
-    Of a loading process' own error torch makes another with a long text: `explain` tells the file.
+    torch replaces an error of a loading process by another with a long text; so the message is
+    noted here, and `explain` returns it.
     """
 
     def __init__(self, told: str) -> None:
@@ -44,10 +45,10 @@ class UnreadableError(ValueError):
 def sift(
     items: Sequence[Item], look: Callable[[Item], Found], choice: Choice | None
 ) -> dict[Item, Found]:
-    """Look at all items of a data set, as at their files' heads, before hours are spent.
+    """Check all items of a data set; return the usable ones with what `look` returned for them.
 
-    Those at which look raises ValueError or OSError are named and counted: in a warning, where they
-    are left out, else in a ValueError. choice: None where nothing may be left out.
+    Items for which `look` raises ValueError or OSError are counted and named: in a warning if they
+    are left out, else in a ValueError. choice: None if nothing may be left out.
     """
     found, faults = {}, []
     for item in items:
@@ -67,9 +68,19 @@ def sift(
 def read_or_next(
     read: Callable[[int], Found], index: int, count: int, choice: Choice | None
 ) -> tuple[int, Found]:
-    """Read one of so many items, or for skip instead of an unreadable one the next; give which.
+    """Read an item, or with "skip" the next one if it is unreadable.
 
-    Raises UnreadableError where nothing is left out, or no item can be read.
+    Args:
+        read: Reads an item, by its index.
+        index: The item to read, 0 to count - 1.
+        count: The number of items.
+        choice: What to do if it is unreadable; None works as "stop".
+
+    Returns:
+        The index of the item that was read, and its content.
+
+    Raises:
+        UnreadableError: The item is unreadable and may not be left out, or all items are.
     """
     for place in (*range(index, count), *range(index)):
         try:
@@ -78,7 +89,7 @@ def read_or_next(
             if choice != "skip":
                 raise UnreadableError(_flat(error) + HINT * (choice == "stop")) from error
             _warn_once(_flat(error))
-    raise UnreadableError(f"none of {count} files can be read any more")
+    raise UnreadableError(f"none of the {count} files can be read any more")
 
 
 _known: set[str] = set()
@@ -97,33 +108,34 @@ def _flat(error: BaseException) -> str:
 
 
 def make_notes(workers: int) -> Tensor:
-    """Give memory in which so many processes note what they hold."""
+    """Return shared memory for the notes of this many loading processes."""
     notes = torch.zeros((workers, 3, NOTE), dtype=torch.uint8)
     return notes.share_memory_()  # type: ignore[no-any-return, no-untyped-call]
 
 
 def start_worker(notes: Tensor, number: int) -> None:
-    """Let a loading process note what it holds, and live until the step is done that it is for.
+    """Prepare a loading process: it notes its files, and outlives Ctrl-C and SIGTERM for a while.
 
-    Ctrl-C and SIGTERM reach it too, but it is the training process that ends both.
+    Both signals reach it, too, but the training process still needs its data to end the step, and
+    then ends it.
     """
     global _note
     _note = notes[number]
-    _settings.enter_context(read_any_picture())  # a process that is not forked has Pillow's own
+    _settings.enter_context(read_any_picture())  # a spawned process has Pillow's default settings
     _write_note(PROCESS, str(os.getpid()))
-    Finalize(None, _write_note, (PROCESS, ""), exitpriority=0)  # at an orderly end
+    Finalize(None, _write_note, (PROCESS, ""), exitpriority=0)  # at a regular exit
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if hasattr(signal, "SIGALRM"):
         signal.signal(signal.SIGTERM, lambda *_: signal.alarm(GRACE))
 
 
 def hold(*files: object) -> None:
-    """Note which files are about to be read, where this is a loading process."""
+    """Note the files that are about to be read, if this is a loading process."""
     _write_note(FILES, ", ".join(map(str, files)))
 
 
 def explain(error: BaseException, notes: Iterable[Tensor]) -> str:
-    """Say in one line which file ended a run; "" where it was none, and something else is wrong."""
+    """Return one line that names the file that ended a run; "" if something else ended it."""
     processes = [[_read_note(row) for row in process] for all_ in notes for process in all_]
     if isinstance(error, UnreadableError):
         return next((fault for *_, fault in processes if fault), str(error))

@@ -1,1 +1,1 @@
-"""Evaluation: the loop, its results, tables, and the report."""
+"""Evaluation: the loop, its results, the tables and the report."""

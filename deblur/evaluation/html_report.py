@@ -1,4 +1,4 @@
-"""The report of an evaluation as one HTML page that needs nothing else."""
+"""The report of an evaluation as one self-contained HTML page."""
 
 import json
 import math
@@ -18,29 +18,29 @@ from deblur.metrics.protocol import FIGURES, Figure
 
 ASSETS = Path(__file__).parent.parent / "assets" / "page"
 WIDEST = 960
-"""Pixels of a picture's width; larger ones are shrunk."""
+"""The largest width of a picture, in pixels; wider ones are shrunk."""
 KINDS = ["mean", "median", "highest", "lowest", "scene_mean"]
-"""Columns of the summary; "mean" has a count, too, where nothing is averaged."""
+"""Columns of the summary; for figures that are only counted, "mean" holds the count."""
 COUNTS = ["No", "One", "Two", "Three", "Four", "Five"]
 OTHERS = {
     "gain": Figure("gain (dB)", 2),
     "blur_sigma": Figure("blur sigma (px)", 2),
 }
-"""Numbers of the page that no protocol gives."""
+"""Numbers on the page that belong to no protocol."""
 
 
 class Shown(NamedTuple):
     """Pictures of one test image, for the page."""
 
     name: str
-    """The test image's."""
+    """The test image's name."""
     method: str
-    """Whose result is shown."""
+    """The method that restored it."""
     kind: str
     """sheet (drawn at random by scene), best or worst."""
     figures: dict[str, float]
     pictures: dict[str, Image.Image]
-    """blurred and restored, and where there is a truth sharp and error, in this order."""
+    """blurred and restored, then sharp and error if there is a sharp picture."""
 
 
 class Cell(NamedTuple):
@@ -52,7 +52,7 @@ class Cell(NamedTuple):
 
 
 class Summary(NamedTuple):
-    """A protocol's table: its columns' titles, and by figure a row a method."""
+    """A protocol's table: the columns' titles, and for each figure a row per method."""
 
     columns: list[str]
     groups: dict[str, dict[str, list[Cell]]]
@@ -61,9 +61,10 @@ class Summary(NamedTuple):
 def page(
     document: Mapping[str, Any], rows: Sequence[Mapping[str, Any]], shown: Sequence[Shown]
 ) -> str:
-    """Lay out an evaluation as HTML: no other file and no network is needed to look at it.
+    """Render an evaluation as HTML that requires no other file and no network.
 
-    document: what metrics.json holds; rows: those of per_image.csv; shown: pictures to compare.
+    document: the content of metrics.json. rows: the rows of per_image.csv. shown: pictures to
+    compare.
     """
     environment = Environment(
         loader=FileSystemLoader(ASSETS), autoescape=True, trim_blocks=True, lstrip_blocks=True
@@ -89,20 +90,20 @@ def _figure(name: str) -> Figure:
 
 
 def _number(value: float | Undefined | None, digits: int = 2, sign: str = "") -> str:
-    """Write a number; sign "+" shows that of gains."""
+    """Format a number; sign "+" also shows a positive sign, for gains."""
     if value is None or isinstance(value, Undefined):
         return "–"
     return f"{value:{sign}.{digits}f}"
 
 
 def _json(value: Any) -> Markup:
-    """Write JSON that a script element can hold whatever its strings say."""
+    """Write JSON that is safe inside a script element, whatever its strings contain."""
     text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     return Markup(text.replace("<", "\\u003c"))
 
 
 def _embed(picture: Image.Image) -> str:
-    """Give a picture as a data URI."""
+    """Return a picture as a data URI."""
     picture = picture.convert("RGB")
     if picture.width > WIDEST:
         height = max(1, round(picture.height * WIDEST / picture.width))
@@ -113,7 +114,7 @@ def _embed(picture: Image.Image) -> str:
 
 
 def _ordered(names: Sequence[str]) -> list[str]:
-    """Put figures into the order of FIGURES, unknown ones last; each once."""
+    """Sort figures in the order of FIGURES, unknown ones last, without duplicates."""
     known = [name for name in FIGURES if name in names]
     return [*known, *dict.fromkeys(name for name in names if name not in FIGURES)]
 
@@ -134,7 +135,7 @@ def _summarize(results: Mapping[str, Mapping[str, Mapping[str, float]]]) -> Summ
 
 
 def _best(name: str, results: Mapping[str, Mapping[str, Mapping[str, float]]]) -> str | None:
-    """Write the best mean of a figure; None where there is nothing to compare."""
+    """Return the best mean of a figure, formatted; None if there is nothing to compare."""
     means = [own[name]["mean"] for own in results.values() if "mean" in own.get(name, {})]
     means = [mean for mean in means if not math.isnan(mean)]
     if len(results) < 2 or not means:
@@ -156,7 +157,7 @@ def _cell(name: str, values: Mapping[str, float], kind: str, best: str | None) -
 
 
 def _galleries(shown: Sequence[Shown]) -> list[tuple[str, str, dict[str, list[Shown]]]]:
-    """Give sections of pictures: kind, title, and the pictures by method."""
+    """Return the sections of pictures: kind, title, and the pictures by method."""
     galleries = []
     for kind, title in (("sheet", ""), ("worst", "{} worst"), ("best", "{} best")):
         methods: dict[str, list[Shown]] = {}
@@ -171,7 +172,7 @@ def _galleries(shown: Sequence[Shown]) -> list[tuple[str, str, dict[str, list[Sh
 
 
 def _table(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Give the columns with something in them: title, digits (None for text), and the rows."""
+    """Return the columns that are not empty (title, and digits or None for text) and the rows."""
     rows = [_sized(row) for row in rows]
     names = [*dict.fromkeys(name for row in rows for name in row)]
     names = [name for name in names if any(row.get(name) not in (None, "") for row in rows)]
@@ -188,7 +189,7 @@ def _table(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def _sized(row: Mapping[str, Any]) -> dict[str, Any]:
-    """Put width and height into one column."""
+    """Merge width and height into one column."""
     if "width" not in row or "height" not in row:
         return dict(row)
     size = f"{row['width']}x{row['height']}"
@@ -197,7 +198,7 @@ def _sized(row: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _value(number: float | None) -> float | str | None:
-    """Give a number as JSON can hold it; what it cannot, as JavaScript reads it."""
+    """Round a number for JSON; return infinities and NaN as the text that JavaScript parses."""
     if number is None or math.isfinite(number):
         return None if number is None else round(float(number), 6)
     return "NaN" if math.isnan(number) else "Infinity" if number > 0 else "-Infinity"

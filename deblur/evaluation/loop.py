@@ -1,4 +1,4 @@
-"""Restores the pictures of a test set, scores what comes out, and takes the time."""
+"""Restores the pictures of a test set, scores the results, and measures the time."""
 
 import tempfile
 import time
@@ -23,48 +23,48 @@ from deblur.metrics.views import View, whole
 from deblur.pair import Pair, decode, encode
 
 Method = Callable[[Tensor], Tensor]
-"""Takes blurred images (N, 3, H, W) in [-1, 1] to restored ones."""
+"""Maps blurred images (N, 3, H, W) in [-1, 1] to restored ones."""
 
 Timed = tuple[Tensor, float | None]
-"""A restored image and its seconds."""
+"""A restored image, and the seconds that it took."""
 
 FILES = 5
-"""Pictures of a size restored from file to file, for the time of that."""
+"""The number of pictures of each size that are timed from file to file."""
 SIZES = 4
-"""For so many sizes, at most."""
+"""The most sizes for which that is done."""
 
 
 @dataclass
 class Restored:
-    """One test picture and what the methods made of it."""
+    """One test picture and the methods' results for it."""
 
     pair: Pair
     images: dict[str, Tensor]
-    """By method, (1, 3, H, W); those of the whole frame, where a protocol looks at it."""
+    """By method, (1, 3, H, W): of the whole frame if a protocol uses it, else of the first view."""
     results: list[Result]
     blur_sigma: float | None
 
 
 @dataclass
 class Timing:
-    """What a method takes for pictures of one size."""
+    """The time and memory that a method takes for pictures of one size."""
 
     method: str
     size: tuple[int, int]
     seconds: list[float] = field(default_factory=list)
     """The method alone: from a picture on the device to its restored one there."""
     file_to_file: list[float] = field(default_factory=list)
-    """With reading, decoding, rounding, encoding and writing a PNG file."""
+    """Including reading, decoding, rounding, encoding and writing a PNG file."""
     peak_memory: int | None = None
-    """Bytes at the most: of the process on a CPU, of the device's memory else."""
+    """Peak memory in bytes: of the process on a CPU, else of the device."""
 
 
 class Evaluation:
-    """Goes through a test set, a picture at a time.
+    """Evaluates methods on a test set, a picture at a time; scores are computed on the CPU.
 
-    methods: what restores, by name. protocols: what is scored, and of what part of a frame; a
-    method is run once for each such part. device: where the methods are. Scores are computed on
-    the CPU.
+    methods: the functions that restore, by name. protocols: define the scores and the view of a
+    frame (a part of it, or a resized copy); a method is run once for each view. device: where the
+    methods run.
     """
 
     def __init__(
@@ -75,7 +75,7 @@ class Evaluation:
         self.device = device
         self.timings: dict[tuple[str, tuple[int, int]], Timing] = {}
         self.spent: defaultdict[str, float] = defaultdict(float)
-        """Seconds, by what they were spent on."""
+        """Seconds spent, by activity."""
 
     @torch.inference_mode()
     def run(
@@ -88,14 +88,19 @@ class Evaluation:
     ) -> Iterator[Restored]:
         """Restore and score pairs of one picture each.
 
-        scenes: of each pair, in order. paired: whether there are sharp pictures to compare with.
-        poses: gives a pair's other sharp frames, see `Comparison`. Raises ValueError for a picture
-        that is too small for a protocol.
+        Args:
+            pairs: The pairs, with a batch dimension of 1.
+            scenes: The scene of each pair, in order.
+            paired: Whether there are sharp pictures to compare with.
+            poses: Returns the sharp frames of a pair's exposure by its index, see `Comparison`.
+
+        Raises:
+            ValueError: A picture is too small for a protocol.
         """
         views = [*dict.fromkeys(protocol.view for protocol in self.protocols)] or [whole]
         started = time.perf_counter()
-        # Beside an accelerator the last picture is scored while it restores the next one; a CPU
-        # has enough to do, and times would no longer be the network's alone.
+        # An accelerator restores the next picture while the CPU scores the last one. On a CPU both
+        # would compete, and the measured times would not be the network's alone.
         with ThreadPoolExecutor(1) as scorer:
             waiting: deque[Future[Restored]] = deque()
             for index, (pair, scene) in enumerate(zip(pairs, scenes)):
@@ -113,7 +118,7 @@ class Evaluation:
                 yield waiting.popleft().result()
 
     def report_time(self, total: float) -> str:
-        """Say what took which share of so many seconds; what was done at once counts twice."""
+        """Return which share of `total` seconds each activity took; parallel ones count twice."""
         shares = {**self.spent, "pages and pictures": total - sum(self.spent.values())}
         return ", ".join(f"{name} {max(0, each) / total:.0%}" for name, each in shares.items())
 
@@ -126,7 +131,7 @@ class Evaluation:
         paired: bool,
         frames: Callable[[], Iterable[Tensor] | None],
     ) -> Restored:
-        """Score what the methods made of a picture, as each protocol looks at it."""
+        """Score the methods' results for a picture, in each protocol's view."""
         started = time.perf_counter()
         results: list[Result] = []
         for view, outputs in seen.items():
@@ -145,14 +150,14 @@ class Evaluation:
         return Restored(pair, images, results, strength)
 
     def _score(self, row: Result, pair: Comparison, view: View) -> Iterator[Result]:
-        """Score a picture under each protocol that looks at it so."""
+        """Score a picture under each protocol with this view."""
         for protocol in self.protocols:
             if protocol.view is view:
                 scores = {key: float(value[0]) for key, value in protocol.score(pair).items()}
                 yield replace(row, protocol=protocol.name, scores=scores)
 
     def _restore(self, blur: Tensor) -> dict[str, Timed]:
-        """Run each method on a picture: give its result, on the CPU, and its seconds."""
+        """Run each method on a picture; return its result, on the CPU, and its seconds."""
         images: dict[str, Timed] = {}
         blur = blur.to(self.device)
         size = (blur.shape[-1], blur.shape[-2])
@@ -160,7 +165,7 @@ class Evaluation:
             timing = self.timings.setdefault((name, size), Timing(name, size))
             if not timing.seconds:
                 with PeakMemory(self.device) as memory:
-                    method(blur)  # the first one of a size warms up
+                    method(blur)  # warm up, once for each size
                 timing.peak_memory = memory.peak
             synchronize(self.device)
             start = time.perf_counter()
@@ -189,10 +194,10 @@ def _write(image: Tensor, path: Path) -> None:
 
 
 def rehearse(protocols: Iterable[Protocol], *, poses: bool) -> None:
-    """Try protocols that want more than two pictures, before hours are spent.
+    """Try the protocols that require more than two pictures, before hours are spent.
 
-    Raises ImportError, FileNotFoundError or ValueError with what is missing. poses: whether the
-    data have several sharp frames of an exposure.
+    poses: whether the data have several sharp frames per exposure. Raises ImportError,
+    FileNotFoundError or ValueError that says what is missing.
     """
     noise = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(0)) * 2 - 1
     for protocol in protocols:
@@ -201,16 +206,17 @@ def rehearse(protocols: Iterable[Protocol], *, poses: bool) -> None:
 
 
 def distinguish(paths: Sequence[str]) -> list[str]:
-    """Name files by what sets their paths apart: ["a/x/last.ckpt", "a/y/last.ckpt"]: ["x", "y"].
+    """Label files by the part in which their paths differ.
 
-    Endings are left out where the rest tells them apart. A single one is "restored".
+    ["a/x/last.ckpt", "a/y/last.ckpt"] becomes ["x", "y"]. File extensions are left out if the
+    labels stay unique. A single file is called "restored".
     """
     if len(paths) < 2:
         return ["restored"] * len(paths)
     plain = [Path(path).with_suffix("").parts for path in paths]
     parts = plain if len(set(plain)) == len(plain) else [Path(path).parts for path in paths]
     if len(set(parts)) < len(parts):
-        raise ValueError(f"one checkpoint is named twice: {', '.join(paths)}")
+        raise ValueError(f"the same checkpoint is named twice: {', '.join(paths)}")
     shortest = min(map(len, parts))
     first = next(i for i in range(shortest + 1) if len({p[: i + 1] for p in parts}) > 1)
     last = next(i for i in range(shortest + 1) if len({p[len(p) - i - 1 :] for p in parts}) > 1)

@@ -1,4 +1,4 @@
-"""Finds the sharp picture of each restored one, whoever named the files."""
+"""Finds the sharp picture of each restored one, by its path in any of several forms."""
 
 import os
 from collections import Counter
@@ -25,37 +25,46 @@ KINDS = {
     "val",
     "test",
 }
-"""Folders that tell what a picture is, and not which."""
+"""Folders that tell the kind of a picture, and do not identify it."""
 
 
 @dataclass(frozen=True)
 class Truth:
-    """A sharp picture, and the names by which a restored one may call it."""
+    """A sharp picture, and the names that a restored one may have."""
 
     file: Path
     scene: str
     names: tuple[str, ...]
     split: str | None = None
-    """Of a data set; None where it has none."""
+    """The split of its data set; None if that has none."""
     poses: tuple[Path, ...] = ()
-    """All sharp frames of the exposure, where there are several."""
+    """All sharp frames of the exposure, if there are several."""
 
 
 def match(restored: Path, sharp: Path) -> tuple[list[tuple[str, Path, Truth]], list[Truth]]:
-    """Pair the pictures of two folders: give (name, restored file, truth) by name, and the rest.
+    """Pair the pictures of two folders.
 
-    sharp: a folder of sharp pictures, or a data set as it is unpacked, whose sharp pictures are
-    taken. A restored picture belongs to the sharp one of the same relative path, endings and
-    folders such as "sharp" and "test" left out; of the path with "-" or "_" between the scene and
-    the frame; or of the same file name, where that is clear. The rest are the sharp ones that no
-    restored picture belongs to, of the splits that any belongs to. Raises OSError where either
-    folder is missing or holds no pictures, and ValueError where a restored one has no sharp one.
+    A restored picture matches the sharp one with the same relative path, without file extension and
+    without folders such as "sharp" and "test"; or with "-" or "_" instead of "/" in that path; or
+    with the same file name, if that is unique.
+
+    Args:
+        restored: The folder of restored pictures.
+        sharp: A folder of sharp pictures, or a data set as it is unpacked.
+
+    Returns:
+        The matches (name, restored file, truth), sorted by file; and the sharp pictures without a
+        match, of those splits that have matches.
+
+    Raises:
+        OSError: A folder is missing or holds no pictures.
+        ValueError: A restored picture has no sharp one, or several have the same.
     """
     for folder in (restored, sharp):
         if not folder.exists():
             raise FileNotFoundError(f"{folder}: no such folder")
         if not folder.is_dir():
-            raise NotADirectoryError(f"{folder}: not a folder; expected one that holds pictures")
+            raise NotADirectoryError(f"{folder}: not a folder; expected a folder of pictures")
     files, truths = _pictures(restored), _truths(sharp)
     for folder, count in ((restored, len(files)), (sharp, len(truths))):
         if not count:
@@ -76,14 +85,14 @@ def match(restored: Path, sharp: Path) -> tuple[list[tuple[str, Path, Truth]], l
             matched.append((name, file, next(iter(found))))
     if unpaired:
         raise ValueError(
-            f"{restored}: of {len(files)} pictures {len(unpaired)} have no sharp one of the same "
-            f"name among the {len(truths)} in {sharp}: {_few(unpaired)}"
+            f"{restored}: of {len(files)} pictures {len(unpaired)} have no sharp picture of the "
+            f"same name among the {len(truths)} in {sharp}: {_few(unpaired)}"
         )
     met = Counter(truth for *_, truth in matched)
     twice = [file for _, file, truth in matched if met[truth] > 1]
     if twice:
         raise ValueError(
-            f"{restored}: several pictures for one sharp picture: {_few(map(str, twice))}"
+            f"{restored}: several pictures match the same sharp picture: {_few(map(str, twice))}"
         )
     splits = {truth.split for truth in met}
     return matched, [truth for truth in truths if truth not in met and truth.split in splits]
@@ -114,7 +123,7 @@ def _truths(folder: Path) -> list[Truth]:
 
 
 def _names(path: Path) -> Iterator[str]:
-    """Give a picture's names, the most certain first."""
+    """Yield a picture's possible names, the most specific first."""
     parts = path.with_suffix("").parts
     yield "/".join(parts)
     short = [part for part in parts[:-1] if part.lower() not in KINDS] + [parts[-1]]
@@ -124,7 +133,7 @@ def _names(path: Path) -> Iterator[str]:
 
 
 def _scene(path: Path) -> str:
-    """Name a picture's scene: its folder, or itself where there are no scenes."""
+    """Return a picture's scene: its folder, or its own name if there is none."""
     folders = [part for part in path.parts[:-1] if part.lower() not in KINDS]
     return "/".join(folders) or path.stem
 

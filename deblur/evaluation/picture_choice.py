@@ -1,4 +1,4 @@
-"""Which pictures a report shows, and how."""
+"""Chooses the pictures that a report shows, and prepares them."""
 
 import math
 from collections import Counter
@@ -17,9 +17,9 @@ WIDEST = 960
 
 
 def draw(scenes: Sequence[str], count: int) -> set[int]:
-    """Draw so many pictures at random, one of each scene in turn: return their places.
+    """Draw `count` pictures at random, one of each scene in turn; return their indices.
 
-    scenes: of each picture, in order. The draw is the same each time.
+    scenes: the scene of each picture, in order. The draw is the same each time.
     """
     met = Counter[str]()
     turns: list[tuple[int, int, int]] = []
@@ -47,7 +47,15 @@ def show(
     restored: Tensor,
     sharp: Tensor | None,
 ) -> Shown:
-    """Make a picture of the report: images are (1, 3, H, W) in [-1, 1]; the error is drawn, too."""
+    """Prepare a test image for the report, with a map of the error.
+
+    Args:
+        kind: sheet, best or worst.
+        name: The test image's name.
+        method: The method that restored it.
+        figures: Its figures, by name.
+        blur, restored, sharp: (1, 3, H, W) in [-1, 1]; sharp is None if there is none.
+    """
     images = {"blurred": blur, "restored": restored} | ({} if sharp is None else {"sharp": sharp})
     levels = {title: decode(image[0]) for title, image in images.items()}
     pictures = {

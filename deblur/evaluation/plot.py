@@ -1,4 +1,4 @@
-"""The plot of PSNR over the strength of blur, as places that the page draws."""
+"""The plot of PSNR over the strength of blur, as coordinates that the page draws."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -6,13 +6,13 @@ from statistics import median
 from typing import Any, NamedTuple
 
 SIZE = (720, 440)
-"""Width and height."""
+"""Width and height in pixels."""
 FRAME = (68, 14, 706, 380)
 """Left, top, right and bottom of the plot's axes."""
 
 
 class Series(NamedTuple):
-    """A method's points in the plot, as x, y and what they are, and the line through them."""
+    """A method's points in the plot, as x, y and label, and the line through them."""
 
     method: str
     points: list[tuple[float, float, str]]
@@ -30,7 +30,7 @@ class Plot(NamedTuple):
 
 
 def scatter(protocols: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> Plot | None:
-    """Place a point for each image and method, under the first protocol with PSNR, if any."""
+    """Plot a point for each image and method, under the first protocol with PSNR, if any."""
     having = (
         n for n, p in protocols.items() if any("psnr" in own for own in p["results"].values())
     )
@@ -75,7 +75,7 @@ def scatter(protocols: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> 
 
 
 def _ticks(low: float, high: float) -> list[float]:
-    """Give round numbers at equal steps, the first not over `low`, the last not under `high`."""
+    """Return round numbers at equal steps, the first at most `low`, the last at least `high`."""
     rough = max(high - low, 1e-3) / 6
     power = 10 ** math.floor(math.log10(rough))
     step = next(m * power for m in (1, 2, 2.5, 5, 10) if m * power >= 0.999 * rough)
@@ -84,7 +84,7 @@ def _ticks(low: float, high: float) -> list[float]:
 
 
 def _trend(points: Sequence[tuple[float, float, str]]) -> list[tuple[float, float]]:
-    """Give the medians of ten equal parts of many points in order of blur; nothing for few."""
+    """Return the medians of ten equal parts of the points in order of blur; [] for under 200."""
     if len(points) < 200:
         return []
     ends = [len(points) * part // 10 for part in range(11)]

@@ -1,4 +1,4 @@
-"""What figures were measured on, of what and by what: it goes into each report."""
+"""The provenance of figures for the report: data, checkpoints, command, machine and versions."""
 
 import hashlib
 import shlex
@@ -26,7 +26,10 @@ PACKAGES = ("torch", "torchmetrics", "numpy", "pillow")
 def of_run(
     models: Mapping[str, tuple[str, Generator]], device: str, arithmetic: str
 ) -> dict[str, Any]:
-    """Tell the date, the command, the checkpoints (path and model by label) and the machine."""
+    """Describe a run: date, command, checkpoints, device and versions.
+
+    models: the path and the loaded generator of each checkpoint, by label.
+    """
     return {
         "date": datetime.now().isoformat(" ", "minutes"),
         "command": shlex.join(["python", *sys.orig_argv[1:]]),
@@ -51,7 +54,14 @@ def of_run(
 
 
 def of_data(settings: Any, name: str, count: int, verdict: dict[str, Any] | None) -> dict[str, Any]:
-    """Tell a data set by its config: name, folder, variant, and what a check of it found."""
+    """Describe a data set by its config: name, folder, variant, and the result of its check.
+
+    Args:
+        settings: The group `data` of the config.
+        name: The data set's name in conf/data.
+        count: The number of test pairs.
+        verdict: The result of `check_data`.
+    """
     blur = settings.dataset.get("blur")
     variant = blur if isinstance(blur, str) else None
     return {
@@ -65,10 +75,7 @@ def of_data(settings: Any, name: str, count: int, verdict: dict[str, Any] | None
 
 
 def name_source(dataset: object, root: str | None) -> str:
-    """Name where a data set's pictures come from.
-
-    That is its folder, the built-in photos, or without either the class that makes them.
-    """
+    """Return the source of a data set's pictures: a folder, the built-in photos, or a class."""
     if isinstance(dataset, Mixed) and not dataset.crops:
         return ", ".join(str(part.root) for part in dataset.parts.values())
     if root is None and isinstance(dataset, (Photos, Listed, Mixed)):
@@ -77,14 +84,14 @@ def name_source(dataset: object, root: str | None) -> str:
 
 
 def can_check(dataset: object) -> TypeGuard[PairedFolder]:
-    """Say whether a data set's pairs lie on disk as `deblur check-data` reads them."""
+    """Return whether a data set's pairs are files that `deblur check-data` can read."""
     return isinstance(dataset, PairedFolder) and dataset.prepared is None
 
 
 def check_data(dataset: object) -> dict[str, Any] | None:
-    """Give the verdict of `deblur check-data` on pairs that lie on disk, 3 of each scene decoded.
+    """Return the result of `deblur check-data` on pairs of files, with 3 of each scene decoded.
 
-    None for other data: blur that is made, pictures without partners, prepared arrays.
+    None for other data: synthetic blur, pictures without partners, prepared arrays.
     """
     if not can_check(dataset):
         return None
@@ -92,7 +99,7 @@ def check_data(dataset: object) -> dict[str, Any] | None:
 
 
 def digest(path: Path) -> str:
-    """Return a file's SHA-256, in hexadecimal, or a folder's, of its files' names and digests."""
+    """Return a file's SHA-256 in hexadecimal, or a folder's, over its files' names and digests."""
     if path.is_dir():
         files = sorted(file for file in path.rglob("*") if file.is_file())
         lines = "".join(f"{file.relative_to(path).as_posix()} {digest(file)}\n" for file in files)

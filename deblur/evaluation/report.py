@@ -1,4 +1,4 @@
-"""What an evaluation leaves: tables, rows, pictures and a page."""
+"""The files that an evaluation writes: tables, rows, pictures and an HTML page."""
 
 import csv
 import json
@@ -33,16 +33,20 @@ from deblur.metrics.protocol import FIGURES, PROTOCOLS
 from deblur.pair import decode
 
 EXTREMES = 5
-"""So many of the best, and of the worst pictures are on the page."""
+"""The number of best, and of worst, pictures on the page."""
 PARTS = 12
-"""Rows of a table, at the most, that has one for each part of the data."""
+"""The most rows of the table with a row for each part of the data."""
 
 
 class Report:
-    """Collects an evaluation and writes it to a folder.
+    """Collects the results of an evaluation and writes them to a folder.
 
-    protocols: their names, in order. models: the methods whose pictures are shown. sheets: how many
-    pictures are shown whatever became of them, see `draw`. scenes: of each picture, in order.
+    Args:
+        folder: The folder to write to.
+        protocols: The names of the protocols, in order.
+        models: The methods whose pictures are shown.
+        sheets: How many pictures are drawn at random to be shown, see `draw`.
+        scenes: The scene of each picture, in order.
     """
 
     def __init__(
@@ -65,7 +69,7 @@ class Report:
         self.extremes: dict[tuple[str, str], list[Shown]] = {}
 
     def add(self, restored: Restored) -> None:
-        """Take in one picture; a chosen one is written at once, as in the paper's Figures 4-6."""
+        """Add one picture; if it was drawn, write it at once, as in the paper's Figures 4-6."""
         pair, name = restored.pair, restored.pair.name[0]
         chosen = len(self.strengths) in self.chosen
         self.strengths[name] = restored.blur_sigma
@@ -91,7 +95,7 @@ class Report:
 
     @cached_property
     def summary(self) -> dict[str, dict[str, dict[str, Summary]]]:
-        """{protocol: {method: {figure: its summary}}}, for when all pictures are there."""
+        """{protocol: {method: {figure: its summary}}}; valid once all pictures are added."""
         return {
             protocol: {
                 method: summarize_method(
@@ -103,11 +107,11 @@ class Report:
         }
 
     def methods(self) -> list[str]:
-        """Give the methods in order, the blurred picture itself first."""
+        """Return the methods in order, the blurred picture itself first."""
         return [*dict.fromkeys(result.method for result in self.results)]
 
     def gains(self, protocol: str) -> dict[str, dict[str, float]]:
-        """Give each method's mean gain in PSNR over the blurry input, and on how many it gains."""
+        """Return each method's mean gain in PSNR over the blurry input, and how often it gains."""
         own = {
             (r.method, r.name): r.scores.get("psnr") for r in self.results if r.protocol == protocol
         }
@@ -123,17 +127,17 @@ class Report:
             ]
             if gained:
                 better = sum(gain > 0 for gain in gained)
-                # A picture that is restored without any error has gained without a limit.
+                # A picture restored without any error has an infinite gain.
                 finite = [gain for gain in gained if gain != math.inf] or gained
                 mean = sum(finite) / len(finite)
                 gains[method] = {"mean": mean, "better": better, "of": len(gained)}
         return gains
 
     def parts(self, protocol: str) -> dict[str, dict[str, list[tuple[float, ...]]]]:
-        """Give PSNR and SSIM, and the blurry input's, by part of the data and method.
+        """Return PSNR and SSIM, and the blurry input's, by part of the data and method.
 
-        A part is what stands before the slash of pictures' names, else a scene; there are none
-        where there is but one, or more than a table holds.
+        A part is the folder in a picture's name, else its scene. Returns {} if there is only one
+        part, or more than a table holds.
         """
         results = [result for result in self.results if result.protocol == protocol]
         own = {(r.method, r.name): r.scores for r in results}
@@ -156,7 +160,7 @@ class Report:
         }
 
     def text(self) -> str:
-        """Give Table 3 of each protocol, and what was gained over the blurry input."""
+        """Return Table 3 of each protocol, with the gain over the blurry input, as Markdown."""
         if not self.protocols:
             timed = {
                 model: summarize_method([r for r in self.results if r.method == model])
@@ -183,8 +187,8 @@ class Report:
     ) -> None:
         """Write metrics.json, per_image.csv, table3.md, table4.md, sheet.png and report.html.
 
-        about: what was measured, and how; it becomes part of metrics.json. published: put the
-        paper's rows beside ours.
+        about: the provenance, which becomes part of metrics.json. timings: from `Evaluation`.
+        published: add the paper's rows to Table 4.
         """
         data = about["data"]["name"]
         summary, pairs = self.summary, len(self.strengths)
@@ -228,14 +232,14 @@ class Report:
             writer.writerows(rows)
 
     def mean_psnr(self, method: str) -> float | None:
-        """Give a method's mean PSNR in dB under the first protocol that has one, if any has."""
+        """Return a method's mean PSNR in dB under the first protocol that has one, if any has."""
         for results in self.summary.values():
             if "psnr" in results[method]:
                 return results[method]["psnr"]["mean"]
         return None
 
     def _rows(self) -> list[dict[str, Any]]:
-        """Give a row for each result: all with the same columns."""
+        """Return a row for each result, all with the same columns."""
         scored = {name for result in self.results for name in result.scores}
         figures = [name for name in FIGURES if name in scored]
         return [

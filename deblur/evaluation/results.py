@@ -1,4 +1,4 @@
-"""What methods made of pictures, in figures."""
+"""The results of methods on pictures, as figures."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -12,15 +12,15 @@ BLURRY = "blurry input"
 
 @dataclass
 class Result:
-    """What one method made of one picture, under one protocol."""
+    """One method's result on one picture, under one protocol."""
 
     name: str
     scene: str
     method: str
     protocol: str | None
-    """None where there is no sharp picture."""
+    """None if there is no sharp picture."""
     size: tuple[int, int]
-    """Width and height of what was restored."""
+    """Width and height of the restored picture."""
     seconds: float | None = None
     """The method's own time; None for the blurred picture itself."""
     scores: dict[str, float] = field(default_factory=dict)
@@ -29,9 +29,9 @@ class Result:
 def summarize_method(results: Sequence[Result]) -> dict[str, Summary]:
     """Summarize each figure of a method's results under one protocol, by the figure's name.
 
-    `psnr_pooled` is added, a mean alone, and `unaligned` is a count. Where pictures are identical
-    to their sharp ones, which makes the mean PSNR infinite, `psnr` has their number, "identical",
-    and "mean_of_others", if there are any.
+    `psnr_pooled` is added, with only a mean; `unaligned` has only a count. If some pictures are
+    identical to their sharp ones, which makes the mean PSNR infinite, `psnr` also has their number,
+    "identical", and the mean of the others, "mean_of_others".
     """
     scenes = [result.scene for result in results]
     summary: dict[str, Summary] = {}
@@ -54,7 +54,7 @@ def summarize_method(results: Sequence[Result]) -> dict[str, Summary]:
 
 
 def _set_identical_apart(psnr: Sequence[float]) -> Summary:
-    """Return how many PSNRs are infinite, and the mean of the others; nothing where none is."""
+    """Return how many PSNRs are infinite, and the mean of the others; {} if none is."""
     others = [value for value in psnr if value != math.inf]
     if len(others) == len(psnr):
         return {}
@@ -63,7 +63,7 @@ def _set_identical_apart(psnr: Sequence[float]) -> Summary:
 
 
 def to_json(value: Any) -> Any:
-    """Write infinities and NaN as text, which JSON has no numbers for."""
+    """Replace infinities and NaN, which JSON does not have, by text."""
     if isinstance(value, Mapping):
         return {key: to_json(inner) for key, inner in value.items()}
     if isinstance(value, (list, tuple)):

@@ -1,4 +1,4 @@
-"""What is told of a figure over all pictures."""
+"""Summary statistics of a figure over all pictures."""
 
 from collections.abc import Sequence
 
@@ -8,15 +8,16 @@ Summary = dict[str, float]
 """highest, lowest, mean, median, scene_mean and the interval's ends, low and high."""
 
 BLOCK, BLOCKS = 500, 20
-"""Resamples are drawn a block at a time, which bounds the memory."""
+"""Bootstrap samples are drawn in 20 blocks of 500, which bounds the memory."""
 
 
 def summarize(values: Sequence[float], scenes: Sequence[str]) -> Summary:
-    """Summarize a figure's per-image values, with the scene that each image is of.
+    """Summarize a figure's per-image values, with the scene of each image.
 
-    scene_mean: the mean over scenes of their means. low, high: the ends of a 95% bootstrap
-    interval of the mean, from 10,000 draws of as many scenes as there are; absent for one scene.
-    Images of a scene resemble each other, and draws of single images would claim too much.
+    scene_mean is the mean over scenes of their means. low and high are the ends of a 95% bootstrap
+    interval of the mean, from 10,000 resamples of the scenes; they are absent for one scene. Scenes
+    are resampled, not images, since a scene's images are alike: that would give too narrow an
+    interval.
     """
     array = np.asarray(values, np.float64)
     kinds, owner = np.unique(np.asarray(scenes), return_inverse=True)
@@ -38,11 +39,11 @@ def summarize(values: Sequence[float], scenes: Sequence[str]) -> Summary:
 
 
 def pool(psnr: Sequence[float], pixels: Sequence[int]) -> float:
-    """Give the PSNR of the squared error of all images taken together, in dB.
+    """Return the PSNR of the mean squared error over all images, in dB.
 
-    psnr: per-image values in dB; pixels: how many each image has. A bad image counts for more
-    than in the mean of per-image values, so that the pooled figure is lower: by half a dB on
-    GoPro. It is what torchmetrics' PeakSignalNoiseRatio gives unless told otherwise.
+    psnr: per-image values in dB. pixels: the number of pixels of each image. A bad image counts
+    more than in the mean of per-image values, so that the pooled figure is lower: by half a dB on
+    GoPro. It is what torchmetrics' PeakSignalNoiseRatio computes by default.
     """
     errors = 10 ** (-np.asarray(psnr, np.float64) / 10)
     with np.errstate(divide="ignore"):

@@ -1,4 +1,4 @@
-"""The figures that the paper compares itself with (Table 4), and what they were measured by."""
+"""The figures that the paper compares itself with (Table 4), and how they were measured."""
 
 from dataclasses import dataclass
 
@@ -9,17 +9,17 @@ class Published:
 
     system: str
     psnr: float
-    """In dB, as Li prints it."""
+    """In dB, as printed by Li."""
     ssim: float
-    """What is printed as SSIM."""
+    """As printed, whatever kind of SSIM it is."""
     seconds: float
-    """An image, on the authors' own machine, at a size of their own."""
+    """Per image, on the authors' own machine, at a size of their choice."""
     protocol: str
-    """The named protocol that comes nearest to how it was measured."""
+    """The named protocol that is closest to how it was measured."""
     data: str
-    """The data, by the name of its config, or with a variant of the blurred pictures."""
+    """The data, by the name of its config, or of a variant of its blurred pictures."""
     pairs: int | None
-    """How many they are; None where nobody knows."""
+    """The number of pairs; None if unknown."""
     measured: str
     """How it was measured, as far as is known; docs/errata.md has the sources."""
 
@@ -33,7 +33,7 @@ TABLE4 = (
         "deblurgan-legacy-half",
         "gopro",
         1111,
-        "CW-SSIM; frames of 640x360, for its only weights give 25.20 dB at full size",
+        "CW-SSIM; frames of 640x360, since its only weights reach 25.20 dB at full size",
     ),
     Published(
         "DeblurGAN-v2 (Kupyn et al., 2019)",

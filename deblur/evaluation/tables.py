@@ -15,9 +15,9 @@ Results = Mapping[str, Mapping[str, Summary]]
 
 
 def table3(results: Results) -> str:
-    """Lay out the paper's Table 3: the highest, lowest and mean of each method's figures.
+    """Format the paper's Table 3: the highest, lowest and mean of each method's figures.
 
-    Beside them are the mean's 95% interval over scenes, the median and the mean of scenes' means.
+    It also has the mean's 95% interval over scenes, the median, and the mean of the scenes' means.
     """
     head = ["", "", "highest", "lowest", "mean", "95% interval", "median", "mean of scenes"]
     rows = []
@@ -35,15 +35,15 @@ def table3(results: Results) -> str:
 
 
 def by_part(parts: Mapping[str, Mapping[str, Sequence[tuple[float, ...]]]]) -> str:
-    """Lay out what is gained over the blurry input in each part of the data.
+    """Format the gains over the blurry input in each part of the data.
 
-    parts: by part and method, of each picture its PSNR (dB) and SSIM, and the blurry input's.
+    parts: by part and method, each picture's PSNR (dB) and SSIM, then the blurry input's.
     """
     head = ["", "", "pictures", "blurry PSNR", "PSNR", "gain", "least gain", "SSIM gain", "SSIM up"]
     rows = []
     for part, methods in parts.items():
         for method, pictures in methods.items():
-            # What has no error has no finite gain.
+            # A picture without any error has an infinite gain.
             finite = [picture for picture in pictures if np.isfinite(picture).all()] or pictures
             psnr, ssim, before, similar = (np.array(column) for column in zip(*finite))
             with np.errstate(invalid="ignore"):
@@ -56,7 +56,7 @@ def by_part(parts: Mapping[str, Mapping[str, Sequence[tuple[float, ...]]]]) -> s
 
 
 def tell_identical(results: Results) -> list[str]:
-    """Say of each method how many pictures are identical to the sharp ones."""
+    """Return a line for each method with pictures that are identical to the sharp ones."""
     lines = []
     for method, own in results.items():
         psnr = own.get("psnr", {})
@@ -70,7 +70,7 @@ def tell_identical(results: Results) -> list[str]:
 
 
 def side_by_side(protocols: Mapping[str, Results]) -> str:
-    """Lay out the same pictures under several protocols: the means of each method's figures."""
+    """Format the means of each method's figures under several protocols, on the same pictures."""
     methods = [*dict.fromkeys(method for results in protocols.values() for method in results)]
     rows = []
     for protocol, results in protocols.items():
@@ -85,11 +85,14 @@ def side_by_side(protocols: Mapping[str, Results]) -> str:
 
 
 def table4(protocols: Mapping[str, Results], data: str, pairs: int, *, published: bool) -> str:
-    """Lay out the paper's Table 4: systems beside each other, with what each was measured by.
+    """Format the paper's Table 4: systems side by side, with how each was measured.
 
-    data, pairs: what the results are of, and how many pictures of it. published: add the paper's
-    rows; those measured under no protocol of ours, or on other pictures, bear a mark, for they
-    cannot be compared.
+    Args:
+        protocols: The results under each protocol.
+        data: The name of the data that they were measured on.
+        pairs: The number of pairs.
+        published: Add the paper's rows. Those measured under none of these protocols, or on other
+            pictures, are marked: they cannot be compared.
     """
     head = ["", "PSNR (dB)", "SSIM", "seconds", "protocol", "data", "measured"]
     rows = []
@@ -115,22 +118,22 @@ def table4(protocols: Mapping[str, Results], data: str, pairs: int, *, published
 
 
 def differs(row: Published, protocols: Container[str], data: str, pairs: int) -> bool:
-    """Say whether a published figure was measured by none of our protocols or on other pictures."""
+    """Return whether a published figure was measured by another protocol or on other pictures."""
     return row.protocol not in protocols or (row.data, row.pairs) != (data, pairs)
 
 
 def describe(protocol: str) -> str:
-    """Name a protocol and say what it is, in a line."""
+    """Return a protocol's name and title in a line."""
     return f"protocol {protocol}: {PROTOCOLS[protocol].title}"
 
 
 def write(figure: str, value: float | None) -> str:
-    """Write a figure's value with its digits; nothing for None."""
+    """Format a figure's value with its number of digits; "" for None."""
     return "" if value is None else f"{value:.{FIGURES[figure].digits}f}"
 
 
 def markdown(head: Sequence[str], rows: Sequence[Sequence[str]], *, left: int = 1) -> str:
-    """Lay out a table, its first columns (so many) to the left and the others to the right."""
+    """Format a Markdown table; the first `left` columns are left-aligned, the others right."""
     lines = [[_cell(text) for text in line] for line in (head, *rows)]
     widths = [max(3, *map(len, column)) for column in zip(*lines)]
     rule = [

@@ -1,4 +1,4 @@
-"""How long methods took, as rows of a table."""
+"""The times of methods, as rows of a table."""
 
 import math
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ from deblur.evaluation.loop import SIZES, Timing
 
 
 def summarize_times(timings: Sequence[Timing]) -> list[dict[str, Any]]:
-    """Return a row for each method and size; of many sizes, one for them all."""
+    """Return a row for each method and size, or one row per method if there are many sizes."""
     rows = []
     for method in dict.fromkeys(timing.method for timing in timings):
         own = [timing for timing in timings if timing.method == method]

@@ -1,4 +1,4 @@
-"""The classical baseline: an unsharp mask, tuned for the pairs at hand."""
+"""The classical baseline: an unsharp mask, tuned on the given pairs."""
 
 from collections.abc import Iterable
 from itertools import product
@@ -16,7 +16,7 @@ AMOUNTS = (0.1, 0.25, 0.5, 0.75, 1.0, 1.5)
 class UnsharpMask(nn.Module):
     """Adds amount times the difference between an image and its Gaussian blur of sigma pixels.
 
-    Takes and gives (N, 3, H, W) in [-1, 1].
+    Takes and returns (N, 3, H, W) in [-1, 1].
     """
 
     def __init__(self, *, sigma: float, amount: float) -> None:

@@ -1,4 +1,4 @@
-"""Generators made ready to restore."""
+"""Generators prepared for fast inference."""
 
 from deblur.inference.precision import Precision, adapt, has_int8, measure, name_arithmetic
 

@@ -1,4 +1,4 @@
-"""Convolutions that do all that a network does to their output, in one pass over it."""
+"""Convolutions fused with the norms, activations and sums that follow them."""
 
 from collections.abc import Sequence
 from typing import Any, Literal
@@ -12,9 +12,9 @@ from deblur.networks.padding import reflect
 
 Activation = Literal["none", "relu", "relu6", "leaky_relu"]
 SLOPE = 0.2
-"""Of MAXIM's leaky ReLU."""
+"""The slope of MAXIM's leaky ReLU."""
 ONEDNN: Any = torch.ops.mkldnn
-"""oneDNN's fused convolutions: what torch.compile uses on CPUs, too."""
+"""oneDNN's fused convolutions, which torch.compile also uses on CPUs."""
 FUSED: dict[str, tuple[str, list[float]]] = {
     "none": ("none", []),
     "relu": ("relu", []),
@@ -26,8 +26,12 @@ FUSED: dict[str, tuple[str, list[float]]] = {
 class Conv(nn.Module):
     """A convolution, with the batch norm, the activation and the sum that follow it.
 
-    conv: nn.Conv2d, zero-padded or by reflection. reflect: pixels to pad by reflection before it,
-    on each side. dtype: of its arithmetic and its output, whatever comes in.
+    Args:
+        conv: The convolution, padded with zeros or by reflection.
+        norm: The batch norm after it.
+        activation: The activation after that.
+        reflect: Pixels of reflection padding before it, on each side.
+        dtype: The type of its arithmetic and output, for any type of input.
     """
 
     def __init__(
@@ -56,8 +60,8 @@ class Conv(nn.Module):
     ) -> Tensor:
         """Map (N, C, H, W).
 
-        add: of the output's shape and type, not with an activation. scale: of the input's
-        channels, (1, C, 1, 1).
+        add: added to the output, with the same shape and type; requires no activation. scale:
+        factors of the input's channels, (1, C, 1, 1).
         """
         features = _lay_out(features, self.weight)
         if self.rim:
@@ -72,8 +76,8 @@ class Conv(nn.Module):
     def _convolve(self, features: Tensor, weight: Tensor, add: Tensor | None) -> Tensor:
         settings = self.padding, self.stride, self.dilation, self.groups
         if weight is self.weight:
-            # Kernels of other sizes may use another layout of the weight. oneDNN would convert
-            # between two of its layouts in each call, 20 times as slowly as from ours.
+            # For another size of input, oneDNN may use another layout of the weight. Converting
+            # between two of its layouts in each call would take 20 times as long as from ours.
             if self.packed is None or self.packed_for != features.shape:
                 self.packed_for = features.shape
                 size = [*features.shape]
@@ -94,7 +98,7 @@ class Conv(nn.Module):
 class Deconv(nn.Module):
     """A transposed convolution, with the batch norm and the activation that follow it.
 
-    conv: nn.ConvTranspose2d. dtype: of its arithmetic and its output, whatever comes in.
+    The arguments are those of `Conv`.
     """
 
     def __init__(
@@ -131,9 +135,9 @@ class Deconv(nn.Module):
 
 
 def enlarging(conv: nn.Conv2d) -> nn.ConvTranspose2d:
-    """Give the one step that doubles pixels and then convolves by 3x3, padded with zeros.
+    """Return one layer equal to doubling pixels and a 3x3 convolution, padded with zeros.
 
-    Of the nine products of each output pixel those with equal inputs are one: four are left.
+    Of the nine products of each output pixel, those with equal inputs are merged: four are left.
     """
     doubled = nn.ConvTranspose2d(
         conv.in_channels, conv.out_channels, 4, stride=2, padding=1, bias=conv.bias is not None
@@ -149,7 +153,7 @@ def enlarging(conv: nn.Conv2d) -> nn.ConvTranspose2d:
 
 
 def shuffling(conv: nn.Conv2d, times: int) -> nn.ConvTranspose2d:
-    """Give the one step that convolves by 1x1 and then shuffles channels into pixels."""
+    """Return one layer equal to a 1x1 convolution and the shuffling of channels into pixels."""
     channels = conv.out_channels // times**2
     shuffled = nn.ConvTranspose2d(conv.in_channels, channels, times, stride=times, bias=False)
     kernel = conv.weight.detach().view(channels, times, times, conv.in_channels)
@@ -158,7 +162,7 @@ def shuffling(conv: nn.Conv2d, times: int) -> nn.ConvTranspose2d:
 
 
 def _constants(conv: Any, dtype: torch.dtype) -> tuple[nn.Buffer, nn.Buffer | None]:
-    """Give a convolution's weight and, in float32, its bias."""
+    """Return a convolution's weight, in `dtype`, and its bias, in float32."""
     weight = conv.weight.detach().to(dtype).contiguous(memory_format=torch.channels_last)
     return nn.Buffer(weight), None if conv.bias is None else nn.Buffer(conv.bias.detach())
 

@@ -1,4 +1,4 @@
-"""The blurred photos that come along, to try networks on."""
+"""The bundled blurred photos, to try networks on."""
 
 from pathlib import Path
 
@@ -12,9 +12,9 @@ FOLDER = Path(__file__).parent.parent / "assets" / "examples"
 
 
 def show_examples(height: int, width: int) -> list[Tensor]:
-    """Give the middles of the three that blur was made of, (1, 3, height, width) in [-1, 1].
+    """Return the centres of the three synthetically blurred photos, (1, 3, height, width).
 
-    One that is not as wide is mirrored.
+    Values are in [-1, 1]. A photo that is not wide enough is extended by its mirror image.
     """
     images = []
     for path in sorted(FOLDER.glob("*.jpg")):

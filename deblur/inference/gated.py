@@ -1,4 +1,4 @@
-"""NAFNet's blocks, ready for inference."""
+"""NAFNet's blocks for inference."""
 
 from collections.abc import Iterator
 
@@ -11,13 +11,13 @@ from deblur.networks.local import LocalMean
 from deblur.networks.nafnet import Block, LayerNorm
 
 WHOLE = 4_000_000
-"""Values of features that are done at once."""
+"""Features with at most this many values are processed as a whole."""
 BAND = 1_500_000
-"""Values of a band of larger ones."""
+"""Values per band of larger features."""
 
 
 class Gated(nn.Module):
-    """A `Block` in which the norms' weights, beta and gamma are part of the convolutions."""
+    """A `Block` with the norms' weights, beta and gamma merged into the convolutions."""
 
     def __init__(self, block: Block, dtype: torch.dtype) -> None:
         super().__init__()
@@ -36,7 +36,7 @@ class Gated(nn.Module):
         gated, output = torch.empty_like(features), torch.empty_like(features)
         height = features.shape[-2]
         for start, stop in _bands(features):
-            above, below = min(start, 1), min(height - stop, 1)  # what the 3x3 convolution sees
+            above, below = min(start, 1), min(height - stop, 1)  # rows for the 3x3 convolution
             band = features[..., start - above : stop + below, :]
             looked = _gate(self.conv2(self.conv1(_normalize(band))))
             gated[..., start:stop, :] = looked[..., above : above + stop - start, :]
@@ -48,11 +48,11 @@ class Gated(nn.Module):
         return output
 
     def _attend(self, gated: Tensor) -> Tensor | None:
-        """Give the weights of the gated features' channels, or None where they have them now."""
+        """Return the weights of the gated features' channels; None if applied in place."""
         if len(gated) > 1 or self.pool.window is not None:
             gated.mul_(self.weigh(self.pool(gated)))
             return None
-        # Of one picture a product of matrices is the fastest sum.
+        # For one picture, a product of matrices is the fastest sum.
         pixels = gated.permute(0, 2, 3, 1).flatten(0, 2)
         mean = pixels.new_ones(1, len(pixels)) @ pixels / len(pixels)
         weights: Tensor = self.weigh(mean.view(1, -1, 1, 1))
@@ -60,7 +60,7 @@ class Gated(nn.Module):
 
 
 def _bands(features: Tensor) -> Iterator[tuple[int, int]]:
-    """Divide the rows into bands that stay in a processor's cache until all is done with them."""
+    """Divide the rows into bands that stay in a processor's cache during all operations."""
     count, channels, height, width = features.shape
     rows = height
     if features.device.type == "cpu" and features.numel() > WHOLE:
@@ -70,14 +70,14 @@ def _bands(features: Tensor) -> Iterator[tuple[int, int]]:
 
 
 def _behind(norm: LayerNorm, conv: nn.Conv2d) -> nn.Conv2d:
-    """Give a 1x1 convolution that does the weighing of the norm before it, too."""
+    """Return a 1x1 convolution with the scale and shift of the norm before it merged in."""
     assert conv.bias is not None
     weight = conv.weight * norm.weight[:, None, None]
     return _filled(conv, weight, conv.bias + conv.weight[..., 0, 0] @ norm.bias)
 
 
 def _scaled(conv: nn.Conv2d, scale: Tensor) -> nn.Conv2d:
-    """Give a 1x1 convolution whose output is scaled, by (1, C, 1, 1)."""
+    """Return a 1x1 convolution with a scale of its output, (1, C, 1, 1), merged in."""
     assert conv.bias is not None
     return _filled(conv, conv.weight * scale.view(-1, 1, 1, 1), conv.bias * scale.flatten())
 

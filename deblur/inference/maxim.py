@@ -1,8 +1,8 @@
-"""MAXIM made fast on a CPU: what is linear is one step, what is pixelwise is done in bands.
+"""MAXIM for fast inference on a CPU: linear layers are merged, pixelwise ones run in bands.
 
-A dense layer commutes with resizing, whose weights sum to one, and is part of the convolution that
-comes before it: the layers that bring three levels' features together are done at the lowest
-resolution of each, and their sum needs no concatenation.
+A dense layer commutes with resizing, whose weights sum to one, and is merged into the convolution
+before it. Layers that combine the features of three levels run at the lowest resolution of each,
+and their sum requires no concatenation.
 """
 
 from collections.abc import Sequence
@@ -21,7 +21,7 @@ from deblur.networks.maxim_stage import LEVELS, State
 
 
 class SwiftMAXIM(nn.Module):
-    """`MAXIM`, the same in float32; in bfloat16 with GELU's exact form."""
+    """`MAXIM` with equal results in float32; in bfloat16 it uses GELU's exact form."""
 
     def __init__(self, network: MAXIM, dtype: torch.dtype) -> None:
         super().__init__()
@@ -67,7 +67,7 @@ class SwiftStage(nn.Module):
             for up, level in zip(stage.up, stage.decoder)
         )
         self.decoder = nn.ModuleList(SwiftLevel(level, dtype) for level in stage.decoder)
-        # Without a next stage only the finest image is wanted.
+        # The last stage only computes the finest image.
         heads = stage.heads if len(stage.attention) else stage.heads[:1]
         self.heads = nn.ModuleList(Conv(plain(head), dtype=dtype) for head in heads)
         self.attention = nn.ModuleList(SwiftAttention(a, dtype) for a in stage.attention)
@@ -102,14 +102,14 @@ class SwiftStage(nn.Module):
 
 
 class Entrance(nn.Module):
-    """The layers by which an image, and what a stage has of it, enter a level of the encoder."""
+    """The layers before a level of the encoder, for an image and the previous stage's features."""
 
     def __init__(self, stage: Any, level: int, dtype: torch.dtype) -> None:
         super().__init__()
         conv, enter = stage.inputs[level], stage.encoder[level].enter
         own = conv.out_channels
         deeper, direct = enter.weight.split([enter.in_features - own, own], 1)
-        # At full resolution the image's features come in twice.
+        # At full resolution the image's features are used twice.
         self.deeper = Dense(deeper, None, dtype) if level else None
         direct = direct if level else direct + deeper
         self.fuse: SwiftCrossGating | None = None
@@ -125,7 +125,8 @@ class Entrance(nn.Module):
     def forward(self, image: Tensor, attended: Tensor | None, deep: Tensor | None) -> Tensor:
         """Return a level's features.
 
-        image: (1, H, W, 3). attended: what the stage before has of it. deep: the level above's.
+        image: (1, H, W, 3). attended: the previous stage's attended features. deep: the features of
+        the level above.
         """
         past = None if deep is None or self.deeper is None else self.deeper(deep)
         if self.fuse is None:
@@ -152,10 +153,13 @@ class SwiftAttention(nn.Module):
 
 
 class Gathering(nn.Module):
-    """Brings the features of all levels to one of them, through a dense layer over all of these.
+    """Resizes the features of all levels to one of them, and applies a dense layer over them all.
 
-    resizes: of each level, in the order of the layer's inputs. start: of the inputs, the first one
-    that is theirs.
+    Args:
+        resizes: The `Resize` of each level, in the order of the dense layer's inputs.
+        dense: The dense layer.
+        start: The index of the first of its inputs that belongs to them.
+        dtype: The type of the arithmetic.
     """
 
     def __init__(self, resizes: Sequence[Any], dense: Any, start: int, dtype: torch.dtype) -> None:
@@ -186,7 +190,7 @@ class Gathering(nn.Module):
 
 
 def _merge(conv: Any, dense: Tensor, bias: Tensor) -> nn.Conv2d:
-    """Return a convolution with the dense layer (outputs, inputs) that follows it."""
+    """Return a convolution with the following dense layer (outputs, inputs) merged in."""
     merged = plain(conv)
     merged.weight = nn.Parameter(torch.einsum("oc,cikl->oikl", dense, conv.weight))
     merged.bias = nn.Parameter(dense @ conv.bias + bias)
@@ -194,7 +198,7 @@ def _merge(conv: Any, dense: Tensor, bias: Tensor) -> nn.Conv2d:
 
 
 def _double(up: Any, dense: Any, dtype: torch.dtype) -> Deconv:
-    """Return a doubling of planes with the dense layer that follows it."""
+    """Return a `Doubling`, of (N, C, H, W), with the following dense layer merged in."""
     plain = nn.ConvTranspose2d(up.in_channels, dense.out_features, 2, stride=2)
     plain.weight = nn.Parameter(torch.einsum("oc,ickl->iokl", dense.weight, up.weight))
     plain.bias = nn.Parameter(dense.weight @ up.bias + dense.bias)

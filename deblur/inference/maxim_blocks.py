@@ -1,4 +1,4 @@
-"""The blocks of MAXIM's levels made fast on a CPU: what is pixelwise is done in bands."""
+"""The blocks of MAXIM's levels for fast inference on a CPU: pixelwise layers run in bands."""
 
 from copy import deepcopy
 from typing import Any
@@ -13,11 +13,11 @@ from deblur.networks.maxim_stage import ConvBlock, DenseBlock
 from deblur.networks.multi_axis import MultiAxisMLP
 
 ROWS = 600_000
-"""Values of the features of a band of rows under convolution."""
+"""Values per band of rows in a convolution."""
 
 
 class Groups(nn.Module):
-    """The groups of a level or of a bottleneck's block, and the sum around them."""
+    """The groups of a level or of a bottleneck, and the sum with their input."""
 
     def __init__(self, groups: Any, dtype: torch.dtype) -> None:
         super().__init__()
@@ -29,7 +29,7 @@ class Groups(nn.Module):
         for group in self.groups:
             if isinstance(group, SwiftMultiAxisMLP):
                 group(current, spare)
-                # What entered is still needed for the sum.
+                # The input is still needed for the sum.
                 freed = torch.empty_like(entered) if current is entered else current
                 current, spare = spare, freed
             else:
@@ -38,7 +38,7 @@ class Groups(nn.Module):
 
 
 class SwiftLevel(nn.Module):
-    """`Level` for one picture, behind the layer by which features enter."""
+    """`Level` for one picture, without its first layer, `enter`."""
 
     def __init__(self, level: Any, dtype: torch.dtype) -> None:
         super().__init__()
@@ -84,7 +84,7 @@ class SwiftConvBlock(nn.Module):
         self.attention = deepcopy(block.attention)
 
     def forward(self, features: Tensor, spare: Tensor) -> Tensor:
-        """Change (1, H, W, C) in place; spare: memory of its shape, used up."""
+        """Change (1, H, W, C) in place; spare: memory of its shape, which is overwritten."""
         _, height, width, channels = features.shape
         rows = max(16, ROWS // (width * channels))
         total = torch.zeros(channels)
@@ -129,7 +129,7 @@ def _swift(group: nn.Module, dtype: torch.dtype) -> nn.Module:
 
 
 def plain(conv: Any) -> nn.Conv2d:
-    """Return a convolution of planes with the weights of one of pixels."""
+    """Return a convolution of (N, C, H, W) with the weights of one of (N, H, W, C)."""
     plain = nn.Conv2d(
         conv.in_channels, conv.out_channels, conv.kernel_size, conv.stride, conv.padding
     )

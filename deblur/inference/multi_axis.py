@@ -1,8 +1,8 @@
-"""MAXIM's gated MLPs made fast on a CPU: in bands that stay in its cache, by fused dense layers.
+"""MAXIM's gated MLPs for fast inference on a CPU: in bands that fit its cache, by fused layers.
 
-A band is (tokens, groups, channels): all tokens of some groups. Grid and blocks are two ways to
-view the same pixels as tokens; gathering a band is the only copy that either needs, since all else
-works on pixels or on whole tokens.
+A band is (tokens, groups, channels): all tokens of some groups. Grid and blocks are two views of
+the same pixels as tokens. Gathering a band is the only copy that either requires, since all other
+operations work on pixels or on whole tokens.
 """
 
 from collections.abc import Iterator
@@ -26,14 +26,18 @@ ONEDNN: Any = torch.ops.mkldnn
 IN_PLACE: Any = torch.ops.aten.gelu_
 Band = tuple[slice, slice]
 BAND = 300_000
-"""Values of a band: what is made of it at a time should fit into a processor's cache."""
+"""Values per band, chosen so that all intermediate results fit into a processor's cache."""
 
 
 class Dense(nn.Module):
     """A dense layer with its GELU or sum, in one pass.
 
-    weight: (outputs, inputs). dtype: of its arithmetic and its output. gelu: its form in float32.
-    In bfloat16 that is the exact one, in a pass of its own, which is the fastest there.
+    Args:
+        weight: (outputs, inputs).
+        bias: (outputs,), or None.
+        dtype: The type of its arithmetic and output.
+        gelu: The form of GELU in float32; None for no GELU. In bfloat16 it is always the exact one,
+            in a separate pass, which is the fastest there.
     """
 
     def __init__(
@@ -64,9 +68,9 @@ class Dense(nn.Module):
 
 
 class Normalize(nn.Module):
-    """A layer norm without a scale of its own.
+    """A layer norm without a learned scale.
 
-    torch's kernel takes two thirds of the time with a scale, of ones, than without.
+    With a scale of ones, torch's kernel takes two thirds of the time that it takes without any.
     """
 
     def __init__(self, channels: int, dtype: torch.dtype) -> None:
@@ -80,10 +84,14 @@ class Normalize(nn.Module):
 
 
 class SwiftGatedMLP(nn.Module):
-    """Half of a `MultiAxisMLP`: what one of its axes adds to the output.
+    """Half of a `MultiAxisMLP`: the contribution of one of its axes to the output.
 
-    outer: the whole. rows: of its layers, those that are of this axis. bias: whether the outer
-    projection's bias is added here.
+    Args:
+        outer: The whole module.
+        inner: The gated MLP of this axis.
+        rows: The rows of the outer layers that belong to this axis.
+        bias: Whether to add the outer projection's bias here.
+        dtype: The type of the arithmetic.
     """
 
     def __init__(
@@ -105,7 +113,7 @@ class SwiftGatedMLP(nn.Module):
         self.project = Dense(project @ inner.project.weight, total, dtype)
 
     def forward(self, entered: Tensor, add: Tensor) -> Tensor:
-        """Add to `add` what the axis makes of a band (T, P, C) that has entered."""
+        """Add this axis' contribution for a band (T, P, C) to `add`; entered: after `enter`."""
         normal = self.normalize(entered)
         gate = self.norm(self.gate(normal))
         mixed = torch.mm(self.mix, gate.view(len(gate), -1)).add_(self.open).view_as(gate)
@@ -126,7 +134,7 @@ class SwiftMultiAxisMLP(nn.Module):
         self.block = SwiftGatedMLP(mlp, mlp.block, slice(channels, None), False, dtype)
 
     def forward(self, features: Tensor, output: Tensor) -> Tensor:
-        """Map (1, H, W, C) into memory of the same shape and return that."""
+        """Map (1, H, W, C) into `output`, of the same shape, and return that."""
         near = torch.empty_like(features)
         source, target, aside = (view_grid(each, self.size) for each in (features, output, near))
         for rows in bands(source):
@@ -154,7 +162,7 @@ class _Weigher(nn.Module):
         self.project = Dense(project.weight[:, rows], project.bias if bias else None, dtype)
 
     def forward(self, entered: Tensor, add: Tensor | None = None) -> Tensor:
-        """Return the weights of a band (T, P, C) that has entered, or add them."""
+        """Return the weights of a band (T, P, C), plus `add`; entered: after `enter`."""
         mixed = torch.mm(self.mix, entered.view(len(entered), -1)).add_(self.open)
         weighed: Tensor = self.project(mixed.view_as(entered), add=add)
         return weighed
@@ -174,9 +182,9 @@ class _Signal(nn.Module):
         self.project = Dense(side.project.weight, side.project.bias, dtype)
 
     def open(self, features: Tensor, size: int) -> list[Tensor]:
-        """Return, of (1, H, W, C), the features, the signal, and two parts of the other's weights.
+        """Return the features (1, H, W, C), the signal, and two parts of the other one's weights.
 
-        These are what the grid's axis says, and what has entered the blocks' axis.
+        The parts are the result of the grid's axis, and the input of the blocks' axis.
         """
         made = [torch.empty_like(features) for _ in range(3)]
         source, *targets = (view_grid(each, size) for each in (features, *made))
@@ -190,7 +198,7 @@ class _Signal(nn.Module):
 
 
 class SwiftCrossGating(nn.Module):
-    """`CrossGating` for one picture, behind the layers by which its signals enter."""
+    """`CrossGating` for one picture, without the layers before it, `first_in` and `second_in`."""
 
     def __init__(self, gating: CrossGating, dtype: torch.dtype) -> None:
         super().__init__()
@@ -198,7 +206,7 @@ class SwiftCrossGating(nn.Module):
         self.first, self.second = (_Signal(s, dtype) for s in (gating.first, gating.second))
 
     def forward(self, first: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:
-        """Gate (1, H, W, C) by each other, in place."""
+        """Gate two signals (1, H, W, C) by each other, in place."""
         opened = [*self.first.open(first, self.size), *self.second.open(second, self.size)]
         views = [view_blocks(each, self.size) for each in opened]
         for rows in bands(views[0]):
@@ -257,6 +265,6 @@ def _behind(
     gelu: GELU,
     rows: slice = slice(None),
 ) -> Dense:
-    """Return rows of a dense layer with GELU that does the scaling of the norm before it, too."""
+    """Return rows of a dense layer with GELU, with the scale of the norm before it merged in."""
     weight = dense.weight[rows]
     return Dense(weight * norm.weight, dense.bias[rows] + weight @ norm.bias, dtype, gelu)

@@ -1,4 +1,4 @@
-"""In which arithmetic a device restores."""
+"""The arithmetic in which a device restores."""
 
 import logging
 from functools import partial
@@ -16,30 +16,31 @@ from deblur.inference.streamline import streamline
 log = logging.getLogger(__name__)
 Precision = Literal["auto", "float32", "bfloat16", "int8"]
 SIDE = 256
-"""Of what is seen of each example."""
+"""The side of the part of each example that is used, in pixels."""
 
 
 def adapt(generator: nn.Module, device: torch.device, precision: Precision = "auto") -> nn.Module:
     """Copy a generator into one that restores fast on a device, and cannot be trained.
 
     Args:
-        generator: takes and returns (N, 3, H, W) in [-1, 1].
-        device: where it is to restore.
-        precision: of its arithmetic. "auto" is the fastest one on this machine, by a race that is
-            remembered (see `race`), among those that the device has units for; "int8" takes part
-            for shipped models alone, of which it is known to be exact enough. "int8" is 8-bit
-            integers in rows of larger convolutions, on processors with VNNI; of other networks than
-            the shipped ones features' ranges are those on the bundled examples. What the rest is
-            computed in, float32 or bfloat16, is chosen by a race, too.
+        generator: Takes and returns (N, 3, H, W) in [-1, 1].
+        device: The device to restore on.
+        precision: The arithmetic. "auto" is the fastest one on this machine, by a race that is
+            remembered (see `race`), among those that the device supports; it includes "int8" only
+            for bundled models, for which that is known to be accurate enough. "int8" uses 8-bit
+            integers in rows of larger convolutions, on processors with VNNI, and float32 or
+            bfloat16, by a race, elsewhere. For networks other than the bundled ones the ranges of
+            features are measured on the bundled examples.
 
-    Raises ValueError.
+    Raises:
+        ValueError: The precision is unknown, or the device does not support int8.
     """
     choices = get_args(Precision)
     if precision not in choices:
         raise ValueError(f"precision must be one of {', '.join(choices)}, got {precision}")
     if precision == "int8" and not has_int8(device):
         raise ValueError(
-            f"precision=int8 is for processors with AVX-512 VNNI, not for this {device.type}"
+            f"precision=int8 requires a processor with AVX-512 VNNI, not this {device.type}"
         )
     name: str = precision
     if precision in ("auto", "int8"):
@@ -48,31 +49,31 @@ def adapt(generator: nn.Module, device: torch.device, precision: Precision = "au
         name = settle("restoring", generator, device, entrants, override="--precision").winner
     network = _build(generator, device, name)
     if precision == "int8" and not any(isinstance(part, Row) for part in network.modules()):
-        log.warning("int8: this network has no rows of convolutions for it, and stays as it was")
+        log.warning("int8: this network has no suitable rows of convolutions, and does not use it")
     return network
 
 
 def measure(generator: nn.Module, device: torch.device) -> Verdict:
-    """Let the arithmetics among which "auto" chooses race now, whatever is remembered."""
+    """Run the race by which "auto" chooses now, even if its result is remembered."""
     names = _list_arithmetics(generator, device, "auto")
     runs = {name: _enter(generator, device, name) for name in names}
     return hold_on(device, runs)
 
 
 def name_arithmetic(network: nn.Module) -> str:
-    """Name the arithmetic in which a network that `adapt` has made restores."""
+    """Return the name of the arithmetic of a network that `adapt` has returned."""
     return str(getattr(network, "arithmetic"))
 
 
 def has_int8(device: torch.device) -> bool:
-    """Return whether a device multiplies 8-bit integers in units made for it, and we know how."""
+    """Return whether a device has hardware for 8-bit integers that we can use."""
     return device.type == "cpu" and torch.cpu._is_vnni_supported() and torch._C._has_mkldnn
 
 
 def _list_arithmetics(
     generator: nn.Module, device: torch.device, precision: Precision
 ) -> list[str]:
-    """Return the arithmetics that "auto" or "int8" choose among, the most exact first."""
+    """Return the arithmetics from which "auto" or "int8" choose, the most accurate first."""
     floats = ["float32", *(["bfloat16"] if has_bfloat16(device) else [])]
     integers = [f"int8 and {name}" for name in floats]
     if precision == "int8":
@@ -95,7 +96,7 @@ def _enter(generator: nn.Module, device: torch.device, name: str) -> Run:
 
 @torch.inference_mode()
 def _build(generator: nn.Module, device: torch.device, name: str) -> nn.Module:
-    """Copy a generator into one of an arithmetic."""
+    """Copy a generator into one with the named arithmetic."""
     integers, _, rest = name.rpartition(" and ")
     network = streamline(generator, device, getattr(torch, rest))
     if integers:

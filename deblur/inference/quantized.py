@@ -1,4 +1,4 @@
-"""Convolutions of 8-bit integers: about half the time of bfloat16's, and less exact."""
+"""Convolutions in 8-bit integers: about half the time of bfloat16, and less accurate."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
@@ -13,24 +13,24 @@ from deblur.networks.padding import reflect
 
 ONEDNN: Any = torch.ops.onednn
 Ranges = list[list[float] | None]
-"""The largest absolute values of the features of each row of convolutions: of its input, and of its
-parts' outputs. None for a row that is not to be of integers."""
+"""For each row of convolutions, the largest absolute values of its input and of its parts' outputs;
+None for a row that stays in floats."""
 LEAST = 32
-"""Output channels from which integers pay."""
+"""The least number of output channels for which integers are faster."""
 TINY = 1e-12
 
 
 class Scale(NamedTuple):
-    """How features are written in integers from 0 to 255: as value / step + zero."""
+    """The scale of features in integers from 0 to 255: an integer is value / step + zero."""
 
     step: float
     zero: int
 
 
 class Quantized(nn.Module):
-    """A `Conv` of integers.
+    """A `Conv` in integers.
 
-    given, gives: the scales of its input and its output; None for an output of the type of `conv`.
+    given, gives: the scales of its input and its output; None for an output in the type of `conv`.
     """
 
     def __init__(self, conv: Conv, given: Scale, gives: Scale | None) -> None:
@@ -46,7 +46,7 @@ class Quantized(nn.Module):
         self.gives: Any = (*gives, torch.uint8) if gives else (1.0, 0, conv.weight.dtype)
 
     def forward(self, features: Tensor, add: Tensor | None = None, scale: Any = None) -> Tensor:
-        """Map (N, C, H, W) in uint8; `add`, of the output's shape and in its scale, is used up."""
+        """Map (N, C, H, W) in uint8; `add`, of the output's shape and scale, is overwritten."""
         if self.rim:
             features = reflect(features, *self.rim)
         given = features, *self.given, self.weight, self.steps, self.zeros
@@ -62,10 +62,7 @@ class Quantized(nn.Module):
 
 
 class QuantizedResidual(nn.Module):
-    """A residual block of integers.
-
-    scale: of its input.
-    """
+    """A residual block in integers; scale: that of its input."""
 
     def __init__(self, layers: Sequence[nn.Module], scale: Scale) -> None:
         super().__init__()
@@ -73,16 +70,19 @@ class QuantizedResidual(nn.Module):
         self.layers, self.scale = nn.Sequential(*first), scale
 
     def forward(self, features: Tensor) -> Tensor:
-        """Map (N, C, H, W) in uint8, which is used up, to the same shape."""
+        """Map (N, C, H, W) in uint8, which is overwritten, to the same shape."""
         changed: Tensor = self.last(self.layers(features), features, self.scale)
         return changed
 
 
 class Row(nn.Module):
-    """Layers of integers, one after the other, between features of `dtype`.
+    """A sequence of layers in integers, between features in floats.
 
-    given, gives: the scales of the first one's input, with a zero of 128, and of the last one's
-    output where that is integers.
+    Args:
+        layers: The layers.
+        given: The scale of the first one's input, with a zero of 128.
+        gives: The scale of the last one's output; None if that is in floats.
+        dtype: The type of the floats.
     """
 
     def __init__(
@@ -97,7 +97,7 @@ class Row(nn.Module):
         features = features.contiguous(memory_format=torch.channels_last)
         step, zero = self.given
         steps = features.mul(1 / step).round().clamp(-zero, zero - 1).to(torch.int8)
-        # A flipped bit adds 128, faster than a sum and a cast to uint8.
+        # Flipping the highest bit adds 128, faster than a sum and a conversion to uint8.
         output: Tensor = self.layers(steps.view(torch.uint8).bitwise_xor_(zero))
         if self.gives is None:
             return output
@@ -106,9 +106,9 @@ class Row(nn.Module):
 
 
 def calibrate(network: nn.Module, images: Iterable[Tensor]) -> Ranges:
-    """Find the ranges of a streamlined network's features on some images, row by row.
+    """Measure the ranges of a streamlined network's features on some images, row by row.
 
-    images: (N, 3, H, W) in [-1, 1]; what is beyond their ranges will be clipped.
+    images: (N, 3, H, W) in [-1, 1]. Features beyond these ranges will be clipped.
     """
     rows = [*_find_rows(network)]
     tops = {part: TINY for row in rows for layer in row for part in layer.modules()}
@@ -128,9 +128,9 @@ def calibrate(network: nn.Module, images: Iterable[Tensor]) -> Ranges:
 
 
 def quantize(network: nn.Module, ranges: Ranges) -> nn.Module:
-    """Let rows of convolutions of a streamlined network be of integers, on a CPU; return it.
+    """Convert rows of convolutions of a streamlined network on a CPU to integers, in place.
 
-    ranges: see `calibrate`. Raises ValueError where they are those of another network.
+    ranges: see `calibrate`. Returns the network. Raises ValueError if they belong to another one.
     """
     swapped: dict[nn.Module, nn.Module] = {}
     for row, own in zip(_find_rows(network), ranges, strict=True):
@@ -146,7 +146,7 @@ def quantize(network: nn.Module, ranges: Ranges) -> nn.Module:
 
 
 def _list_parts(row: Iterable[Any]) -> list[nn.Module]:
-    """List what has a range of its own: convolutions, and blocks instead of their last one."""
+    """List the parts with a range: convolutions, and blocks in place of their last convolution."""
     return [
         part
         for layer in row
@@ -155,7 +155,7 @@ def _list_parts(row: Iterable[Any]) -> list[nn.Module]:
 
 
 def _find_rows(module: nn.Module) -> Iterator[list[nn.Module]]:
-    """Give the neighbours that can be integers, of two convolutions or more."""
+    """Yield sequences of layers, with two convolutions or more, that can be integers."""
     chained = isinstance(module, nn.Sequential)
     for pays, group in groupby(module.children(), _pays):
         layers = [*group]
@@ -177,7 +177,7 @@ def _pays(layer: Any) -> bool:
 
 
 def _build(row: list[Any], first: float, tops: dict[nn.Module, float]) -> Row:
-    """Make a row integers.
+    """Build the integer version of a row.
 
     first, tops: the largest absolute values of its input and of each part's output.
     """
@@ -199,6 +199,6 @@ def _build(row: list[Any], first: float, tops: dict[nn.Module, float]) -> Row:
 
 
 def _scale(layer: nn.Module, top: float) -> Scale:
-    """Give the scale of a layer's output: what an activation has cut is never negative."""
+    """Return the scale of a layer's output, which is not negative after an activation."""
     positive = type(layer) is Conv and layer.activation != "none"
     return Scale(top / 255, 0) if positive else Scale(top / 127, 128)

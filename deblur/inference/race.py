@@ -1,4 +1,4 @@
-"""Which arithmetic is fastest on this machine: found by a race, whose verdict is remembered."""
+"""Finds the fastest arithmetic on this machine by a race, whose result is remembered."""
 
 import hashlib
 import json
@@ -22,45 +22,46 @@ from deblur.inference.example_photos import show_examples
 
 log = logging.getLogger(__name__)
 Run = Callable[[Tensor], Tensor | None]
-"""Does one pass over a picture (1, 3, H, W); returns what it restored, where that is compared."""
+"""Processes a picture (1, 3, H, W) once; returns the restored one if results are compared."""
 Clock = Callable[[], float]
 Use = Literal["restoring", "training"]
 SIDES = (64, 128, 256, 512, 1024)
-"""Of the picture, in pixels: all strides and deepest levels of our networks fit into 64."""
+"""Sides of the picture, in pixels; 64 suffices for all strides and levels of our networks."""
 BUDGET = 0.08
 """Seconds that a pass may take."""
 ROUNDS, ENOUGH = 3, 0.4
-"""So many times each runs, unless that has taken so many seconds before."""
+"""How often each arithmetic runs, and the seconds after which the race ends earlier."""
 MARGIN = 1.05
-"""So many times as fast must be what is less exact."""
+"""How many times as fast a less accurate arithmetic must be to win."""
 HOPELESS = 2.0
-"""So many times as slow as the fastest: it is not run again."""
+"""An arithmetic this many times as slow as the fastest one does not run again."""
 RIGHT = 40.0
-"""PSNR in dB to the most exact arithmetic, from which a result is right."""
+"""The least PSNR, in dB, of a correct result to that of the most accurate arithmetic."""
 
 
 class Verdict(NamedTuple):
-    """How a race has ended."""
+    """The result of a race."""
 
     winner: str
     seconds: dict[str, float]
-    """Of the fastest pass of each arithmetic; those that were wrong are left out."""
+    """Of the fastest pass of each arithmetic with a correct result."""
     side: int
-    """Of the picture, in pixels; 0 where there was nothing to compare."""
+    """Of the picture, in pixels; 0 if there was nothing to compare."""
 
     def describe(self) -> str:
-        """Return the figures in words."""
+        """Return the figures as text."""
         times = (f"{name} {1e3 * taken:.1f} ms" for name, taken in self.seconds.items())
         return f"{', '.join(times)} for {self.side}x{self.side} pixels"
 
 
 def hold(runs: Mapping[str, Run], clock: Clock, *, largest: int = SIDES[-1]) -> Verdict:
-    """Let arithmetics race over a bundled example, the most exact one first.
+    """Run a race of arithmetics on a bundled example.
 
     Args:
-        runs: by name. One whose result is below `RIGHT` to the first one's is out.
-        clock: returns seconds, once the device has done all that it was given.
-        largest: side of the picture, in pixels, beyond which nothing is measured.
+        runs: The arithmetics, by name, the most accurate one first. Those whose result has a PSNR
+            below `RIGHT` to the first one's are excluded.
+        clock: Waits until the device is idle, and returns the time in seconds.
+        largest: The largest side of the picture, in pixels.
     """
     exact = next(iter(runs))
     picture, output = _find_picture(runs[exact], clock, largest)
@@ -88,10 +89,10 @@ def hold(runs: Mapping[str, Run], clock: Clock, *, largest: int = SIDES[-1]) -> 
 
 
 def hold_on(device: torch.device, runs: Mapping[str, Run], *, largest: int = SIDES[-1]) -> Verdict:
-    """Let arithmetics race on a device; see `hold`.
+    """Run a race of arithmetics on a device; see `hold`.
 
-    On a CPU they race on one thread, by the time that this takes of the processor: threads that
-    wait for each other on a busy machine would hide what they compute.
+    On a CPU they run in one thread, and its processor time is measured: on a busy machine, threads
+    that wait for each other would hide the differences.
     """
     threads = torch.get_num_threads()
     if device.type == "cpu":
@@ -111,12 +112,15 @@ def settle(
     override: str,
     largest: int = SIDES[-1],
 ) -> Verdict:
-    """Return the verdict on a network: the one that is remembered, or that of a race now.
+    """Return the verdict on a network: the remembered one, or that of a new race.
 
     Args:
-        entrants: build what runs, by the arithmetics' names, the most exact one first.
-        override: how the user chooses instead, for the log.
-        largest: see `hold`.
+        use: What the network is used for.
+        network: The network, which identifies a remembered verdict.
+        device: The device.
+        entrants: Functions that build the runs, by arithmetic, the most accurate one first.
+        override: The setting by which the user can choose instead, for the log.
+        largest: See `hold`.
     """
     exact = next(iter(entrants))
     if len(entrants) == 1:
@@ -132,7 +136,7 @@ def settle(
         try:
             verdict = hold_on(device, runs, largest=largest)
         except (RuntimeError, ValueError) as error:
-            log.info("precision: %s, for the race failed (%s)", exact, error)
+            log.info("precision: %s, since the race failed (%s)", exact, error)
             return Verdict(exact, {}, 0)
         _remember(path, about, verdict)
     log.info(
@@ -143,8 +147,8 @@ def settle(
 
 
 def make_clock(device: torch.device) -> Clock:
-    """Return a clock for a device; on a CPU it counts this process's work, not that of others."""
-    # Windows counts a process's time in steps of 16 ms.
+    """Return a clock for a device; on a CPU it measures only this process' processor time."""
+    # Windows measures a process' time in steps of 16 ms.
     own = device.type == "cpu" and os.name == "posix"
     read = time.process_time if own else time.perf_counter
 
@@ -158,7 +162,8 @@ def make_clock(device: torch.device) -> Clock:
 def race_training(generator: nn.Module, device: torch.device, crop: int) -> str:
     """Choose Lightning's training precision for a generator: "32-true" or "bf16-mixed".
 
-    Forward and backward passes of a copy race. crop: side of the training pictures, in pixels.
+    The race is between forward and backward passes of a copy. crop: the side of the training
+    pictures, in pixels.
     """
     precisions = {"float32": "32-true", "bfloat16": "bf16-mixed"}
     swift = has_bfloat16(device)
@@ -166,7 +171,7 @@ def race_training(generator: nn.Module, device: torch.device, crop: int) -> str:
         name: lambda name=name: _make_step(generator, device, name == "bfloat16")
         for name in (precisions if swift else ["float32"])
     }
-    with torch.random.fork_rng(enabled=swift):  # the run's numbers are those without a race
+    with torch.random.fork_rng(enabled=swift):  # the race must not change the run's random numbers
         verdict = settle(
             *("training", generator, device, entrants),
             override="trainer.precision=32-true or bf16-mixed",
@@ -188,7 +193,7 @@ def _make_step(generator: nn.Module, device: torch.device, swift: bool) -> Run:
 
 
 def _find_picture(run: Run, clock: Clock, largest: int) -> tuple[Tensor, Tensor | None]:
-    """Return as large a bundled example as is done within `BUDGET`, and what is made of it."""
+    """Return the largest bundled example that takes at most `BUDGET` seconds, and its result."""
     example = show_examples(256, 256)[0]
     for side in SIDES:
         times = math.ceil(side / example.shape[-1])
@@ -205,7 +210,7 @@ def _is_right(output: Tensor | None, exact: Tensor | None) -> bool:
     if output is None or exact is None:
         return True
     error = float((output.float() - exact.float()).square().mean())
-    return error <= 4 * 10 ** (-RIGHT / 10)  # not so where it is no number
+    return error <= 4 * 10 ** (-RIGHT / 10)  # false for NaN
 
 
 def _describe(
@@ -214,7 +219,7 @@ def _describe(
     """List all that a verdict depends on."""
     values = network.state_dict().items()
     shapes = [(name, [*value.shape]) for name, value in values]
-    # Whether a result is right depends on the weights; for training they are at their start.
+    # Whether a result is correct depends on the weights; training starts from initial ones.
     sums = [float(value.sum(dtype=torch.double)) for _, value in values] * (use == "restoring")
     cuda = device.type == "cuda"
     return {
@@ -240,7 +245,7 @@ def name_processor() -> str:
 
 
 def _read_processor() -> dict[str, str]:
-    """Read what Linux tells of a processor; nothing elsewhere."""
+    """Read Linux' description of the processor; {} on other systems."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:
@@ -250,7 +255,7 @@ def _read_processor() -> dict[str, str]:
 
 
 def _recall(path: Path, about: Mapping[str, Any]) -> Verdict | None:
-    """Read a verdict; None where there is none, or what is there is of no use."""
+    """Read a verdict; None if there is none, or if it is unusable."""
     try:
         told = json.loads(path.read_text(encoding="utf-8"))
         seconds = {str(name): float(taken) for name, taken in told["seconds"].items()}
@@ -265,7 +270,7 @@ def _recall(path: Path, about: Mapping[str, Any]) -> Verdict | None:
 
 
 def _remember(path: Path, about: Mapping[str, Any], verdict: Verdict) -> None:
-    """Write a verdict, whole or not at all; without room or rights it is measured again."""
+    """Write a verdict, atomically; if that fails, it is measured again the next time."""
     text = json.dumps({**verdict._asdict(), "about": dict(about)}, indent=1) + "\n"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""Generators made ready to restore: the same output from fewer passes over memory."""
+"""Converts generators for inference: the same output from fewer passes over memory."""
 
 from copy import deepcopy
 from typing import Any
@@ -22,10 +22,11 @@ ACTIVATIONS: dict[type[nn.Module], Activation] = {nn.ReLU: "relu", nn.ReLU6: "re
 def streamline(generator: nn.Module, device: torch.device, dtype: torch.dtype) -> nn.Module:
     """Copy a generator into one that restores faster and cannot be trained.
 
-    Batch norms become part of convolutions, and these take what precedes and follows them along.
+    Convolutions are fused with the batch norms, padding and activations around them. Other
+    projects' networks run under autocast, since they may have unknown layers; so does MAXIM, except
+    on CPUs.
+
     dtype: of the arithmetic, float32 or bfloat16; the global skip of our networks stays float32.
-    Networks of others are run under autocast, for they may have layers that are not known here, and
-    so is MAXIM but on CPUs.
     """
     if isinstance(generator, MAXIM):
         if device.type == "cpu":
@@ -51,7 +52,7 @@ def streamline(generator: nn.Module, device: torch.device, dtype: torch.dtype) -
 
 
 class Autocast(nn.Module):
-    """A network that is run under autocast."""
+    """Runs a network under autocast."""
 
     def __init__(self, network: nn.Module, device: torch.device, dtype: torch.dtype) -> None:
         super().__init__()
@@ -66,7 +67,7 @@ class Autocast(nn.Module):
 
 
 class SwiftNorm(nn.Module):
-    """An instance norm without running statistics: batch norm of a single picture is faster."""
+    """An instance norm without running statistics, as batch norm of single pictures: faster."""
 
     def __init__(self, norm: nn.InstanceNorm2d) -> None:
         super().__init__()
@@ -97,7 +98,7 @@ class SwiftResidual(nn.Module):
 
 
 def _swift(module: nn.Module, dtype: torch.dtype) -> nn.Module:
-    """Give what does a single module's work faster, or itself."""
+    """Return a faster replacement of a single module, or the module itself."""
     if type(module) is nn.Conv2d and module.padding_mode in ("zeros", "reflect"):
         return Conv(module, dtype=dtype)
     if type(module) is SameConv:
@@ -113,7 +114,7 @@ def _swift(module: nn.Module, dtype: torch.dtype) -> nn.Module:
 
 
 def _take(layers: list[Any], dtype: torch.dtype) -> nn.Module:
-    """Take the first layer from a list, or a convolution with all that can be done with it."""
+    """Take the first layer from a list, fused with all following ones that can be."""
     first, *rest = layers
     conv = rest.pop(0) if rest and _precedes(first, rest[0]) else first
     if type(conv) not in (nn.Conv2d, nn.ConvTranspose2d) or conv.padding_mode == "circular":
@@ -134,7 +135,7 @@ def _take(layers: list[Any], dtype: torch.dtype) -> nn.Module:
 
 
 def _precedes(layer: nn.Module, conv: Any) -> bool:
-    """Say whether a layer can be done with the convolution behind it."""
+    """Return whether a layer can be fused with the convolution after it."""
     if type(conv) is not nn.Conv2d or conv.padding_mode != "zeros":
         return False
     if isinstance(layer, nn.ReflectionPad2d):
@@ -153,7 +154,7 @@ def _doubles(layer: nn.Module) -> bool:
 
 
 def _shuffles(conv: Any, layer: Any) -> bool:
-    """Say whether a convolution and the shuffling of its channels can be one step."""
+    """Return whether a convolution and the shuffling of its channels can be one layer."""
     return (
         (type(conv), type(layer)) == (nn.Conv2d, nn.PixelShuffle)
         and (conv.kernel_size, conv.padding, conv.stride) == ((1, 1), (0, 0), (1, 1))

@@ -1,1 +1,1 @@
-"""Runs: started, isolated, swept, resumed, and their status."""
+"""Jobs: how runs are started, isolated, swept and resumed, and their status."""

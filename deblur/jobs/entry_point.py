@@ -1,4 +1,4 @@
-"""How train.py and eval.py are run by Hydra, and what they print."""
+"""Runs train.py and eval.py by Hydra, and decides what they print."""
 
 import inspect
 import logging
@@ -20,50 +20,50 @@ from deblur.distributed import is_first
 
 CHATTER = (
     ".*decompression bomb.*",  # deblur.media.images has a limit
-    ".*does not have many workers.*",  # on a CPU none is best, see DeblurData
+    ".*does not have many workers.*",  # on a CPU 0 workers are best, see DeblurData
     ".*smaller than the logging interval.*",
     ".*treespec, LeafSpec.*",
     ".*Trying to infer the `batch_size`.*",
     ".*`srun` command is available.*",  # deblur.distributed checks how a run was started
-    ".*It is recommended to use `self.log.*",  # metrics are summed over devices themselves
+    ".*It is recommended to use `self.log.*",  # the metrics sum over devices themselves
     ".*using 'checkpoint' in manual optimization.*",
-    ".*resuming from a checkpoint that ended before the epoch ended.*",  # EpochSampler does
+    ".*resuming from a checkpoint that ended before the epoch ended.*",  # EpochSampler allows it
 )
 
 
 def reset_loggers() -> None:
-    """Let Lightning's warnings reach Hydra's log file, once each; its chatter goes.
+    """Send Lightning's warnings to Hydra's log file, and suppress the irrelevant ones.
 
-    Errors of TensorBoard's threads go, too.
+    Errors in TensorBoard's threads are suppressed, too.
     """
     for name in ("lightning", "lightning.pytorch", "lightning.fabric"):
         logger = logging.getLogger(name)
         logger.handlers.clear()
         logger.propagate = True
         logger.setLevel(logging.WARNING)
-    logging.raiseExceptions = False  # a log that a full disk does not take is not told each time
+    logging.raiseExceptions = False  # on a full disk, do not report each line that is not logged
     logging.getLogger("matplotlib").setLevel(logging.WARNING)
-    if not is_first():  # of several processes one tells
+    if not is_first():  # of several processes, only the first one logs
         logging.getLogger().setLevel(logging.WARNING)
     logging.getLogger("lightning.fabric.strategies.launchers").setLevel(
         logging.INFO
-    )  # of a killed one
+    )  # reports a killed process
     for message in CHATTER:
         warnings.filterwarnings("ignore", message)
     threading.excepthook = tell_of_thread
 
 
 def tell_of_thread(args: threading.ExceptHookArgs) -> None:
-    """Print a thread's error, but for TensorBoard's: that is raised where the next event is."""
+    """Print a thread's error; leave out TensorBoard's, which is raised by the next event."""
     if "tensorboard" not in type(args.thread).__module__:
         threading.__excepthook__(args)
 
 
 def launch(main: Callable[[], Any]) -> None:
-    """Run a script's `hydra.main`; other errors of a user's are told in one line, too.
+    """Run a script's `hydra.main`; print the remaining errors that a user can correct in one line.
 
-    They are Hydra's, which cannot compose a config, Lightning's of misuse, and the system's, such
-    as a full disk. HYDRA_FULL_ERROR=1 in the environment shows where they come from.
+    These are Hydra's (a config cannot be composed), Lightning's (misconfiguration) and the system's
+    (such as a full disk). HYDRA_FULL_ERROR=1 in the environment shows their tracebacks.
     """
     if os.environ.setdefault("HYDRA_FULL_ERROR", "") == "1" and is_first():
         main()
@@ -72,7 +72,7 @@ def launch(main: Callable[[], Any]) -> None:
     try:
         main()
     except KeyboardInterrupt:
-        sys.exit(128 + signal.SIGINT)  # as a shell says it
+        sys.exit(128 + signal.SIGINT)  # the exit status of shells
     except Exception as error:
         frames = traceback.extract_tb(error.__traceback__)
         begun = any(frame.name == "run_job" for frame in frames)
@@ -80,7 +80,7 @@ def launch(main: Callable[[], Any]) -> None:
         if begun and not misuse and not isinstance(error, Mistake | OSError):
             raise
         conf = Path(inspect.unwrap(main).__code__.co_filename).with_name("conf")
-        with initialize_config_dir(str(conf), version_base="1.3"):  # for the names in it
+        with initialize_config_dir(str(conf), version_base="1.3"):  # so that names can be suggested
             told = explain(error)
         keys = [argument.partition("=")[0].lstrip("+~") for argument in sys.argv[1:]]
         where = "" if begun or any(key in told for key in keys) else f" ({' '.join(sys.argv[1:])})"

@@ -1,4 +1,4 @@
-"""How a run that was stopped goes on: in its folder, by its own command line."""
+"""Resumes a stopped run: in its folder, with the command line that started it."""
 
 import logging
 import sys
@@ -21,37 +21,38 @@ NAMES = ("last", "previous", "best")
 
 
 class Start(NamedTuple):
-    """From where a run goes."""
+    """Where a run starts."""
 
     path: Path | None
-    """Its checkpoint; None for the beginning."""
+    """The checkpoint; None starts from the beginning."""
     step: int
-    """How many batches were trained until then."""
+    """The batches trained before."""
     epochs: int
-    """How many epochs were trained until then."""
+    """The epochs trained before."""
     inside: bool
-    """Whether it is a run of the same folder that goes on."""
+    """Whether the checkpoint belongs to the same folder, so that the run resumes."""
     precision: str | None = None
-    """Lightning's, in which it was trained; None for the beginning."""
+    """The Lightning precision of the checkpoint's training; None at the beginning."""
     minutes: float = 0.0
-    """How long it was trained until then."""
+    """The minutes trained before."""
 
 
 def recall(arguments: list[str]) -> list[str]:
-    """Complete the arguments of train.py by those with which the run in hydra.run.dir was started.
+    """Add to train.py's arguments those with which the run in hydra.run.dir was started.
 
-    That is where ckpt is one of that run's checkpoints, or its name; what is given again wins. The
-    folder that one is in need not be given. Exits with one line where there is no such run.
+    This happens if ckpt is one of that run's checkpoints, or "last", "previous" or "best".
+    Arguments that are given again take precedence. hydra.run.dir may be left out in the run's own
+    folder. Exits with one line if there is no such run.
     """
     given = {_key(argument): argument.partition("=")[2].strip("'\"") for argument in arguments}
     ckpt, folder = given.get("ckpt", ""), given.get("hydra.run.dir")
     if {"-m", "--multirun"} & set(arguments):
-        return arguments  # a job has a folder of its own
+        return arguments  # each job of a sweep has its own folder
     if folder is None:
         if ckpt not in NAMES:
             return arguments
         if not Path(run_status.NAME).is_file():
-            sys.exit(f"error: ckpt={ckpt} is a run's: give its folder by hydra.run.dir=FOLDER")
+            sys.exit(f"error: ckpt={ckpt} requires the run's folder: add hydra.run.dir=FOLDER")
         folder = "."
         arguments = [*arguments, "hydra.run.dir=."]
     if not _is_of(ckpt, Path(folder)):
@@ -62,20 +63,20 @@ def recall(arguments: list[str]) -> list[str]:
         sys.exit(f"error: {error}")
     if before is None:
         place = Path(folder, run_status.NAME)
-        sys.exit(f"error: {folder}: holds no run that could go on; expected {place}")
+        sys.exit(f"error: {folder}: holds no run that can be resumed; expected {place}")
     started = map(rename_override, before.overrides)
     return [*(one for one in started if _key(one) not in given), *arguments]
 
 
 def find(ckpt: str | None, folder: Path) -> Start:
-    """Find the checkpoint from which the run in a folder goes on.
+    """Find the checkpoint from which the run in a folder starts.
 
-    ckpt: a path, or a name in the folder; a run that was stopped before it wrote any starts again.
-    Raises FileNotFoundError, or ValueError where the file cannot be gone on from, or where a run
-    that is not to go on has used the folder.
+    ckpt: a path, or a name in the folder; None starts from the beginning, and so does "last" if the
+    run was stopped before it wrote a checkpoint. Raises FileNotFoundError if there is no such file,
+    and ValueError if it is not a checkpoint or if another run has used the folder.
     """
     inside = ckpt is not None and _is_of(ckpt, folder)
-    if not inside and is_first():  # other processes find what the first has written
+    if not inside and is_first():  # other processes would find the first one's files
         check_unused(folder)
     if ckpt is None:
         return Start(None, 0, 0, True)
@@ -96,31 +97,40 @@ def find(ckpt: str | None, folder: Path) -> Start:
         epochs = int(counters["epoch_progress"]["current"]["completed"])
         precision = checkpoint.get("precision")
         minutes = float(checkpoint.get("minutes", 0.0))
-    except Exception as error:  # nothing is known of the file, and torch's text is advice to run it
+    except Exception as error:  # of any type; torch's message would advise an unsafe load
         raise ValueError(
-            f"{path}: not a checkpoint of train.py; init={path} takes weights alone"
+            f"{path}: not a checkpoint of train.py; init={path} loads only its weights"
         ) from error
     return Start(path, step, epochs, inside, precision, minutes)
 
 
 def check_unused(folder: Path) -> None:
-    """Raise ValueError where a run or an evaluation has used a folder."""
+    """Raise ValueError if a run or an evaluation has used a folder."""
     if (folder / run_status.NAME).exists():
         raise ValueError(
             f"{folder}: already holds a run: ckpt=last resumes it, another hydra.run.dir=FOLDER "
             "starts a new one"
         )
     if trace := run_status.find_trace(folder):
-        raise ValueError(f"{folder}: already used ({trace}): give another hydra.run.dir=FOLDER")
+        raise ValueError(f"{folder}: already used ({trace}): type another hydra.run.dir=FOLDER")
 
 
 def check_left(
     start: Start, epochs: int | None, folder: Path, minutes: float | None = None
 ) -> RunStatus | None:
-    """Compare the epochs and minutes that are trained with those that a run is to have.
+    """Check whether a run has epochs and minutes left to train.
 
-    None is no limit. Returns how the run ended, where nothing is left to do for it. Raises
-    ValueError where nothing can be trained.
+    Args:
+        start: Where the run starts.
+        epochs: The number of epochs to train; None for no limit.
+        folder: The run's folder.
+        minutes: The minutes to train; None for no limit.
+
+    Returns:
+        The status of the run if it has finished and nothing is left to do, else None.
+
+    Raises:
+        ValueError: Nothing is left to train, and the run cannot be returned as finished.
     """
     if start.path is None:
         return None
@@ -131,7 +141,7 @@ def check_left(
     more = f"expected trainer.max_epochs={start.epochs + 1} or more"
     if start.epochs > epochs:
         told = f"trainer.max_epochs is {epochs}, but {start.path} has {start.epochs}"
-        raise ValueError(f"{told} epochs behind it, {more}")
+        raise ValueError(f"{told} epochs already, {more}")
     if not start.inside:
         raise ValueError(f"{start.path}: all {epochs} epochs are trained, {more}")
     return _find_end(
@@ -140,25 +150,36 @@ def check_left(
 
 
 def _find_end(start: Start, folder: Path, why: str, key: str, more: float) -> RunStatus | None:
-    """Return how a run ended that has nothing left to do; log how it could be trained on.
+    """Return the status of a run that has nothing left to do, and log how to train it longer.
 
-    None where its best generator is not written yet.
+    Args:
+        start: Where the run would start.
+        folder: The run's folder.
+        why: Why nothing is left to do.
+        key: The setting that trains it longer.
+        more: A value for that setting.
+
+    Returns:
+        The status; None if the run was stopped before its best generator was written.
+
+    Raises:
+        ValueError: The checkpoint belongs to another folder.
     """
     if not start.inside:
-        raise ValueError(f"{start.path}: {why}, expected {key}={more:g} or so")
+        raise ValueError(f"{start.path}: {why}, expected more, such as {key}={more:g}")
     before = run_status.read(folder)
     if before is None or before.status != "finished":
         return None
-    log.info("%s: finished, %s; nothing was done", folder, why)
+    log.info("%s: finished, %s; nothing to do", folder, why)
     name = start.path.stem if start.path else "last"
     log.info(
-        "to train on:  python train.py hydra.run.dir=%s ckpt=%s %s=%g", folder, name, key, more
+        "to train longer:  python train.py hydra.run.dir=%s ckpt=%s %s=%g", folder, name, key, more
     )
     return before
 
 
 def check_fit(path: Path, weights: "Mapping[str, Tensor]") -> None:
-    """Raise ValueError where a run's networks are not those of its checkpoint."""
+    """Raise ValueError if the weights of a checkpoint do not fit a run's networks."""
     import torch
 
     from deblur.checkpoints.contents import describe_difference

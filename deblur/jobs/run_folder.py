@@ -1,8 +1,8 @@
-"""What a command writes into its run's folder: nothing until the command has been accepted.
+"""The files of a command in its run's folder: none is written until the command is accepted.
 
-Hydra writes a config and opens a log file before a script can look at its settings, so that a
-refused command would overwrite those of the run that the folder holds. conf/config.yaml switches
-both off.
+By default Hydra writes a config and opens a log file before a script can check its settings, so
+that a refused command would overwrite those of a run already in the folder. conf/config.yaml
+switches both off.
 """
 
 import logging
@@ -20,22 +20,22 @@ from deblur.distributed import is_first
 from deblur.jobs import run_status
 
 CONFIG = ".hydra"
-"""The folder of a run's config, with Hydra's own names."""
+"""The folder of a run's config; its files are named as by Hydra."""
 
 
 class DeferredHandler(MemoryHandler):
-    """Keeps what is logged for another handler until the command has been accepted."""
+    """Buffers log records for another handler until the command is accepted."""
 
     accepted = False
 
     def flush(self) -> None:
-        """Hand it on; Hydra and Python ask for that at their ends, too."""
+        """Pass the records on if accepted; Hydra and Python also call this when they exit."""
         if self.accepted:
             super().flush()
 
 
 def accept(cfg: DictConfig) -> None:
-    """Write the config into the run's folder, and what was logged so far into its log file."""
+    """Write the config into the run's folder, and the buffered log records into its log file."""
     from hydra.core.hydra_config import HydraConfig
 
     if is_first():
@@ -52,20 +52,20 @@ def accept(cfg: DictConfig) -> None:
 
 
 def check_no_run(folder: Path) -> None:
-    """Raise ValueError where a folder, into which something else would be written, holds a run."""
+    """Raise ValueError if a folder holds a run, so that other files must not be written there."""
     if (folder / run_status.NAME).exists():
-        raise ValueError(f"{folder}: holds a run: give another hydra.run.dir=FOLDER")
+        raise ValueError(f"{folder}: already holds a run: type another hydra.run.dir=FOLDER")
 
 
 def read_config(folder: Path) -> Any:
-    """Read the config that a run has written into its folder, of an older version, too."""
+    """Read the config in a run's folder; it may be of an older version."""
     config = OmegaConf.load(folder / CONFIG / "config.yaml")
     rename_moved(config)
     return config
 
 
 def tidied(main: Callable[[DictConfig], Any]) -> Callable[[DictConfig], Any]:
-    """Let a script leave no empty folder behind where its command is not accepted."""
+    """Decorate a script so that a refused command leaves no empty folder behind."""
 
     @wraps(main)
     def run(cfg: DictConfig) -> Any:
@@ -78,7 +78,7 @@ def tidied(main: Callable[[DictConfig], Any]) -> Callable[[DictConfig], Any]:
 
 
 def discard(folder: Path) -> None:
-    """Remove a run's folder that Hydra has named and made, if it is empty, and the one it is in."""
+    """Remove an empty run folder, and its empty parent, unless the user chose the folder."""
     from hydra.core.hydra_config import HydraConfig
 
     given = ("hydra.run.dir=", "hydra.sweep.")

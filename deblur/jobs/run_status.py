@@ -1,4 +1,4 @@
-"""How a run has ended, in a file of its folder, and whose the folder is until then."""
+"""The status of a run, in a file of its folder, and the lock that keeps other processes out."""
 
 import json
 import logging
@@ -20,49 +20,51 @@ log = logging.getLogger(__name__)
 NAME = "outcome.json"
 LOCK = ".lock"
 TRACES = (NAME, ".hydra", "checkpoints", "csv")
-"""What a folder has that a run, or an evaluation, has used."""
+"""Names by which a folder is known to be used by a run or an evaluation."""
 
 
 @dataclass(frozen=True)
 class RunStatus:
-    """How a run has ended, or that it goes on; one that was killed says so for ever."""
+    """How a run ended, or that it is running; a run that was killed stays "running"."""
 
     status: Literal["running", "finished", "failed", "stopped"]
     overrides: list[str]
-    """Its settings on the command line but for ckpt: a run that goes on is the same run."""
+    """Its command-line settings except ckpt, which may change when the run resumes."""
     score: float | None = None
-    """The best validation PSNR in dB; None where there is none."""
+    """The best validation PSNR in dB; None if there is none."""
     error: str = ""
-    """What has gone wrong."""
+    """Why it failed."""
     fault: "Fault" = ""
+    """The cause of the failure, if known."""
 
     def write(self, folder: Path) -> None:
-        """Write it into a run's folder, whole or not at all."""
+        """Write the status into a run's folder, atomically."""
         folder.mkdir(parents=True, exist_ok=True)
         write_text(folder / NAME, json.dumps(asdict(self), indent=1) + "\n")
 
 
 def read(folder: Path) -> RunStatus | None:
-    """Read that of a run; None where there is none. Raises ValueError for what is not one."""
+    """Read a run's status; None if there is none. Raises ValueError if the file is damaged."""
     path = folder / NAME
     if not path.is_file():
         return None
     try:
         return RunStatus(**json.loads(path.read_text(encoding="utf-8")))
     except (ValueError, TypeError) as error:
-        raise ValueError(f"{path}: does not tell how a run ended ({error})") from error
+        raise ValueError(f"{path}: not the status of a run ({error})") from error
 
 
 def find_trace(folder: Path) -> str:
-    """Return the name of something in a folder that tells that it was used; "" for none."""
+    """Return the name of a file or folder that shows that a folder was used; "" if none does."""
     return next((name for name in TRACES if (folder / name).exists()), "")
 
 
 @contextmanager
 def claim(folder: Path, wait: int = 0) -> Iterator[None]:
-    """Keep other processes out of a run's folder; where no run was begun, nothing is left in it.
+    """Lock a run's folder against other processes; remove the lock file if no run has started.
 
-    wait: for so many seconds, for one that saves itself. Raises BlockingIOError where one is in it.
+    wait: how many seconds to wait for a process that still saves its run. Raises BlockingIOError
+    if another process holds the lock.
     """
     if os.name != "posix":
         yield
@@ -73,8 +75,8 @@ def claim(folder: Path, wait: int = 0) -> Iterator[None]:
     try:
         while not (held := _lock(handle, folder)):
             if wait <= 0:
-                raise BlockingIOError(f"{folder}: another process trains in it; wait for its end")
-            log.info("%s: another process trains in it; waiting %d s for its end", folder, wait)
+                raise BlockingIOError(f"{folder}: another process trains there; wait for its end")
+            log.info("%s: another process trains there; waiting %d s for its end", folder, wait)
             time.sleep(5)
             wait -= 5
         yield
@@ -85,7 +87,7 @@ def claim(folder: Path, wait: int = 0) -> Iterator[None]:
 
 
 def _lock(handle: int, folder: Path) -> bool:
-    """Lock a file, which no process takes over that loads data; say whether it was free."""
+    """Lock a file by a lock that child processes do not inherit; return whether it was free."""
     import fcntl
 
     try:
@@ -93,5 +95,5 @@ def _lock(handle: int, folder: Path) -> bool:
     except (BlockingIOError, PermissionError):
         return False
     except OSError as error:
-        log.debug("%s cannot be locked: %s", folder, error)  # a file system that knows no locks
+        log.debug("%s cannot be locked: %s", folder, error)  # a file system without locks
     return True

@@ -1,4 +1,4 @@
-"""The jobs of a sweep: each is told, none ends the others, and none is done twice."""
+"""The jobs of a sweep: each is reported, none ends the others, and none is done twice."""
 
 import inspect
 import logging
@@ -29,21 +29,21 @@ from deblur.jobs.run_status import RunStatus
 log = logging.getLogger(__name__)
 
 Train = Callable[[DictConfig, Callable[[], None]], float | None]
-"""Trains by a config, and gives the run's score; calls a function when it accepts the config."""
+"""Trains by a config and returns the run's score; calls its argument on accepting the config."""
 PATIENCE = 60
-"""Seconds in which the job of a sweep that was killed may save itself."""
+"""Seconds that a job waits for an earlier process in its folder, left by a killed sweep, to end."""
 _refused: dict[str, RunStatus] = {}
-"""Jobs of this sweep whose data cannot be used, by their data: others of the same are not tried."""
+"""By data settings, a job whose data cannot be used: other jobs with the same are not tried."""
 _told: dict[str, str] = {}
-"""Reasons of failures that were told, and the jobs that they were told of."""
+"""The reasons of failures logged so far, each with the first job that failed for it."""
 
 
 def recorded(train: Train) -> Callable[[DictConfig], float | None]:
-    """Let a script's training write its RunStatus, and be a job of a sweep.
+    """Decorate a script's training: it writes its RunStatus, and can be a job of a sweep.
 
-    There it has a process of its own, so that whatever ends it, such as a lack of memory, ends no
-    other, and several devices work. What fails is told and gives NaN, and the sweep goes on; what
-    was finished before is left out, and what was begun goes on.
+    Each job of a sweep has its own process: whatever ends it, such as a lack of memory, ends no
+    other job, and several devices work. A failed job is logged and returns NaN, and the sweep
+    continues; jobs finished earlier are skipped, and unfinished ones are resumed.
     """
     script = Path(inspect.unwrap(train).__code__.co_filename).absolute()
 
@@ -52,9 +52,10 @@ def recorded(train: Train) -> Callable[[DictConfig], float | None]:
         if HydraConfig.get().mode == RunMode.MULTIRUN:
             return _do_job(script, cfg)
         if FOLLOW in os.environ and hasattr(signal, "SIGUSR2"):
-            signal.signal(signal.SIGUSR2, signal.SIG_IGN)  # Slurm's, to submitit, which stops this
+            # Slurm sends it to all processes, for submitit, which stops this one itself.
+            signal.signal(signal.SIGUSR2, signal.SIG_IGN)
         try:
-            return _note(train, cfg)
+            return _record(train, cfg)
         finally:
             run_folder.discard(Path(cfg.run_dir))
 
@@ -62,13 +63,13 @@ def recorded(train: Train) -> Callable[[DictConfig], float | None]:
 
 
 def _do_job(script: Path, cfg: DictConfig) -> float | None:
-    """Do a job unless it is done; one that fails gives NaN."""
+    """Run a job unless it has finished; return its score, NaN if it fails."""
     folder, overrides = Path(cfg.run_dir), _overrides()
     before = run_status.read(folder)
     if before and before.overrides != overrides:
-        sys.exit(f"error: {folder} holds a run of other settings: give another hydra.sweep.dir")
+        sys.exit(f"error: {folder} holds a run with other settings: type another hydra.sweep.dir")
     if before and before.status == "finished":
-        log.info("finished before: %s, %s", folder, _show(before.score))
+        log.info("already finished: %s, %s", folder, _show(before.score))
         return before.score
     _listen()
     data = _describe_data(cfg)
@@ -86,20 +87,20 @@ def _do_job(script: Path, cfg: DictConfig) -> float | None:
 
 
 def _run_in_process(script: Path, folder: Path, overrides: list[str]) -> RunStatus:
-    """Run a job in a process of its own; where it is stopped, so is the sweep."""
+    """Run a job in its own process; if the job is stopped, exit and so stop the sweep."""
     process = worker_process.start(script, folder, HydraConfig.get().overrides.task, _options())
     try:
         found = worker_process.finish(process, folder, overrides)
         if found.status == "stopped":
             raise KeyboardInterrupt
     except (KeyboardInterrupt, SystemExit) as error:
-        log.info("to go on: the same command, with hydra.sweep.dir=%s", folder.parent)
+        log.info("to resume: the same command, with hydra.sweep.dir=%s", folder.parent)
         sys.exit(error.code if isinstance(error, SystemExit) else 128 + signal.SIGINT)
     return found
 
 
 def _describe_data(cfg: DictConfig) -> str:
-    """Write down what decides whether a job's data can be used."""
+    """Return the settings that decide whether a job's data can be used, as text."""
     try:
         settings = OmegaConf.to_container(cfg.data, resolve=True)
     except OmegaConfBaseException as error:
@@ -110,23 +111,23 @@ def _describe_data(cfg: DictConfig) -> str:
 
 
 def _tell_failed(folder: Path, found: RunStatus) -> None:
-    """Tell why a job has failed: each reason once in a sweep."""
+    """Log why a job failed, each reason once in a sweep."""
     first = _told.setdefault(found.error, folder.name)
     if first == folder.name:
         log.error("this job has failed: %s", found.error)
     else:
-        log.error("this job has failed like %s", first)
+        log.error("this job has failed for the same reason as %s", first)
 
 
 def _listen() -> None:
-    """Let SIGTERM end the sweep in order, where nobody else listens to it."""
+    """Make SIGTERM end the sweep in order, unless it has a handler already."""
     main = threading.current_thread() is threading.main_thread()
     if main and signal.getsignal(signal.SIGTERM) == signal.SIG_DFL:
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
 
 
 def _options() -> list[str]:
-    """List what Hydra was told apart from settings: where the config is, and which job this is."""
+    """List Hydra's own options for a job: the config's place and the job's number."""
     hydra = HydraConfig.get()
     flags = {"main": "--config-path", "command-line": "--config-dir"}
     sources = [one for one in hydra.runtime.config_sources if one.provider in flags]
@@ -136,15 +137,15 @@ def _options() -> list[str]:
     return [f"--config-name={hydra.job.config_name}", *places, *more, number]
 
 
-def _note(train: Train, cfg: DictConfig) -> float | None:
-    """Train, and write how it ends, once the run is accepted."""
+def _record(train: Train, cfg: DictConfig) -> float | None:
+    """Train; once the run is accepted, write its status."""
     if not is_first():
         return train(cfg, lambda: run_folder.accept(cfg))
     folder, overrides = Path(cfg.run_dir), _overrides()
     awaited = FOLLOW in os.environ
     with run_status.claim(folder, wait=PATIENCE if awaited else 0):
         before = run_status.read(folder) if awaited else None
-        # Who waits for a job is told that it was refused, but a finished run is never touched.
+        # A sweep must learn that its job was refused; but a finished run's status is kept.
         noted = awaited and not (before and before.status == "finished")
 
         def begin() -> None:
@@ -157,7 +158,7 @@ def _note(train: Train, cfg: DictConfig) -> float | None:
             score = train(cfg, begin)
         except BaseException as error:
             if noted:
-                with suppress(OSError):  # of a full disk, which the run has told
+                with suppress(OSError):  # a full disk, which the run has reported
                     _describe(error, overrides).write(folder)
             raise
         if noted and score is not None and not math.isfinite(score):
@@ -168,13 +169,13 @@ def _note(train: Train, cfg: DictConfig) -> float | None:
 
 
 def _overrides() -> list[str]:
-    """List the run's settings; from where it goes on is none."""
+    """List the run's settings; ckpt, where it resumes, does not count."""
     given = HydraConfig.get().overrides.task
     return [one for one in given if one.partition("=")[0] != "ckpt"]
 
 
 def _describe(error: BaseException, overrides: list[str]) -> RunStatus:
-    """Say how a run has ended by an error; somebody has stopped one that gives no reason."""
+    """Return the status of a run that an error ended: "stopped" if the error has no message."""
     told = ""
     if isinstance(error, Mistake):
         told = str(error)
@@ -188,10 +189,10 @@ def _describe(error: BaseException, overrides: list[str]) -> RunStatus:
 
 
 class Summary(Callback):
-    """Hydra's callback that refuses the folder of another sweep, and tells how all jobs ended."""
+    """A Hydra callback that refuses the folder of another sweep, and reports how all jobs ended."""
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
-        """Exit with one line where the folder has other jobs, whose places would be taken."""
+        """Exit with one line if the folder holds a run, or the jobs of another sweep."""
         os.environ[worker_process.SWEEP] = str(os.getpid())
         _refused.clear()
         _told.clear()
@@ -200,21 +201,21 @@ class Summary(Callback):
         if not keys & {"experiment", "trainer.max_epochs"}:
             try:
                 check_experiment(config)
-            except ValueError as error:  # else each job would tell it
+            except ValueError as error:  # else each job would report it
                 sys.exit(f"error: {error}")
         if (folder / run_status.NAME).is_file():
-            sys.exit(f"error: {folder} holds a run: give another hydra.sweep.dir")
+            sys.exit(f"error: {folder} already holds a run: type another hydra.sweep.dir")
         if (folder / "multirun.yaml").is_file():
             before = list(OmegaConf.load(folder / "multirun.yaml").hydra.overrides.task)
             now = list(config.hydra.overrides.task)
             if before != now:
                 lacking = " ".join(one for one in before if one not in now) or "another order"
                 sys.exit(
-                    f"error: {folder} is of a sweep with {lacking}: give another hydra.sweep.dir"
+                    f"error: {folder} holds a sweep with {lacking}: type another hydra.sweep.dir"
                 )
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
-        """Print a line a job, the best first; exit with status 1 where one has no score."""
+        """Log a line per job, the best first; exit with status 1 if one has no score."""
         folder = Path(config.hydra.sweep.dir)
         jobs = _find_jobs(folder)
         shared = set.intersection(*(set(job.overrides) for job in jobs.values())) if jobs else set()
@@ -224,14 +225,14 @@ class Summary(Callback):
             same = job.error and first.setdefault(job.error, name) != name
             why = f"like {first[job.error]}" if same else job.error or _show(job.score)
             log.info("%s  %s: %s, %s", name, own, job.status, why)
-        log.info("side by side:  deblur compare %s", folder)
+        log.info("to compare them:  deblur compare %s", folder)
         without = sum(job.score is None for job in jobs.values())
         if without:
-            sys.exit(f"error: {without} of {len(jobs)} jobs gave no score")
+            sys.exit(f"error: {without} of {len(jobs)} jobs have no score")
 
 
 def _find_jobs(folder: Path) -> dict[str, RunStatus]:
-    """Read how a sweep's jobs ended, by their folders, the best first."""
+    """Read the status of a sweep's jobs, by folder, the best first."""
     places = [path.parent for path in sorted(folder.rglob(run_status.NAME))]
     found = {str(place.relative_to(folder)): run_status.read(place) for place in places}
     jobs = [(name, job) for name, job in found.items() if job]

@@ -1,4 +1,4 @@
-"""A run in a process of its own."""
+"""Runs in worker processes of their own."""
 
 import os
 import signal
@@ -16,7 +16,7 @@ from deblur.jobs.run_status import RunStatus
 
 CONSOLE = "console.txt"
 SWEEP = "DEBLUR_SWEEP"
-"""In the environment of the processes that a sweep starts: its number. Joblib's outlive it."""
+"""The environment variable with a sweep's process id; joblib's processes may outlive the sweep."""
 Process = subprocess.Popen[bytes]
 
 
@@ -28,32 +28,38 @@ def start(
     *,
     quiet: bool = False,
 ) -> Process:
-    """Start a run in a folder, in a process of its own, or let it go on there.
+    """Start a run in its own process, or resume the run in its folder.
 
-    quiet: what it prints goes to console.txt in the folder. It is stopped, as by SIGTERM, when the
-    process that starts it is gone.
+    The run stops itself, as by SIGTERM, if the process that has started it ends.
+
+    Args:
+        script: The script, train.py.
+        folder: The run's folder.
+        overrides: The run's settings.
+        options: Options for Hydra.
+        quiet: Write the run's output to console.txt in the folder.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    go_on = ["ckpt=last"] if run_status.read(folder) else []
+    resume = ["ckpt=last"] if run_status.read(folder) else []
     place = f"hydra.run.dir={literal(str(folder))}"
     with open(folder / CONSOLE if quiet else os.devnull, "ab") as file:
         console = file if quiet else None
         return subprocess.Popen(
-            [sys.executable, str(script), *options, *overrides, *go_on, place],
+            [sys.executable, str(script), *options, *overrides, *resume, place],
             stdout=console,
             stderr=console,
-            # HYDRA_FULL_ERROR is what deblur.jobs.entry_point has set.
+            # Undo what deblur.jobs.entry_point has set.
             env={**os.environ, FOLLOW: "1", "HYDRA_FULL_ERROR": ""},
         )
 
 
 def finish(process: Process, folder: Path, overrides: Sequence[str] = ()) -> RunStatus:
-    """Wait for such a run, and say how it ended; what was killed has failed.
+    """Wait for a run and return its status; a run that was killed has failed.
 
-    overrides: its settings, for one that has ended before it could note them.
+    overrides: the run's settings, in case it ends before it can record them.
 
-    An exception meanwhile, such as Ctrl-C's, stops the run before it goes on. So does the end of
-    the process that is named by SWEEP in the environment, which ends this one, too.
+    An exception while waiting, such as Ctrl-C's, stops the run first and is then raised. If the
+    parent process ends and is the sweep's (see SWEEP), both the run and this process are stopped.
     """
     parent = os.getppid()
     try:
@@ -62,37 +68,38 @@ def finish(process: Process, folder: Path, overrides: Sequence[str] = ()) -> Run
                 process.wait(1)
             if os.getppid() != parent and os.environ.get(SWEEP) == str(parent):
                 stop(process, folder)
-                os._exit(1)  # else joblib would begin with its next job
+                os._exit(1)  # else joblib would start its next job
     except BaseException:
         stop(process, folder)
         raise
     found = run_status.read(folder)
     if found is None or found.status == "running":
-        told = _tell_status(process.returncode) + _last_words(folder)
+        told = _tell_status(process.returncode) + _last_line(folder)
         found = RunStatus("failed", found.overrides if found else [*overrides], error=told)
-        with suppress(BlockingIOError), run_status.claim(folder):  # else it is another process's
+        with suppress(BlockingIOError), run_status.claim(folder):  # another process may hold it
             found.write(folder)
     return found
 
 
 def stop(process: Process, folder: Path) -> None:
-    """Let such a run save itself and end; a second Ctrl-C, which it gets, too, hurries it."""
+    """Ask a run to save itself and end, and wait; a second Ctrl-C makes it end at once."""
     process.terminate()
     while process.poll() is None:
         with suppress(KeyboardInterrupt):
             process.wait()
     found = run_status.read(folder)
-    if found and found.status == "running":  # it was not far enough to note its end
+    if found and found.status == "running":  # it ended before it could record that
         replace(found, status="stopped").write(folder)
 
 
 def _tell_status(status: int) -> str:
     if status == -signal.SIGKILL:
-        return "its process was killed, as by a system that lacks memory"
-    return f"its process has ended with status {status}"
+        return "its process was killed, perhaps for lack of memory"
+    return f"its process ended with status {status}"
 
 
-def _last_words(folder: Path) -> str:
+def _last_line(folder: Path) -> str:
+    """Return the last line of a run's output, if it was written to a file."""
     path = folder / CONSOLE
     lines = path.read_text(encoding="utf-8", errors="replace").split("\n") if path.is_file() else []
     words = [line for line in lines if line.strip()][-1:]

@@ -1,4 +1,4 @@
-"""Numbers to minimise."""
+"""The losses that training minimizes."""
 
 from deblur.losses.adversarial import (
     LeastSquares,

@@ -11,38 +11,37 @@ from torch import Tensor, nn
 from deblur.distributed import find_group_rank, gather
 
 Discriminator = Callable[[Tensor], list[Tensor]]
-"""Takes (N, 3, H, W) in [-1, 1], gives a list of logit maps."""
+"""Takes (N, 3, H, W) in [-1, 1] and returns a list of logit maps."""
 
 
 class Verdict(NamedTuple):
-    """The discriminator's loss, and what it made of both kinds of image."""
+    """The discriminator's loss, and its mean scores of both kinds of image."""
 
     loss: Tensor
     sharp: Tensor
-    """Its mean score of sharp images, a scalar: a probability where the objective has one."""
+    """The mean score of sharp images, a scalar: a probability if the objective has one."""
     restored: Tensor
-    """Its mean score of restored images."""
+    """The mean score of restored images, likewise."""
 
 
 class Objective(Protocol):
-    """What the generator and the discriminator minimise in turn."""
+    """The losses that the generator and the discriminator minimize in turn."""
 
     def generator_loss(
         self, discriminator: Discriminator, restored: Tensor, sharp: Tensor
     ) -> Tensor:
-        """Give the generator's loss, a scalar."""
+        """Return the generator's loss, a scalar."""
 
     def discriminator_loss(
         self, discriminator: Discriminator, restored: Tensor, sharp: Tensor
     ) -> Verdict:
-        """Give the discriminator's loss; restored carries no gradient."""
+        """Return the discriminator's loss; restored carries no gradient."""
 
 
 class OnePass:
-    """A discriminator that has judged some batches of images together.
+    """A discriminator that has computed its maps of some batches in one pass, for later calls.
 
-    discriminator: as for `Objective`. batches: (N, 3, H, W) each; of others it is asked when they
-    come.
+    batches: (N, 3, H, W) each. For other images the discriminator runs when it is called.
     """
 
     def __init__(self, discriminator: Discriminator, *batches: Tensor) -> None:
@@ -52,7 +51,7 @@ class OnePass:
         self.judged = [[*of_one] for of_one in zip(*parts)]
 
     def __call__(self, images: Tensor) -> list[Tensor]:
-        """Give the logit maps of images, one of the batches or others."""
+        """Return the logit maps of images: one of the batches, or others."""
         for batch, maps in zip(self.batches, self.judged):
             if images is batch:
                 return maps
@@ -62,7 +61,7 @@ class OnePass:
 class Minimax:
     """The minimax game of Goodfellow et al. (2014), Li's Equation 1, on logits.
 
-    saturating: let the generator minimise the equation's own log(1 - D(G(z))), whose gradient
+    saturating: the generator minimizes the equation's own log(1 - D(G(z))), whose gradient
     vanishes while the discriminator wins, instead of -log D(G(z)).
     """
 
@@ -72,7 +71,7 @@ class Minimax:
     def generator_loss(
         self, discriminator: Discriminator, restored: Tensor, sharp: Tensor
     ) -> Tensor:
-        """Give the generator's loss, a scalar; sharp is not used."""
+        """Return the generator's loss, a scalar; sharp is not used."""
         logits = discriminator(restored)
         if self.saturating:
             return -_cross_entropy(logits, 0.0)
@@ -81,7 +80,7 @@ class Minimax:
     def discriminator_loss(
         self, discriminator: Discriminator, restored: Tensor, sharp: Tensor
     ) -> Verdict:
-        """Give minus the equation's value; scores are probabilities of being real."""
+        """Return minus the equation's value; scores are probabilities of being real."""
         real, fake = discriminator(sharp), discriminator(restored)
         loss = _cross_entropy(real, 1.0) + _cross_entropy(fake, 0.0)
         return Verdict(loss, _mean_probability(real), _mean_probability(fake))
@@ -90,15 +89,18 @@ class Minimax:
 class WassersteinGP:
     """The Wasserstein game with a gradient penalty, of Gulrajani et al. (NeurIPS 2017).
 
-    The critic's score of an image is the mean of its map, or of its maps' means. It minimises
-    score(restored) - score(sharp) + slope * (|gradient| - 1)^2, the gradient of the score by the
-    image at a random point between a restored and a sharp one; the generator minimises
-    -score(restored). Everything of the penalty is float32.
+    The critic's score of an image is the mean of its map, or of its maps' means. The critic
+    minimizes score(restored) - score(sharp) + slope * (|gradient| - 1)^2, where the gradient is
+    that of the score in the image, at a random point between a restored and a sharp one. The
+    generator minimizes -score(restored). The penalty is computed in float32.
 
-    slope: of the penalty, 10 in the paper. mixing: "sample" draws the point for each image, as the
-    paper does; "batch" one for all, as DeblurGAN's code does. norm: of the gradient, of a whole
-    "image", or of each "pixel" over its channels, and of the map's sum, as in DeblurGAN's code
-    (models/losses.py; see KupynOrest/DeblurGAN#185).
+    Args:
+        slope: The gradient penalty weight, 0 to 1e6; 10 in the paper.
+        mixing: "sample" draws a point for each image, as the paper does; "batch" draws one for all,
+            as DeblurGAN's code does.
+        norm: "image" takes the norm of an image's gradient; "pixel" that of each pixel over its
+            channels, of the gradient of the map's sum, as in DeblurGAN's code (models/losses.py;
+            see KupynOrest/DeblurGAN#185).
     """
 
     def __init__(
@@ -121,22 +123,22 @@ class WassersteinGP:
     def generator_loss(
         self, discriminator: Discriminator, restored: Tensor, sharp: Tensor
     ) -> Tensor:
-        """Give the generator's loss, a scalar; sharp is not used."""
+        """Return the generator's loss, a scalar; sharp is not used."""
         return -_scores(discriminator(restored)).mean()
 
     def discriminator_loss(
         self, discriminator: Discriminator, restored: Tensor, sharp: Tensor
     ) -> Verdict:
-        """Give the critic's loss with the penalty; scores are unbounded."""
+        """Return the critic's loss with the penalty; scores are unbounded."""
         real, fake = (_scores(discriminator(image)).mean() for image in (sharp, restored))
         loss = fake - real + self.slope * self.penalty(discriminator, restored, sharp)
         return Verdict(loss, real.detach(), fake.detach())
 
     def penalty(self, discriminator: Discriminator, restored: Tensor, sharp: Tensor) -> Tensor:
-        """Give the mean of (|gradient| - 1)^2, a scalar."""
+        """Return the mean of (|gradient| - 1)^2, a scalar."""
         rank, ranks = find_group_rank()
         count = ranks * len(sharp) if self.mixing == "sample" else 1
-        share = torch.rand(count, 1, 1, 1, device=sharp.device)  # for all devices' images
+        share = torch.rand(count, 1, 1, 1, device=sharp.device)  # for the images of all devices
         share = share[rank::ranks] if self.mixing == "sample" else share
         between = (share * sharp + (1 - share) * restored).float().detach().requires_grad_()
         with _no_autocast(sharp.device.type):
@@ -155,13 +157,13 @@ class LeastSquares:
     def generator_loss(
         self, discriminator: Discriminator, restored: Tensor, sharp: Tensor
     ) -> Tensor:
-        """Give half the mean of (D(restored) - 1)^2; sharp is not used."""
+        """Return half the mean of (D(restored) - 1)^2; sharp is not used."""
         return _half_squares(discriminator(restored), 1.0)
 
     def discriminator_loss(
         self, discriminator: Discriminator, restored: Tensor, sharp: Tensor
     ) -> Verdict:
-        """Give half the means of (D(sharp) - 1)^2 and D(restored)^2, added."""
+        """Return half the sum of the means of (D(sharp) - 1)^2 and D(restored)^2."""
         real, fake = discriminator(sharp), discriminator(restored)
         loss = _half_squares(real, 1.0) + _half_squares(fake, 0.0)
         return Verdict(loss, _mean_score(real), _mean_score(fake))
@@ -170,13 +172,13 @@ class LeastSquares:
 class RelativisticLS(nn.Module):
     """The relativistic average least-squares game of DeblurGAN-v2 (arXiv 1908.03826, section 3.2).
 
-    A sharp image's logits shall be one above the average restored image's, and a restored one's
-    one below the average sharp image's; the generator wants the reverse. The averages are over the
-    discriminator's last `history` verdicts, as in the authors' code (50), or over the batch (0; of
-    several devices each takes its own part of it).
+    The discriminator's target for a sharp image's logits is one above those of the average restored
+    image, and for a restored image's one below those of the average sharp image; the generator's
+    targets are the reverse. The averages are over the discriminator's last `history` scores, as in
+    the authors' code (50), or over the batch (0; with several devices, over each one's part of it).
 
-    maps: how many maps the discriminator gives; each has a history of its own, which is part of
-    the state_dict.
+    maps: the number of maps that the discriminator returns; each has its own history, which is part
+    of the state_dict.
     """
 
     recent: Tensor
@@ -188,13 +190,13 @@ class RelativisticLS(nn.Module):
                 f"history must be 0 to 1,000,000 and maps 1 to 10, got {history} and {maps}"
             )
         self.history = history
-        # The newest last; NaN where there is none yet.
+        # The newest score is last; NaN stands for scores that do not exist yet.
         self.register_buffer("recent", torch.full((2, maps, history), torch.nan))
 
     def generator_loss(
         self, discriminator: Discriminator, restored: Tensor, sharp: Tensor
     ) -> Tensor:
-        """Give the generator's loss, a scalar."""
+        """Return the generator's loss, a scalar."""
         with torch.no_grad():
             real = self._checked(discriminator(sharp))
         fake = self._checked(discriminator(restored))
@@ -203,7 +205,7 @@ class RelativisticLS(nn.Module):
     def discriminator_loss(
         self, discriminator: Discriminator, restored: Tensor, sharp: Tensor
     ) -> Verdict:
-        """Give the discriminator's loss, and note its verdicts."""
+        """Return the discriminator's loss, and add its scores to the history."""
         real, fake = (self._checked(discriminator(image)) for image in (sharp, restored))
         if self.history:
             for kind, maps in enumerate((real, fake)):
@@ -217,9 +219,9 @@ class RelativisticLS(nn.Module):
     def _loss(
         self, up: list[Tensor], down: list[Tensor], averages: Sequence[Sequence[Tensor]]
     ) -> Tensor:
-        """Give (mean (up - other - 1)^2 + mean (down - other + 1)^2) / 2, averaged over maps.
+        """Return (mean (up - other - 1)^2 + mean (down - other + 1)^2) / 2, averaged over maps.
 
-        averages: what `up` and what `down` is measured against, a scalar a map each.
+        averages: `other` for `up` and for `down`, a scalar per map.
         """
         each = [
             ((u - below - 1).square().mean() + (d - above + 1).square().mean()) / 2
@@ -230,9 +232,9 @@ class RelativisticLS(nn.Module):
     def _averages(
         self, real: list[Tensor], fake: list[Tensor]
     ) -> tuple[list[Tensor], list[Tensor]]:
-        """Give the average logit of sharp and of restored images, a scalar a map."""
+        """Return the average logit of sharp and of restored images, a scalar per map."""
         averages = [[each.mean() for each in maps] for maps in (real, fake)]
-        if self.history:  # of none yet the mean is NaN
+        if self.history:  # the mean of an empty history is NaN
             averages = [
                 [torch.where(old.isnan(), new, old) for old, new in zip(kept, own)]
                 for kept, own in zip(self.recent.nanmean(2), averages)
@@ -243,14 +245,14 @@ class RelativisticLS(nn.Module):
     def _checked(self, maps: list[Tensor]) -> list[Tensor]:
         if len(maps) != self.recent.shape[1]:
             raise ValueError(
-                f"the discriminator gives {len(maps)} maps, but relativistic_ls was built for "
+                f"the discriminator returns {len(maps)} maps, but relativistic_ls was built for "
                 f"maps={self.recent.shape[1]}"
             )
         return [each.float() for each in maps]
 
 
 def _no_autocast(device: str) -> AbstractContextManager[Any]:
-    """Keep float32 on a device; where it has no other precision there is nothing to do."""
+    """Disable autocast on a device, if it supports it."""
     known = torch.amp.is_autocast_available(device)
     return torch.autocast(device, enabled=False) if known else nullcontext()
 
@@ -270,7 +272,7 @@ def _mean_probability(maps: list[Tensor]) -> Tensor:
 
 
 def _scores(maps: list[Tensor]) -> Tensor:
-    """Give each image's score: the mean over its maps' means, (N,)."""
+    """Return each image's score: the mean over its maps' means, (N,)."""
     return torch.stack([each.float().reshape(len(each), -1).mean(1) for each in maps]).mean(0)
 
 

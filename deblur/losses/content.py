@@ -18,13 +18,13 @@ LAYERS = {
     },
     "vgg19": {"conv3_3": 15, "relu3_3": 16, "relu5_4": 36},
 }
-"""How many of the `features` of torchvision's networks a name stands for."""
+"""The number of modules in `features` of torchvision's networks up to each layer."""
 
 
 class Charbonnier(nn.Module):
     """The mean of sqrt((restored - sharp)^2 + eps^2): an L1 distance, smooth at zero.
 
-    Takes images in [-1, 1], any shape; gives a scalar of at least eps.
+    Takes images in [-1, 1], any shape; returns a scalar of at least eps.
     Source: Lai et al., LapSRN (CVPR 2017).
     """
 
@@ -33,15 +33,15 @@ class Charbonnier(nn.Module):
         self.eps = _check_positive("eps", eps)
 
     def forward(self, restored: Tensor, sharp: Tensor) -> Tensor:
-        """Give the loss of (N, 3, H, W), a scalar."""
+        """Return the loss of (N, 3, H, W), a scalar."""
         return ((restored.float() - sharp.float()) ** 2 + self.eps**2).sqrt().mean()
 
 
 class PSNRLoss(nn.Module):
     """The mean over images of 10 log10(mean squared difference + eps): minus the PSNR.
 
-    Takes images in [-1, 1] and counts them as [0, 1]; gives a scalar in dB, of at least -80 with
-    the default eps. Easy and hard images weigh alike. Source: NAFNet (arXiv 2204.04676) and HINet.
+    Takes images in [-1, 1] and converts them to [0, 1]; returns a scalar in dB, at least -80 with
+    the default eps. All images have the same weight. Source: NAFNet (arXiv 2204.04676) and HINet.
     """
 
     def __init__(self, *, eps: float = 1e-8) -> None:
@@ -49,7 +49,7 @@ class PSNRLoss(nn.Module):
         self.eps = _check_positive("eps", eps)
 
     def forward(self, restored: Tensor, sharp: Tensor) -> Tensor:
-        """Give the loss of (N, 3, H, W), a scalar."""
+        """Return the loss of (N, 3, H, W), a scalar."""
         error = ((restored.float() - sharp.float()) / 2).square().mean((1, 2, 3))
         return 10 * (error + self.eps).log10().mean()
 
@@ -57,23 +57,24 @@ class PSNRLoss(nn.Module):
 class FrequencyL1(nn.Module):
     """The mean absolute difference of the images' Fourier transforms, real and imaginary parts.
 
-    Takes images in [-1, 1], any size; the transform is orthonormal, so that the loss is of the
-    size of a pixel loss. Source: MIMO-UNet (arXiv 2108.05054), at a weight of 0.1 beside L1.
+    Takes images in [-1, 1], any size. The transform is orthonormal, so that the loss has the
+    magnitude of a pixel loss. Source: MIMO-UNet (arXiv 2108.05054), with weight 0.1 besides L1.
     """
 
     def forward(self, restored: Tensor, sharp: Tensor) -> Tensor:
-        """Give the loss of (N, 3, H, W), a scalar."""
+        """Return the loss of (N, 3, H, W), a scalar."""
         change = torch.fft.rfft2(restored.float() - sharp.float(), norm="ortho")
         return torch.view_as_real(change).abs().mean()
 
 
 class MultiScale(nn.Module):
-    """The mean of a loss over an image and its halvings, each by averages of 2x2 pixels.
+    """The mean of a loss over an image and smaller copies, each half the size of the one before.
 
-    loss: takes two images. scales: how many sizes, the image's own included. Coarse sizes let a
-    network learn where edges belong that lie far from where the blur puts them. Source: Nah et al.,
-    DeepDeblur (arXiv 1612.02177), there on the outputs of each scale; those of a generator with a
-    method `pyramid` are compared by `DeblurGAN` itself.
+    Coarse scales help a network to move edges that blur has displaced far. Source: Nah et al.,
+    DeepDeblur (arXiv 1612.02177), where it applies to the outputs of each scale; for a generator
+    with a method `pyramid`, `DeblurGAN` compares those itself.
+
+    loss: takes two images. scales: the number of sizes, 1 to 10, including the image's own.
     """
 
     def __init__(self, *, loss: nn.Module, scales: int = 3) -> None:
@@ -84,7 +85,7 @@ class MultiScale(nn.Module):
         self.scales = scales
 
     def forward(self, restored: Tensor, sharp: Tensor) -> Tensor:
-        """Give the loss of (N, 3, H, W), a scalar."""
+        """Return the loss of (N, 3, H, W), a scalar."""
         losses = [self.loss(restored, sharp)]
         for _ in range(self.scales - 1):
             restored, sharp = halve(restored), halve(sharp)
@@ -93,22 +94,29 @@ class MultiScale(nn.Module):
 
 
 def halve(image: Tensor) -> Tensor:
-    """Average squares of 2x2 pixels: (N, C, H, W) to half its sides, odd ones rounded up."""
+    """Average squares of 2x2 pixels: (N, C, H, W) to half its sides, rounded up."""
     return F.avg_pool2d(image, 2, ceil_mode=True, count_include_pad=False)
 
 
 class Perceptual(nn.Module):
-    """The mean squared difference of VGG features over scale squared: Li's Equation 2.
+    """The mean squared difference of VGG features, divided by scale squared: Li's Equation 2.
 
-    network: "vgg16" or "vgg19". layer: where it is cut; VGG16's relu3_3 is Keras' block3_conv3,
-    which ends in its ReLU, and VGG19's conv3_3 is what DeblurGAN's code takes.
-    weights: "built-in" (Simonyan and Zisserman's VGG16, up to relu3_3), "torchvision" (its own
-    training, downloaded once), "random" (for tests), or a .safetensors file with torchvision's
-    names. scale: what features are divided by, so that the loss is near one whatever the layer;
-    None for the file's own (a metadata entry such as relu3_3_rms), or 1 where it has none.
-    normalize: take images from [-1, 1] to the weights' own statistics; without it they go in as
-    they are, as in DeblurGAN's code. The whole batch is treated alike. The features are frozen and
-    are no part of the state_dict. Raises ValueError for weights that are not at hand.
+    The features are frozen, and are not part of the state_dict.
+
+    Args:
+        network: "vgg16" or "vgg19".
+        layer: The last layer used. VGG16's relu3_3 is Keras' block3_conv3, which includes its ReLU;
+            DeblurGAN's code uses VGG19's conv3_3.
+        weights: "built-in" (Simonyan and Zisserman's VGG16, up to relu3_3), "torchvision"
+            (torchvision's, downloaded once), "random" (for tests), or the path of a .safetensors
+            file with torchvision's names.
+        scale: Features are divided by it, so that the loss is near one for every layer. None uses
+            the file's own (a metadata entry such as relu3_3_rms), or 1 if it has none.
+        normalize: Convert images from [-1, 1] to the statistics of the weights. False passes them
+            as they are, as in DeblurGAN's code.
+
+    Raises:
+        ValueError: The layer does not exist, or the weights are not available.
     """
 
     mean: Tensor
@@ -129,8 +137,8 @@ class Perceptual(nn.Module):
             raise ValueError(f"no layer {layer} of {network}, expected one of {known}")
         if network == "vgg19" and weights == "built-in":
             raise ValueError(
-                "VGG19's weights do not come along: name a file by model.content.perceptual.weights"
-                "=FILE, or =torchvision to fetch them once, or take model/content=vgg16"
+                "VGG19's weights are not bundled: type model.content.perceptual.weights=FILE, or "
+                "=torchvision to download them once, or model/content=vgg16"
             )
         scale = None if scale is None else _check_positive("scale", scale)
         self.features = _build(network, weights)[: LAYERS[network][layer]]
@@ -147,13 +155,13 @@ class Perceptual(nn.Module):
         _freeze(self.features)
 
     def forward(self, restored: Tensor, sharp: Tensor) -> Tensor:
-        """Give the loss of (N, 3, H, W) in [-1, 1], a scalar."""
+        """Return the loss of (N, 3, H, W) in [-1, 1], a scalar."""
         with torch.no_grad():
             target = self.embed(sharp)
         return ((self.embed(restored).float() - target.float()) / self.scale).square().mean()
 
     def embed(self, image: Tensor) -> Tensor:
-        """Give the features of (N, 3, H, W) in [-1, 1], not yet divided by the scale."""
+        """Return the features of (N, 3, H, W) in [-1, 1], before the division by the scale."""
         if self.normalize:
             image = ((image + 1) / 2 - self.mean) / self.std
         embedding: Tensor = self.features(image)
@@ -167,16 +175,16 @@ def _check_positive(name: str, value: float) -> float:
 
 
 def _build(network: NAMES, weights: str) -> nn.Sequential:
-    """Build torchvision's features, with its weights where they are asked for."""
+    """Build torchvision's features, with its weights if requested."""
     from torchvision import models
 
     asked = "IMAGENET1K_V1" if weights == "torchvision" else None
     try:
         features: nn.Sequential = getattr(models, network)(weights=asked).features
-    except OSError as error:  # among them URLError
+    except OSError as error:  # includes URLError
         raise ValueError(
-            f"torchvision's {network} could not be fetched ({error}); name a file by "
-            "model.content.perceptual.weights=FILE, or take model/content=vgg16"
+            f"torchvision's {network} could not be downloaded ({error}); type "
+            "model.content.perceptual.weights=FILE or model/content=vgg16"
         ) from error
     return features
 
@@ -196,7 +204,7 @@ def _load(features: nn.Module, path: Path) -> dict[str, str]:
 
 
 def _freeze(module: nn.Module) -> None:
-    """Turn parameters into buffers that no optimizer finds and no state_dict holds."""
+    """Turn parameters into buffers that are neither optimized nor in the state_dict."""
     for part in module.modules():
         if isinstance(part, nn.ReLU):
             part.inplace = False

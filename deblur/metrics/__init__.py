@@ -1,4 +1,4 @@
-"""Numbers to report: named protocols, a file each."""
+"""Metrics: named protocols, each in its own file."""
 
 from deblur.metrics.comparison import Comparison
 from deblur.metrics.protocol import FIGURES, PROTOCOLS, Protocol, check_size, choose

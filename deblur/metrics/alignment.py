@@ -1,4 +1,4 @@
-"""What brings a restored image onto a sharp one before they are compared."""
+"""Aligns a restored image with a sharp one before they are compared."""
 
 import torch
 import torch.nn.functional as F
@@ -6,15 +6,15 @@ from torch import Tensor
 
 
 def match_gain(restored: Tensor, truth: Tensor) -> Tensor:
-    """Multiply an image by the one factor that brings it nearest to the truth (least squares)."""
+    """Multiply an image by the factor that brings it closest to the truth (least squares)."""
     energy = restored.square().sum()
     return restored * ((restored * truth).sum() / energy) if energy > 0 else restored
 
 
 def shift(image: Tensor, down: float, right: float) -> Tensor:
-    """Move (N, C, H, W) by any part of a pixel, with bicubic interpolation.
+    """Move (N, C, H, W) by any number of pixels, whole or not, with bicubic interpolation.
 
-    What comes in at the border is its reflection: leave it out of a comparison.
+    The border is filled with a reflection, which must be left out of comparisons.
     """
     height, width = image.shape[-2:]
     rows = torch.arange(height, device=image.device, dtype=image.dtype) - down

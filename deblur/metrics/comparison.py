@@ -1,4 +1,4 @@
-"""Restored images beside their sharp ones, and what several protocols need of the two."""
+"""Restored images with their sharp ones, and the values that several protocols share."""
 
 from collections.abc import Iterable
 from functools import cached_property
@@ -10,16 +10,16 @@ from deblur.metrics.ssim import Structure, structure
 from deblur.pair import decode
 
 Scores = dict[str, Tensor]
-"""A figure's name and its values (N,), one an image."""
+"""A figure's name and its values (N,), one per image."""
 
 
 class Comparison:
-    """Restored images beside their sharp ones; what protocols share is computed once.
+    """Restored images with their sharp ones; values that protocols share are computed once.
 
-    restored, sharp: (N, 3, H, W) in [-1, 1]. poses: further sharp frames of the same exposure,
-    (1, 3, H, W) each, for the protocol `kohler`. Raises ValueError where the shapes differ.
+    restored, sharp: (N, 3, H, W) in [-1, 1]. poses: all sharp frames of the exposure,
+    (1, 3, H, W) each, for the protocol `kohler`. Raises ValueError if the shapes differ.
 
-    Scores are computed in float64, but in float32 on MPS, which has no other.
+    Scores are computed in float64; on MPS, which does not support it, in float32.
     """
 
     def __init__(
@@ -37,14 +37,14 @@ class Comparison:
 
     @cached_property
     def broken(self) -> Tensor:
-        """Which restored images hold a value that is not finite: (N, 1, 1, 1)."""
+        """Whether each restored image has a value that is not finite: (N, 1, 1, 1)."""
         return ~self.restored.isfinite().flatten(1).all(1).view(-1, 1, 1, 1)
 
     @cached_property
     def seen(self) -> Tensor:
         """The restored images as a viewer of the saved 8-bit files sees them, in [0, 1].
 
-        One that is broken is NaN all over, and so are its scores.
+        All values of a broken image are NaN, and so are its scores.
         """
         return self._levels(self.restored).masked_fill_(self.broken, torch.nan)
 
@@ -68,7 +68,7 @@ class Comparison:
 
 
 def psnr(restored: Tensor, truth: Tensor) -> Tensor:
-    """Give 10 log10(1 / mean squared difference) of images (N, C, H, W) in [0, 1], in dB: (N,).
+    """Return 10 log10(1 / mean squared difference) of images (N, C, H, W) in [0, 1], in dB: (N,).
 
     The mean is over all channels and pixels. In [0, inf]; inf for identical images.
     """

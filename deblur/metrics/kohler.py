@@ -14,20 +14,19 @@ from deblur.pair import decode
 def kohler(pair: Comparison) -> Scores:
     """Score one 8-bit RGB image against each sharp frame of its exposure; the best counts.
 
-    The true poses of the camera were photographed one after the other, some 199 for a blurred
-    picture, and any of them is a right answer. The restored image is moved onto each (by whole and
-    parts of pixels), multiplied by the factor that fits best, and compared where both show the
-    scene.
+    The camera's poses were photographed one after the other, some 199 for each blurred picture, and
+    each of them is a correct answer. The restored image is aligned with each (to fractions of a
+    pixel), multiplied by the factor that fits best, and compared where the two overlap.
 
     psnr: the highest, in dB over the three channels together, in [0, inf].
-    ssim: the highest, each channel's, in [-1, 1].
+    ssim: the highest, as in `wang-rgb`, in [-1, 1].
 
     Source: Köhler et al., "Recording and Playback of Camera Shake: Benchmarking Blind
     Deconvolution with a Real-World Database", ECCV 2012. Used by DeepDeblur, DeblurGAN,
-    DeblurGAN-v2 and SRN. Raises ValueError where there is a single sharp frame.
+    DeblurGAN-v2 and SRN. Raises ValueError if there is only a single sharp frame.
     """
     if pair.poses is None or len(pair.seen) != 1:
-        raise ValueError("the protocol kohler wants the ground truths of each picture: data=kohler")
+        raise ValueError("the protocol kohler requires all ground truths: type data=kohler")
     if pair.broken.any():
         return {name: pair.seen.new_full((1,), torch.nan) for name in ("psnr", "ssim")}
     seen = pair.seen
@@ -37,7 +36,7 @@ def kohler(pair: Comparison) -> Scores:
         levels = decode(pose)
         down, right = offset(pixels, levels[0].permute(1, 2, 0).cpu().numpy())
         margin = math.ceil(max(abs(down), abs(right))) + 2
-        if 2 * margin + SIZE > min(seen.shape[-2:]):  # they do not show the same
+        if 2 * margin + SIZE > min(seen.shape[-2:]):  # the offset is wrong: hardly any overlap
             down, right, margin = 0.0, 0.0, 2
         inside = (..., slice(margin, -margin), slice(margin, -margin))
         truth = levels[inside].to(seen) / 255

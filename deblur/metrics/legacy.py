@@ -11,15 +11,15 @@ from deblur.metrics.comparison import Comparison, Scores, psnr
 WIDTHS = range(1, 31)
 K = 0.01
 BLOCK = 4096
-"""Places transformed at a time."""
+"""Samples transformed at a time."""
 REACH = 5 * WIDTHS[-1]
-"""Places that the longest wavelet reaches to each side."""
+"""Samples that the longest wavelet reaches to each side."""
 GREY = (19595, 38470, 7471)
 """Pillow's weights of red, green and blue for a grey level, in parts of 65,536."""
 
 
 def deblurgan_legacy(pair: Comparison) -> Scores:
-    """Score as DeblurGAN's and DeblurGAN-v2's programs do; what they print as SSIM is not SSIM.
+    """Score as DeblurGAN's and DeblurGAN-v2's programs do; their "SSIM" is another measure.
 
     Restored images are truncated to 8 bits (a numpy array's astype), not rounded.
 
@@ -31,7 +31,7 @@ def deblurgan_legacy(pair: Comparison) -> Scores:
     Source: test.py of DeblurGAN and test_metrics.py of DeblurGAN-v2; pyssim 0.6. Used by those
     two, and by later work that quotes their 0.958 and 0.934 as SSIM.
     """
-    # A file's level may come a rounding error below itself.
+    # The 1e-3 keeps an exact 8-bit level that is a rounding error too low.
     levels = ((pair.restored.clamp(-1, 1).to(pair.dtype) + 1) * 127.5 + 1e-3).floor_()
     seen = (levels / 255).masked_fill_(pair.broken, torch.nan)
     pairs = zip(seen, pair.truth)
@@ -40,16 +40,16 @@ def deblurgan_legacy(pair: Comparison) -> Scores:
 
 
 def grey(image: Tensor) -> Tensor:
-    """Turn an 8-bit image (3, H, W) in [0, 1] to grey levels (H, W) in [0, 255], as Pillow does."""
+    """Convert 8-bit (3, H, W) in [0, 1] to grey levels (H, W) in [0, 255], as Pillow does."""
     weights = torch.tensor(GREY, dtype=image.dtype, device=image.device).view(3, 1, 1)
     return ((image * 255 * weights).sum(0) + 32768).div_(65536).floor_()
 
 
 def cw_ssim(restored: Tensor, truth: Tensor) -> Tensor:
-    """Give pyssim's CW-SSIM of two grey images (H, W), in [0, 1].
+    """Return pyssim's CW-SSIM of two grey images (H, W), in [0, 1].
 
-    Its wavelet is real and two of its terms cancel. What remains, of the two signals' answers a
-    and b to the 30 wavelets, is (2 |sum ab| + k) / (sum a^2 + sum b^2 + k), averaged over places.
+    Its wavelet is real and two of its terms cancel. With a and b the two signals' responses to the
+    30 wavelets, (2 |sum ab| + k) / (sum a^2 + sum b^2 + k) remains, averaged over the samples.
     """
     count = truth.numel()
     hop = BLOCK - 2 * REACH
@@ -61,7 +61,7 @@ def cw_ssim(restored: Tensor, truth: Tensor) -> Tensor:
     for width in WIDTHS:
         wavelet = ricker(width, min(10 * width, count)).to(truth)
         answers = torch.fft.irfft(spectra * torch.fft.rfft(wavelet, BLOCK), BLOCK)
-        # Of an even number of taps the one left of the middle is the centre.
+        # With an even number of taps, the one left of the middle is the centre.
         start = REACH + (len(wavelet) - 1) // 2
         a, b = answers[..., start : start + hop]
         product += a * b
@@ -72,7 +72,7 @@ def cw_ssim(restored: Tensor, truth: Tensor) -> Tensor:
 
 
 def ricker(width: int, taps: int) -> Tensor:
-    """Give the Ricker wavelet (a Gaussian's second derivative) of a width: (taps,), float64."""
+    """Return the Ricker wavelet (a Gaussian's second derivative) of a width: (taps,), float64."""
     square = ((torch.arange(taps, dtype=torch.float64) - (taps - 1) / 2) / width).square()
     scale = 2 / (math.sqrt(3 * width) * math.pi**0.25)
     wavelet: Tensor = scale * (1 - square) * torch.exp(-square / 2)

@@ -17,11 +17,12 @@ from deblur.pair import decode
 def legibility(pair: Comparison) -> Scores:
     """Score how much of the text that OCR reads in the sharp image it reads in the restored one.
 
-    legibility: the share of the sharp image's letters and digits that come again, in the same
-    order within a line of text, in [0, 1]; NaN where the sharp image has no text. Lines are
-    matched best first, each once.
+    legibility: the share of the sharp image's letters and digits that are found, in the same order
+    within a line of text, in [0, 1]; NaN if the sharp image has no text. Lines are matched best
+    first, each once.
 
-    Source: ours; read by RapidOCR (PP-OCRv4, Apache-2.0). Raises ImportError where it is missing.
+    Source: this project; read by RapidOCR (PP-OCRv4, Apache-2.0). Raises ImportError if that is
+    missing.
     """
     read = _reader()
     pairs = zip(pair.restored, pair.sharp, pair.broken.flatten())
@@ -30,7 +31,7 @@ def legibility(pair: Comparison) -> Scores:
 
 
 def _share(seen: list[str], truth: list[str]) -> float:
-    """Give the share of the true lines' characters that are found in the seen lines."""
+    """Return the share of the true lines' characters that are found in the seen lines."""
     total = sum(map(len, truth))
     if not total:
         return float("nan")
@@ -61,7 +62,10 @@ def _common(line: str, other: str) -> int:
 
 @cache
 def _reader() -> Callable[[Tensor], list[str]]:
-    """Give what reads an image's (3, H, W) lines of text, without spaces and punctuation."""
+    """Return a function that reads the lines of text in an image (3, H, W).
+
+    Lines are in lower case, without spaces and punctuation.
+    """
     try:
         from rapidocr_onnxruntime import RapidOCR
     except ImportError as error:

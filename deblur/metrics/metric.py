@@ -1,4 +1,4 @@
-"""A protocol as a metric of torchmetrics."""
+"""A protocol as a torchmetrics metric."""
 
 import torch
 from torch import Tensor
@@ -9,11 +9,11 @@ from deblur.metrics.protocol import choose
 
 
 class ProtocolMetric(Metric):
-    """The means of a protocol's per-image figures, and the pooled PSNR beside them.
+    """The means of a protocol's per-image figures, and the pooled PSNR.
 
-    protocol: a name of `deblur.metrics.protocol`, where its definition, range and source are.
-    compute() gives {figure: scalar}: "psnr", "ssim" and the like, and "psnr_pooled" where there
-    is a PSNR. States are summed over devices.
+    protocol: a name in `deblur.metrics.protocol`, which has its definition, range and source.
+    compute() returns {figure: scalar}: "psnr", "ssim" and so on, and "psnr_pooled" if there is a
+    PSNR. States are summed over devices.
     """
 
     full_state_update = False
@@ -29,7 +29,7 @@ class ProtocolMetric(Metric):
             self.add_state(name, torch.tensor(0.0), dist_reduce_fx="sum")
 
     def update(self, restored: Tensor, sharp: Tensor) -> None:
-        """Take in (N, 3, H, W) in [-1, 1]; N may be 0."""
+        """Add images (N, 3, H, W) in [-1, 1]; N may be 0."""
         if not len(sharp):
             return
         restored, sharp = self.protocol.view(restored), self.protocol.view(sharp)
@@ -41,11 +41,11 @@ class ProtocolMetric(Metric):
             added["pixels"] = pixels * added["images"]
             added["error"] = pixels * (10 ** (-scores["psnr"] / 10)).sum()
         for name, value in added.items():
-            # Not in place: processes that were spawned share the memory of what they start with.
+            # Not in place: spawned processes share the memory of their initial state.
             setattr(self, name, getattr(self, name) + value.to(self.images))
 
     def compute(self) -> dict[str, Tensor]:
-        """Give the means; raises ValueError where no image was taken in."""
+        """Return the means; raise ValueError if no image was added."""
         if self.images == 0:
             raise ValueError("no image was scored")
         means = {name: getattr(self, name) / self.images for name in self.protocol.figures}

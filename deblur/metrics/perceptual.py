@@ -1,4 +1,4 @@
-"""The protocols `lpips`, `dists` and `st-lpips`: distances between networks' features."""
+"""The protocols `lpips`, `dists` and `st-lpips`: distances between features of networks."""
 
 from functools import cache
 from pathlib import Path
@@ -11,15 +11,16 @@ from deblur.extras import install_command
 from deblur.metrics.comparison import Comparison, Scores
 
 FILES = {"lpips": "alexnet-owt-7be5be79.pth", "dists": "vgg16-397923af.pth"}
-"""The ImageNet weights that a distance wants, as torchvision names them."""
+"""The ImageNet weights that a distance requires, with torchvision's file names."""
 SITE = "https://download.pytorch.org/models"
 
 
 def lpips(pair: Comparison) -> Scores:
     """Score 8-bit RGB images by LPIPS on AlexNet, version 0.1.
 
-    lpips: the distance of normalized features, weighted as people judged; from 0 (identical) up,
-    below 1 in practice. torchmetrics computes it. Raises FileNotFoundError without the weights.
+    lpips: the distance of normalized features, with weights fitted to people's judgements; 0 for
+    identical images, below 1 in practice. Computed by torchmetrics. Raises FileNotFoundError
+    without the weights.
 
     Source: Zhang et al., "The Unreasonable Effectiveness of Deep Features as a Perceptual Metric",
     CVPR 2018. Used by DeblurGAN-v2's successors and most papers on generative restoration.
@@ -30,8 +31,8 @@ def lpips(pair: Comparison) -> Scores:
 def dists(pair: Comparison) -> Scores:
     """Score 8-bit RGB images by DISTS on VGG16.
 
-    dists: one minus the likeness of the features' means (texture) and correlations (structure),
-    in [0, 1], 0 for identical images. torchmetrics computes it. Raises FileNotFoundError without
+    dists: one minus the similarity of the features' means (texture) and correlations (structure),
+    in [0, 1], 0 for identical images. Computed by torchmetrics. Raises FileNotFoundError without
     the weights.
 
     Source: Ding et al., "Image Quality Assessment: Unifying Structure and Texture Similarity",
@@ -41,10 +42,10 @@ def dists(pair: Comparison) -> Scores:
 
 
 def st_lpips(pair: Comparison) -> Scores:
-    """Score 8-bit RGB images by ST-LPIPS, whose AlexNet hardly feels a shift of a pixel or two.
+    """Score 8-bit RGB images by ST-LPIPS, which hardly changes by a shift of a pixel or two.
 
-    st_lpips: as `lpips`, on a network of its own, so that the two do not compare. Raises
-    ImportError where the package stlpips-pytorch, which holds the weights, is missing.
+    st_lpips: as `lpips`, but with an AlexNet of its own, so that the two cannot be compared. Raises
+    ImportError if the package stlpips-pytorch, which holds the weights, is missing.
 
     Source: Ghildyal and Liu, "Shift-tolerant Perceptual Similarity Metric", ECCV 2022. Used by few
     so far.
@@ -54,7 +55,7 @@ def st_lpips(pair: Comparison) -> Scores:
 
 @torch.inference_mode()
 def _distances(network: Any, pair: Comparison) -> Tensor:
-    """Give each image's distance in float32, NaN for a broken one: (N,)."""
+    """Return each image's distance, computed in float32, NaN for a broken one: (N,)."""
     network = network.to(pair.sharp.device)
     seen, truth = (image.float() for image in (pair.seen, pair.truth))
     with torch.autocast(seen.device.type, enabled=False):
@@ -67,17 +68,17 @@ def _distances(network: Any, pair: Comparison) -> Tensor:
 
 @cache
 def _torchmetrics(name: str) -> Any:
-    """Build a distance of torchmetrics, which itself would fetch weights, or try for minutes."""
+    """Build a distance of torchmetrics, which would try to download missing weights for minutes."""
     file = Path(torch.hub.get_dir(), "checkpoints", FILES[name])
     if not file.is_file():
         raise FileNotFoundError(
-            f"the protocol {name} needs the weights {file}: fetch {SITE}/{file.name}"
+            f"the protocol {name} requires the weights {file}: download {SITE}/{file.name}"
         )
     if name == "lpips":
         from torchmetrics.image.lpip import LearnedPerceptualImagePatchSimilarity
 
         return LearnedPerceptualImagePatchSimilarity("alex", normalize=True).eval()
-    # The metric around this network builds it anew for every image.
+    # torchmetrics' function builds this network again for each image, so it is used directly.
     from torchmetrics.functional.image.dists import DISTSNetwork
 
     return DISTSNetwork().eval()
@@ -96,7 +97,7 @@ def _shift_tolerant() -> nn.Module:
 
 
 class _FromUnit(nn.Module):
-    """Gives a network that wants [-1, 1] images in [0, 1]."""
+    """Wraps a network for images in [-1, 1] to take them in [0, 1]."""
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""The protocols by name: what of a frame is scored, and how."""
+"""The protocols, by name: which part of a frame is scored, and how."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -22,22 +22,22 @@ from deblur.metrics.wang import wang_rgb
 
 @dataclass(frozen=True)
 class Protocol:
-    """A way to score restored images: the docstring of `score` defines it."""
+    """A way to score restored images, defined by the docstring of `score`."""
 
     name: str
     title: str
     score: Callable[[Comparison], Scores]
     figures: tuple[str, ...] = ("psnr", "ssim")
-    """The names of what `score` gives."""
+    """The names of the figures that `score` returns."""
     view: views.View = views.whole
     extra: bool = False
-    """Whether it wants more than two pictures: weights, a program, other pictures."""
+    """Whether it requires more than two pictures: weights, a package, or other pictures."""
     least: int = SIZE
-    """Pixels that a picture's shorter side must have; the window of SSIM unless it is said."""
+    """The least pixels of a picture's shorter side; by default the window of SSIM."""
 
 
 class Figure(NamedTuple):
-    """How a figure is written."""
+    """How a figure is displayed."""
 
     title: str
     digits: int
@@ -139,18 +139,18 @@ PROTOCOLS = {
         ),
     )
 }
-"""By their names."""
+"""The protocols, by name."""
 GROUPS = {
     "li-2024": ["li-2024-squash", "li-2024-crop"],
     "all": [name for name, protocol in PROTOCOLS.items() if not protocol.extra],
 }
-"""Names for several protocols: Li's two readings, and all that want nothing but two pictures."""
+"""Names for groups: Li's two readings, and all protocols that require only two pictures."""
 
 
 def choose(names: str | Iterable[str]) -> list[Protocol]:
-    """Look protocols and groups of them up, each once; raise ValueError with the names there are.
+    """Return protocols by their names, or those of groups; raise ValueError for unknown names.
 
-    names: one, several with commas between, or a list.
+    names: one, several separated by commas, or a list.
     """
     listed = names.split(",") if isinstance(names, str) else list(names)
     asked = [one for name in listed for one in GROUPS.get(name.strip(), [name.strip()])]
@@ -159,18 +159,18 @@ def choose(names: str | Iterable[str]) -> list[Protocol]:
             known = ", ".join([*PROTOCOLS, *GROUPS])
             raise ValueError(f"no protocol {name!r}, expected some of {known}")
     if not asked:
-        raise ValueError("no protocol is chosen")
+        raise ValueError(f"no protocol was chosen, expected some of {', '.join(PROTOCOLS)}")
     return [PROTOCOLS[name] for name in dict.fromkeys(asked)]
 
 
 def check_size(protocols: Sequence[Protocol], size: tuple[int, int], name: object) -> None:
-    """Raise ValueError, with the protocols that are in the way, for a picture too small for any.
+    """Raise ValueError if a picture is too small for some of the protocols.
 
-    size: its width and height. name: what to call it.
+    size: its width and height. name: its name in the message.
     """
     width, height = size
     if small := [one for one in protocols if min(size) < one.least]:
-        needs = ", ".join(f"{one.name} needs {one.least}" for one in small)
+        needs = ", ".join(f"{one.name} requires {one.least}" for one in small)
         others = ",".join(one.name for one in protocols if one not in small)
         rest = f" (without them: protocol {others})" if others else ""
-        raise ValueError(f"{name}: {width}x{height}, but of pixels a side {needs}{rest}")
+        raise ValueError(f"{name}: is {width}x{height} pixels, but {needs} a side{rest}")

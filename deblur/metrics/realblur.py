@@ -17,18 +17,18 @@ Plane = NDArray[np.float32]
 
 
 def realblur(pair: Comparison) -> Scores:
-    """Score 8-bit RGB images after bringing them onto the sharp ones, which another camera took.
+    """Score 8-bit RGB images after aligning them with the sharp ones, taken by another camera.
 
-    A restored image is multiplied by the one factor that fits best, then moved by the homography
-    that OpenCV's ECC finds in 100 steps; pixels that come from outside of it are left out.
+    A restored image is multiplied by the factor that fits best, then warped by the homography that
+    OpenCV's ECC finds in 100 steps; pixels from outside of the image are left out.
 
-    psnr: in dB over the three channels of the pixels that are left, in [0, inf].
+    psnr: in dB over the three channels of the remaining pixels, in [0, inf].
     ssim: as in `wang-rgb`, over those pixels, in [-1, 1].
-    unaligned: 1 where ECC found nothing, and the image was compared where it lies; else 0.
+    unaligned: 1 if ECC failed, and the image was compared without alignment; else 0.
 
     Source: Rim et al., "Real-World Blur Dataset for Learning and Benchmarking Deblurring
     Algorithms", ECCV 2020, and its evaluation program. Used for RealBlur and RSBlur. Raises
-    ImportError where OpenCV is missing.
+    ImportError if OpenCV is missing.
     """
     images = zip(pair.seen, pair.truth, pair.broken.flatten())
     rows = [
@@ -53,7 +53,7 @@ def _score(seen: Tensor, truth: Tensor) -> Tensor:
 
 
 def _homography(restored: Tensor, truth: Tensor) -> Plane | None:
-    """Find where each of truth's pixels lies in restored, (3, 3); None where ECC fails."""
+    """Return the homography (3, 3) from truth's pixels to restored's; None if ECC fails."""
     cv2 = _opencv()
     greys = [cv2.cvtColor(_picture(image), cv2.COLOR_RGB2GRAY) for image in (truth, restored)]
     criteria = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, STEPS, 0)
@@ -69,7 +69,7 @@ def _homography(restored: Tensor, truth: Tensor) -> Plane | None:
 
 
 def _warp(image: Tensor, homography: Plane, *, inside: bool = False) -> Tensor:
-    """Move (C, H, W) by a homography; or, with `inside`, tell which pixels come from within."""
+    """Warp (C, H, W) by a homography; with `inside`, warp a mask, with 0 outside of the image."""
     cv2 = _opencv()
     height, width = image.shape[1:]
     kind, border = (

@@ -1,10 +1,9 @@
-"""SSIM (Wang et al., IEEE TIP 2004) in the two forms that the field reports as one.
+"""SSIM (Wang et al., IEEE TIP 2004) in the two forms that papers report without distinction.
 
-Both look through a Gaussian window of 11 pixels and sigma 1.5, with population variances and the
-constants (0.01 L)^2 and (0.03 L)^2, L = 1. They differ in what the window holds: a channel alone,
-or a volume of height, width and channels, as MATLAB's `ssim` takes an RGB image. Seen through the
-latter the three channels' difference counts as variance. Blur hardly changes it, and so this form
-reads higher, by 0.02 to 0.04.
+Both use a Gaussian window of 11 pixels and sigma 1.5, with population variances and the constants
+(0.01 L)^2 and (0.03 L)^2, L = 1. The window covers a single channel, or a volume of height, width
+and channels, as in MATLAB's `ssim` of an RGB image. In a volume the differences between the
+channels count as variance. Blur hardly changes those, so that this form is higher, by 0.02 to 0.04.
 """
 
 from typing import NamedTuple
@@ -18,26 +17,26 @@ SIGMA = 1.5
 RADIUS = SIZE // 2
 C1, C2 = 0.01**2, 0.03**2
 STRIP = 16
-"""Rows, and columns, blurred at a time: what is computed of them stays in the cache."""
+"""Rows, and columns, that are blurred at a time, so that the results stay in the cache."""
 
 
 class Structure(NamedTuple):
     """The SSIM of N images, each form (N,), in [-1, 1]."""
 
     wang: Tensor
-    """The window holds one channel; the mean over the places where it fits into the image."""
+    """The window covers one channel; the mean over the places where it fits into the image."""
     matlab: Tensor
-    """The window holds a volume; the mean over all places, the border's pixels going on outside."""
+    """The window covers a volume; the mean over all places, with the border pixels replicated."""
 
 
 def structure(restored: Tensor, truth: Tensor, mask: Tensor | None = None) -> Structure:
-    """Give both SSIMs of images (N, 3, H, W) in [0, 1], in the images' own precision.
+    """Return both SSIMs of images (N, 3, H, W) in [0, 1], in the images' own precision.
 
-    mask: (N, 1, H, W), the weight of each place in the mean; without it all count alike. Raises
-    ValueError where a side is smaller than the window.
+    mask: (N, 1, H, W), the weight of each place in the mean; None for equal weights. Raises
+    ValueError if a side is smaller than the window.
     """
     if min(truth.shape[-2:]) < SIZE:
-        raise ValueError(f"SSIM needs sides of {SIZE} pixels or more, got {tuple(truth.shape)}")
+        raise ValueError(f"SSIM requires {SIZE} or more pixels a side, got {tuple(truth.shape)}")
     weights = torch.ones_like(truth[:, :1]) if mask is None else mask
     with torch.autocast(truth.device.type, enabled=False):
         both = [_structure(*images) for images in zip(restored, truth, weights)]
@@ -45,16 +44,16 @@ def structure(restored: Tensor, truth: Tensor, mask: Tensor | None = None) -> St
 
 
 def window() -> Tensor:
-    """Give the window's profile: (11,), float64, of sum 1."""
+    """Return the window's profile: (11,), float64, with sum 1."""
     steps = torch.arange(-RADIUS, RADIUS + 1, dtype=torch.float64)
     weights = torch.exp(-steps.square() / (2 * SIGMA**2))
     return weights / weights.sum()
 
 
 def channel_mix() -> Tensor:
-    """Give the pass of the volume's window along the channels: (3, 3), float64.
+    """Return the volume window's pass along the channels as a matrix: (3, 3), float64.
 
-    There are three of them and the outer ones go on outside, so that it is a matrix.
+    The outer two of the three channels are replicated outside.
     """
     weights = window()
     reach = torch.arange(-RADIUS, RADIUS + 1)
@@ -66,7 +65,7 @@ def channel_mix() -> Tensor:
 
 
 def _structure(x: Tensor, y: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
-    """Go down a pair of images (3, H, W) by strips of rows."""
+    """Return both SSIMs of a pair of images (3, H, W), computed in strips of rows."""
     height, width = x.shape[1:]
     down = _band().to(x)
     across, mix = down.T.contiguous(), channel_mix().to(x)
@@ -89,7 +88,7 @@ def _structure(x: Tensor, y: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _band() -> Tensor:
-    """Give the window's pass along STRIP places as a matrix: (STRIP, STRIP + 10)."""
+    """Return the window's pass along STRIP places as a matrix: (STRIP, STRIP + 10)."""
     band = torch.zeros(STRIP, STRIP + 2 * RADIUS, dtype=torch.float64)
     for step, weight in enumerate(window()):
         band.diagonal(step).fill_(weight)
@@ -97,9 +96,9 @@ def _band() -> Tensor:
 
 
 def _ssim(moments: Tensor) -> Tensor:
-    """Give the SSIM of each place from blurred x - 1/2, y - 1/2, x^2 + y^2 and xy of those.
+    """Return the SSIM of each place from blurred x - 1/2, y - 1/2, x^2 + y^2 and xy of those.
 
-    The variances do not feel the half, and float32 loses less of them.
+    Subtracting the half does not change the variances, and reduces their rounding in float32.
     """
     x, y, energy, product = moments
     covariance = product - x * y

@@ -1,4 +1,4 @@
-"""How strong a blur is."""
+"""The strength of a blur."""
 
 import torch
 from torch import Tensor
@@ -11,10 +11,10 @@ RINGS = 1024
 
 
 def blur_sigma(blur: Tensor, sharp: Tensor) -> float:
-    """Give the sigma, in pixels, of the Gaussian that brings a sharp image nearest to its blurred.
+    """Return the sigma, in pixels, of the Gaussian that best turns a sharp image into its blurred.
 
-    blur, sharp: (1, 3, H, W) in [-1, 1]. Nearest is meant in the squared difference of lumas, of
-    sigmas from 0 to 20. Motion blurs are no Gaussians, but are ordered well by the nearest one.
+    blur, sharp: (1, 3, H, W) in [-1, 1]. The best sigma, of those from 0 to 20, has the least
+    squared difference of lumas. Motion blurs are not Gaussians, but are ordered well by this.
     """
     blurred, true = (_spectrum(luma((image.float() + 1) / 2)[0, 0]) for image in (blur, sharp))
     height, width = sharp.shape[-2:]
@@ -37,7 +37,7 @@ def blur_sigma(blur: Tensor, sharp: Tensor) -> float:
 
 
 def _spectrum(image: Tensor) -> Tensor:
-    """Transform an image (H, W), faded out towards its borders, where the two differ most."""
+    """Transform an image (H, W), faded out at the borders, where the two images differ most."""
     fades = [torch.hann_window(length, periodic=False).to(image) for length in image.shape]
     spectrum: Tensor = torch.fft.rfft2((image - image.mean()) * fades[0][:, None] * fades[1])
     return spectrum

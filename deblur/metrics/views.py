@@ -1,4 +1,4 @@
-"""What of a frame a protocol looks at: networks are given it, and scores are taken of it."""
+"""Views of a frame, which protocols define: networks restore the view, and it is scored."""
 
 from collections.abc import Callable
 
@@ -15,7 +15,7 @@ View = Callable[[Tensor], Tensor]
 
 
 def whole(image: Tensor) -> Tensor:
-    """Leave images (N, 3, H, W) as they are."""
+    """Return images (N, 3, H, W) as they are."""
     return image
 
 
@@ -30,10 +30,10 @@ def halve(image: Tensor) -> Tensor:
 
 
 def centre(image: Tensor) -> Tensor:
-    """Cut the middle 256x256 pixels out; raises ValueError where an image is smaller."""
+    """Cut out the middle 256x256 pixels; raise ValueError if an image is smaller."""
     height, width = image.shape[-2:]
     if min(height, width) < SIDE:
-        raise ValueError(f"a crop of {SIDE} pixels does not fit into images of {width}x{height}")
+        raise ValueError(f"images are {width}x{height}, expected {SIDE} or more pixels a side")
     top, left = (height - SIDE) // 2, (width - SIDE) // 2
     return image[..., top : top + SIDE, left : left + SIDE]
 

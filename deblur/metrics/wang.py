@@ -4,7 +4,7 @@ from deblur.metrics.comparison import Comparison, Scores
 
 
 def wang_rgb(pair: Comparison) -> Scores:
-    """Score 8-bit RGB images, each channel's structure by itself.
+    """Score 8-bit RGB images, with the SSIM of each channel separately.
 
     psnr: in dB over the three channels together, in [0, inf]; inf for identical images.
     ssim: the mean over the channels and the places where the window fits, in [-1, 1]; equal to

@@ -1,4 +1,4 @@
-"""What a network was built with, kept so that its files can tell."""
+"""Records the arguments that a network was built with, for its files."""
 
 import inspect
 from collections.abc import Mapping
@@ -11,11 +11,11 @@ Network = TypeVar("Network", bound=nn.Module)
 
 
 def keep_arguments(kind: type[Network]) -> type[Network]:
-    """Let the networks of a class of `deblur.networks` keep their arguments, as `config`.
+    """Decorate a class of `deblur.networks` so that its networks keep their arguments as `config`.
 
-    config: the class's name under `_target_`, and its arguments by name, plain containers: what
-    `deblur.checkpoints.build_generator` builds the network from. A subclass, whose arguments may
-    be others, has none.
+    `config` has the class's name under `_target_`, and the arguments by name, in plain containers;
+    `deblur.checkpoints.build_generator` builds the network from it. Networks of a subclass, whose
+    arguments may differ, have none.
     """
     build = kind.__init__
     signature = inspect.signature(build)
@@ -35,13 +35,13 @@ def keep_arguments(kind: type[Network]) -> type[Network]:
 
 
 def find_config(network: nn.Module) -> dict[str, Any] | None:
-    """Return what a network of `deblur.networks` was built with; None for other networks."""
+    """Return the `config` of a network of `deblur.networks`; None for other networks."""
     config = getattr(network, "config", None)
     return dict(config) if isinstance(config, Mapping) else None
 
 
 def _plain(value: Any) -> Any:
-    """Return a value as files hold it: sequences, such as OmegaConf's, as lists."""
+    """Return a plain value for files: sequences, such as OmegaConf's, become lists."""
     if isinstance(value, (str, int, float, type(None))):
         return value
     return [_plain(one) for one in value]

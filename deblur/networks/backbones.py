@@ -1,4 +1,4 @@
-"""Networks trained on ImageNet, cut into five stages: what DeblurGAN-v2's pyramid stands on."""
+"""ImageNet networks, cut into five stages: the backbones of DeblurGAN-v2's pyramid."""
 
 import importlib
 from collections.abc import Mapping
@@ -17,25 +17,25 @@ BACKBONES = Literal["mobilenet", "inception"]
 CUTS = {"mobilenet": "mobilenet_v2", "inception": "inception_resnet_v2"}
 FETCHED = {"mobilenet": "torchvision", "inception": "timm"}
 CHANNELS = {"mobilenet": (16, 24, 32, 64, 160), "inception": (32, 64, 192, 1088, 2080)}
-"""Of each stage's output, from half the input's resolution to a 32nd."""
+"""Channels of each stage's output, from half the input's resolution to a 32nd."""
 MOBILENET = ((0, 2), (2, 4), (4, 7), (7, 11), (11, 16))
-"""Which of MobileNetV2's features a stage has."""
+"""The range of MobileNetV2's features in each stage."""
 INCEPTION = {
     **{"conv2d_1a": "enc0", "conv2d_2a": "enc1.0", "conv2d_2b": "enc1.1"},
     **{"conv2d_3b": "enc2.0", "conv2d_4a": "enc2.1"},
     **{"mixed_5b": "enc3.0", "repeat": "enc3.1", "mixed_6a": "enc3.2"},
     **{"repeat_1": "enc4.0", "mixed_7a": "enc4.1"},
 }
-"""Where the parts of InceptionResNetV2, by their names there, are in our stages."""
+"""The parts of InceptionResNetV2, by their original names, and their places in our stages."""
 UNUSED = {
     "mobilenet": ("features.16", "features.17", "features.18", "classifier"),
     "inception": ("repeat_2", "block8", "conv2d_7b", "classif", "last_linear"),
 }
-"""What comes after the last stage, and is in files of the whole network."""
+"""Parts after the last stage, which files of the whole network contain."""
 
 
 class Backbone(NamedTuple):
-    """A network's stages, and where their weights are from."""
+    """A network's stages, and the source of their weights."""
 
     stages: nn.ModuleDict
     """enc0 to enc4: each takes the output of the one before, the first (N, 3, H, W) in [-1, 1]."""
@@ -43,17 +43,20 @@ class Backbone(NamedTuple):
 
 
 def build_backbone(name: BACKBONES, norm: Norm, weights: str | None) -> Backbone:
-    """Build a network's stages with the norm given.
+    """Build a network's stages.
 
-    name: "mobilenet" is MobileNetV2 (Sandler et al., arXiv 1801.04381), torchvision's, up to
-    features[15]; "inception" InceptionResNetV2 (Szegedy et al., arXiv 1602.07261), as Cadene
-    ported it from TensorFlow, up to mixed_7a, with its unpadded convolutions.
-    weights: None is a random start. "torchvision" (mobilenet) and "timm" (inception, if timm is
-    installed) fetch weights trained on ImageNet, once. Otherwise a .safetensors file with the
-    names of torchvision or timm; layers after the last stage may be in it.
+    Args:
+        name: "mobilenet" is torchvision's MobileNetV2 (Sandler et al., arXiv 1801.04381), up to
+            features[15]; "inception" is InceptionResNetV2 (Szegedy et al., arXiv 1602.07261), as
+            ported from TensorFlow by Cadene, up to mixed_7a, with its unpadded convolutions.
+        norm: The class of the norms.
+        weights: None starts at random. "torchvision" (mobilenet) and "timm" (inception, if timm is
+            installed) download weights trained on ImageNet, once. Otherwise a .safetensors file
+            with the names of torchvision or timm, with or without layers after the last stage.
 
-    Raises ValueError for weights that are not at hand, do not fit or have other names, and
-    FileNotFoundError.
+    Raises:
+        ValueError: The weights are not available, do not fit or have other names.
+        FileNotFoundError: There is no such file.
     """
     if weights in FETCHED.values() and weights != FETCHED[name]:
         raise ValueError(f"weights of {name} are {FETCHED[name]} or a file, got {weights}")
@@ -79,7 +82,7 @@ def build_backbone(name: BACKBONES, norm: Norm, weights: str | None) -> Backbone
 
 
 def _fetch(name: BACKBONES) -> tuple[str, Mapping[str, Tensor]]:
-    """Fetch weights trained on ImageNet, or read them where they were fetched before."""
+    """Download weights trained on ImageNet, or read those downloaded before."""
     try:
         if name == "mobilenet":
             from torchvision.models import MobileNet_V2_Weights
@@ -94,14 +97,14 @@ def _fetch(name: BACKBONES) -> tuple[str, Mapping[str, Tensor]]:
             f"weights=timm requires timm ({error}): {install_command('timm')}, or name a "
             ".safetensors file"
         ) from error
-    except Exception as error:  # whatever the libraries that fetch raise
+    except Exception as error:  # the libraries that download may raise anything
         raise ValueError(
-            f"weights of {CUTS[name]} could not be fetched ({error}); name a .safetensors file"
+            f"weights of {CUTS[name]} could not be downloaded ({error}); name a .safetensors file"
         ) from error
 
 
 def _fill(stages: nn.ModuleDict, name: BACKBONES, held: Mapping[str, Tensor], source: str) -> None:
-    """Give the stages the weights held under their source's names; nothing may be left out."""
+    """Load all weights of the stages from `held`, which has the names of torchvision or timm."""
     places = dict(INCEPTION)
     if name == "mobilenet":
         places = {
@@ -123,17 +126,17 @@ def _fill(stages: nn.ModuleDict, name: BACKBONES, held: Mapping[str, Tensor], so
 
 
 def _mobilenet(norm: Norm) -> nn.ModuleDict:
-    """Build MobileNetV2's stages, with torchvision's start."""
+    """Build MobileNetV2's stages, with torchvision's initialization."""
     from torchvision.models import mobilenet_v2
 
     features = mobilenet_v2(weights=None, norm_layer=norm).features
-    # Sliced, a Sequential would keep the numbers of the whole.
+    # A slice of a Sequential would keep the numbers of the whole.
     stages = (nn.Sequential(*features[first:end]) for first, end in MOBILENET)
     return nn.ModuleDict({f"enc{index}": stage for index, stage in enumerate(stages)})
 
 
 class Layer(NamedTuple):
-    """A convolution of a branch: padded to keep the size, or of stride 2 and unpadded."""
+    """A convolution of a branch: padded to keep the size, or with stride 2 and unpadded."""
 
     channels: int
     kernel: tuple[int, int] = (1, 1)
@@ -163,7 +166,7 @@ class Unit(nn.Module):
 
 
 class Branches(nn.Module):
-    """Puts the outputs of its branches together along the channels."""
+    """Concatenates the outputs of its branches along the channels."""
 
     def __init__(self, *branches: nn.Module) -> None:
         super().__init__()
@@ -178,7 +181,7 @@ class Branches(nn.Module):
 
 
 class ScaledResidual(Branches):
-    """Adds a share of what its branches give, brought to the input's channels; then a ReLU."""
+    """Adds a share of its branches' output, projected to the input's channels; then a ReLU."""
 
     def __init__(self, channels: int, inside: int, scale: float, *branches: nn.Module) -> None:
         super().__init__(*branches)
@@ -192,11 +195,11 @@ class ScaledResidual(Branches):
 
 
 def _inception(norm: Norm) -> nn.ModuleDict:
-    """Build InceptionResNetV2's stages, with PyTorch's start."""
+    """Build InceptionResNetV2's stages, with PyTorch's initialization."""
     three, valid = (3, 3), (0, 0)
 
     def chain(inputs: int, *layers: Layer) -> nn.Module:
-        """Build a branch; one of a single layer has no number in its names."""
+        """Build a branch; with a single layer, its parameters' names have no index."""
         sizes = (inputs, *(layer.channels for layer in layers))
         units = [Unit(size, layer, norm) for size, layer in zip(sizes, layers)]
         return units[0] if len(units) == 1 else nn.Sequential(*units)

@@ -1,4 +1,4 @@
-"""The discriminators. Each gives a list of logit maps."""
+"""The discriminators; each returns a list of logit maps."""
 
 from typing import Literal
 
@@ -14,10 +14,12 @@ class DenseDiscriminator(nn.Module):
 
     Six 4x4 convolutions, then 1024 tanh units and one logit (the sigmoid belongs to the
     objective). At 256 pixels it has 3,096,450 trainable values and 1,920 running statistics.
-    Takes (N, 3, crop, crop) in [-1, 1], gives [(N, 1)].
+    Takes (N, 3, crop, crop) in [-1, 1], returns [(N, 1)].
 
-    crop: the side of the images, a multiple of 16. width: channels of the first layer.
-    init, norm_eps, norm_momentum: as in `ResNet`.
+    Args:
+        crop: The side of the images, a multiple of 16, up to 4096.
+        width: Channels of the first layer.
+        init, norm_eps, norm_momentum: As in `ResNet`.
     """
 
     def __init__(
@@ -35,12 +37,12 @@ class DenseDiscriminator(nn.Module):
         if not 16 <= crop <= 4096 or crop % 16:
             raise ValueError(
                 f"crop must be a multiple of 16, got {crop} (data.crop; model/discriminator=patch "
-                "takes any)"
+                "accepts any)"
             )
         self.crop = crop
         layers: list[nn.Module] = [SameConv(3, width, 4, stride=2), nn.LeakyReLU(0.2, inplace=True)]
-        # The second convolution keeps the width: an oddity of the Keras project (its loop starts
-        # one step early), without which the count would not be the paper's 3.10M.
+        # The second convolution keeps the width, as in the Keras project (its loop starts one step
+        # early); otherwise the count would differ from the paper's 3.10M.
         for inputs, outputs, stride in [(1, 1, 2), (1, 2, 2), (2, 4, 2), (4, 8, 1)]:
             layers += [
                 SameConv(inputs * width, outputs * width, 4, stride=stride),
@@ -70,13 +72,16 @@ class DenseDiscriminator(nn.Module):
 class PatchDiscriminator(nn.Module):
     """Judges overlapping patches of an image of any size: the PatchGAN of pix2pix.
 
-    4x4 convolutions padded by 2: `layers` of stride 2, one of stride 1, and one to a logit; all
-    but the first and the last are normalized. With three layers a logit sees 70x70 pixels and
-    there are 2,764,737 values (DeblurGAN, arXiv 1711.07064); with five it sees 286x286, and there
-    are 11,154,369. Takes (N, 3, H, W) in [-1, 1], gives [(N, 1, H', W')].
+    4x4 convolutions padded by 2: `layers` with stride 2, one with stride 1, and one to a logit; all
+    but the first and the last are normalized. With three layers the receptive field of a logit is
+    70x70 pixels and there are 2,764,737 values (DeblurGAN, arXiv 1711.07064); with five it is
+    286x286, and there are 11,154,369. Takes (N, 3, H, W) in [-1, 1], returns [(N, 1, H', W')].
 
-    width: channels of the first layer, doubled in each of the next up to eightfold.
-    norm: "instance" (no weights), or "none". init: as in `ResNet`.
+    Args:
+        layers: Convolutions with stride 2.
+        width: Channels of the first layer; they double in each further layer, up to eightfold.
+        norm: "instance" (without weights), or "none".
+        init: As in `ResNet`.
     """
 
     def __init__(
@@ -108,12 +113,12 @@ class PatchDiscriminator(nn.Module):
 
 
 class DoubleDiscriminator(nn.Module):
-    """Judges patches and nearly the whole image: DeblurGAN-v2's (arXiv 1908.03826, section 3.2).
+    """DeblurGAN-v2's discriminator of small and large patches (arXiv 1908.03826, section 3.2).
 
-    Two patch discriminators of three and five layers, which both see the whole image: 13,919,106
-    values. Takes (N, 3, H, W) in [-1, 1], gives two maps, (N, 1, H', W') each.
+    Two patch discriminators of three and five layers, both on the whole image: 13,919,106 values.
+    Takes (N, 3, H, W) in [-1, 1], returns two maps, (N, 1, H', W') each.
 
-    width, norm, init: of both, as in `PatchDiscriminator`.
+    width, norm, init: for both, as in `PatchDiscriminator`.
     """
 
     def __init__(

@@ -13,50 +13,51 @@ from deblur.networks.padding import pad_to_stride
 WIDTHS = {"mobilenet": 128, "inception": 256}
 """Channels of the pyramid's maps."""
 LEAST = {"mobilenet": 64, "inception": 128}
-"""Pixels of a side, so that norms have two values or more and reflection has what to mirror."""
+"""The least pixels of a side, so that norms have two values and reflection enough pixels."""
 RIMS = {
     "mobilenet": ((0, 0, 0, 0),) * 5,
     "inception": ((0, 1, 0, 1), (1, 1, 1, 1), (1, 2, 1, 2), (1, 1, 1, 1), (1, 1, 1, 1)),
 }
-"""What unpadded convolutions take from each stage: pixels left, right, above and below."""
+"""Pixels that unpadded convolutions remove in each stage: left, right, above and below."""
 
 
 @keep_arguments
 class FPN(nn.Module):
-    """Restores a blurred image: five stages of a known network, and a pyramid back up from them.
+    """Restores a blurred image by five stages of a backbone and a feature pyramid above them.
 
-    The generator of DeblurGAN-v2 (arXiv 1908.03826). Takes and gives (N, 3, H, W) in [-1, 1], of
-    any size; a new image is clamp(x + tanh(f), -1, 1).
+    The generator of DeblurGAN-v2 (arXiv 1908.03826). Takes and returns (N, 3, H, W) in [-1, 1], of
+    any size; the restored image is clamp(x + tanh(f), -1, 1).
 
     | part | source | mobilenet | inception |
     |---|---|---|---|
     | parameters in use | the same | 2,106,627 | 35,840,099 |
-    | in the published files | with layers that nothing reads | 3,312,707 | 60,929,291 |
+    | in the published files | with unused layers | 3,312,707 | 60,929,291 |
     | trainable while the backbone is frozen | its first 3 epochs | 1,088,835 | 5,085,827 |
     | channels of the pyramid, of its heads | the same | 128, 64 | 256, 128 |
     | smallest side inside | the same | 64 | 128 |
-    | borders | one more block of gray, below and right | `padding` | the same |
+    | borders | one more block of gray, below and on the right | `padding` | the same |
     | start of `final` | PyTorch's | zero: the identity | the same |
 
-    Names are the published files', without `module.` and the second names of the backbone (it is
-    fpn.enc0 to fpn.enc4), and without running statistics of instance norms, which are not read;
-    inside MobileNetV2's blocks they are torchvision's.
+    Parameters have the names in the published files, without `module.`, without the backbone's
+    second names (it is fpn.enc0 to fpn.enc4) and without the unused running statistics of instance
+    norms; inside MobileNetV2's blocks they have torchvision's names. The attribute `weights_used`
+    names the source of the backbone's weights.
 
-    backbone: "mobilenet" is MobileNetV2, "inception" InceptionResNetV2: `build_backbone`.
-    weights: of the backbone: None is a random start; "torchvision" (mobilenet only) and "timm"
-    (inception only, where timm is installed) are fetched once, trained on ImageNet; or a
-    .safetensors file with the names of torchvision or timm. `weights_used` says what was taken.
-    statistics: of the backbone's norms. "image" are each picture's own, in training and in
-    evaluation, as in published training of batches of one and published inference; "running" is
-    batch norm as usual, with running statistics in evaluation. The pyramid's norms always use
-    the picture's own.
-    padding: below and on the right to multiples of 32, "reflect", or "gray" as in published
-    inference: up to 32 pixels of gray, where nothing lacks, too. Every statistic of a picture sees
-    them.
-    zero_last: start the last convolution at zero: the network is then the identity.
+    Args:
+        backbone: "mobilenet" is MobileNetV2, "inception" InceptionResNetV2.
+        weights: The backbone's weights, as in `build_backbone`.
+        statistics: Of the backbone's norms. "image" uses each picture's own, in training and in
+            evaluation, as in published training with batches of one and in published inference.
+            "running" is ordinary batch norm, with running statistics in evaluation. The pyramid's
+            norms always use the picture's own.
+        padding: Below and on the right, to multiples of 32: "reflect", or "gray" as in published
+            inference (1 to 32 pixels of gray, even if the size is a multiple). The padding affects
+            the picture's statistics.
+        zero_last: Start the last convolution at zero: the network is then the identity.
 
-    Raises ValueError for choices that are not listed and weights that are not at hand or do not
-    fit, and FileNotFoundError.
+    Raises:
+        ValueError: A choice is not listed, or the weights are not available or do not fit.
+        FileNotFoundError: There is no such file of weights.
     """
 
     stride = 32
@@ -113,9 +114,9 @@ class FPN(nn.Module):
         return pad_to_stride(blur, self.stride, self.least)
 
     def freeze_backbone(self, frozen: bool) -> None:
-        """Keep the backbone's weights as they are, or let them be trained again.
+        """Exclude the backbone's weights from training, or include them again.
 
-        Its norms' statistics are not frozen, as in the source's first epochs.
+        Its norms' statistics are never frozen, as in the source's first epochs.
         """
         for name, parameter in self.fpn.named_parameters():
             if name.startswith("enc"):
@@ -123,7 +124,7 @@ class FPN(nn.Module):
 
 
 class Pyramid(nn.Module):
-    """A backbone's five stages, and maps of one width from the coarsest back up."""
+    """A backbone's five stages, and maps of equal width, merged from the coarsest up."""
 
     def __init__(self, backbone: BACKBONES, width: int, weights: str | None, image: bool) -> None:
         super().__init__()
@@ -139,7 +140,7 @@ class Pyramid(nn.Module):
         self.rims = RIMS[backbone]
 
     def forward(self, image: Tensor) -> list[Tensor]:
-        """Give the maps of (N, 3, H, W), H and W multiples of 32: five, from H / 2 to H / 32."""
+        """Return five maps, from H / 2 to H / 32, of (N, 3, H, W), H and W multiples of 32."""
         laterals: list[Tensor] = []
         features = image
         for level, rim in enumerate(self.rims):
@@ -156,18 +157,18 @@ class Pyramid(nn.Module):
 class ImageNorm(nn.BatchNorm2d):
     """Batch norm by each picture's own statistics, in training and in evaluation.
 
-    For a single picture it is batch norm in training. The running statistics are kept up in
-    training, as means over a batch's pictures, but not used.
+    For a single picture it equals batch norm in training. Training updates the running statistics,
+    as means over a batch's pictures, but they are not used.
     """
 
     def forward(self, features: Tensor) -> Tensor:
-        """Normalize (N, C, H, W), H * W of two or more."""
+        """Normalize (N, C, H, W), with H * W at least two."""
         momentum = 0.1 if self.momentum is None else self.momentum
         mean, var = (self.running_mean, self.running_var) if self.training else (None, None)
         if self.training and self.num_batches_tracked is not None:
             self.num_batches_tracked.add_(1)
-        # The same for a single picture, but batch norm is faster in channels-last memory; an
-        # exported graph has one norm for every number of pictures.
+        # Both are equal for a single picture, but batch norm is faster with channels last. An
+        # exported graph must work for any number of pictures.
         single = not torch.compiler.is_exporting() and len(features) == 1
         norm = F.batch_norm if single else F.instance_norm
         return norm(features, mean, var, self.weight, self.bias, True, momentum, self.eps)
@@ -194,5 +195,5 @@ def _smooth(inputs: int, outputs: int) -> nn.Sequential:
 
 
 def _enlarge(features: Tensor, times: int) -> Tensor:
-    """Repeat pixels."""
+    """Enlarge features by repeating pixels."""
     return features if times == 1 else F.interpolate(features, scale_factor=float(times))

@@ -1,4 +1,4 @@
-"""How weights start."""
+"""The initialization of weights."""
 
 from typing import Literal
 
@@ -8,7 +8,7 @@ Scheme = Literal["torch", "glorot", "normal"]
 
 
 def initialize(network: nn.Module, scheme: Scheme) -> None:
-    """Set every convolution's and dense layer's start: see `ResNet` for the schemes."""
+    """Initialize all convolutions and dense layers; see `ResNet` for the schemes."""
     if scheme not in ("torch", "glorot", "normal"):
         raise ValueError(f"init must be torch, glorot or normal, got {scheme}")
     if scheme == "torch":

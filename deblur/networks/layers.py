@@ -1,4 +1,4 @@
-"""What a network is made of, read from the live module: Li's Table 2 and Figures 2 and 3."""
+"""The layers of a network, read from the module itself: Li's Table 2 and Figures 2 and 3."""
 
 from typing import Any, NamedTuple
 
@@ -12,7 +12,7 @@ class Layer(NamedTuple):
     """A layer with weights or statistics of its own."""
 
     name: str
-    """The type, as PyTorch calls it."""
+    """The name of its PyTorch class."""
     kernel: str
     stride: str
     output: str
@@ -20,11 +20,11 @@ class Layer(NamedTuple):
     parameters: int
     """Trainable values."""
     statistics: int
-    """Running means and variances: Keras counts them as non-trainable parameters."""
+    """Running means and variances, which Keras counts as non-trainable parameters."""
 
 
 def list_layers(network: nn.Module, shape: tuple[int, int, int]) -> list[Layer]:
-    """List a network's layers in the order in which an image of shape (C, H, W) passes them."""
+    """List a network's layers in the order of execution for an image of shape (C, H, W)."""
     layers: list[Layer] = []
 
     def note(module: nn.Module, _: Any, output: Tensor) -> None:
@@ -56,7 +56,7 @@ def list_layers(network: nn.Module, shape: tuple[int, int, int]) -> list[Layer]:
 
 
 def table2(networks: dict[str, nn.Module], shape: tuple[int, int, int]) -> str:
-    """Lay out Li's Table 2 for the networks given, in Markdown."""
+    """Format Li's Table 2 for the given networks, in Markdown."""
     lines = [
         "| network | convolutions | trainable | running statistics | parameters in all |",
         "|---|---:|---:|---:|---:|",

@@ -1,4 +1,4 @@
-"""Where channels lie in memory: between (N, C, H, W) and (N, H, W, C)."""
+"""Conversions between (N, C, H, W) and (N, H, W, C)."""
 
 import torch
 from torch import Tensor
@@ -15,7 +15,7 @@ def to_pixels(planes: Tensor) -> Tensor:
 
 
 def settle(permuted: Tensor) -> Tensor:
-    """Copy into memory of the usual order under export, where strides would fix the sizes."""
+    """Copy to contiguous memory in an export, where strides would fix sizes; else do nothing."""
     if torch.compiler.is_exporting():
         return permuted.clone(memory_format=torch.contiguous_format)
     return permuted

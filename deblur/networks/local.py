@@ -1,9 +1,9 @@
-"""Local statistics at test time, for networks that learned from the statistics of small crops.
+"""Local statistics at test time, for networks that were trained with the statistics of small crops.
 
-A mean over a whole image is not what a network saw that was trained on crops. Chu, Chen, Chen and
-Lu, "Improving Image Restoration by Revisiting Global Information Aggregation" (ECCV 2022, arXiv
-2112.04491) take it over a window around each pixel instead, 1.5 times as wide as a crop, without
-any training ("TLC").
+A mean over a whole image differs from the means over crops that a network saw in training. Chu,
+Chen, Chen and Lu, "Improving Image Restoration by Revisiting Global Information Aggregation" (ECCV
+2022, arXiv 2112.04491) use a window around each pixel instead, 1.5 times as wide as a crop, without
+any further training ("TLC").
 """
 
 import torch
@@ -11,22 +11,22 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 PROBE = 1024
-"""Pixels of a side from which strides are read: a multiple of every network's stride."""
+"""The side, in pixels, of the image used to find strides: a multiple of every network's stride."""
 
 
 def local_mean(features: Tensor, window: int) -> Tensor:
-    """Average (..., H, W), of 3 or 4 axes, over a window x window square around each pixel.
+    """Average (..., H, W), with 3 or 4 axes, over a window x window square around each pixel.
 
-    A side which the window covers is averaged whole and comes out as 1, ready to broadcast: a
-    window as large as the feature gives its global mean, (..., 1, 1). Windows lie inside the
-    feature: a pixel near the border gets the nearest window's mean. An even window holds one more
-    pixel below and on the right.
+    A side that the window covers is averaged as a whole and has length 1 in the result: a window as
+    large as the feature returns its global mean, (..., 1, 1). Windows lie inside the feature: a
+    pixel near the border gets the nearest window's mean. An even window has one more pixel below
+    and on the right.
 
     Running sums (an integral image, one axis at a time) make the time independent of the window.
-    They are of what is left after the mean is subtracted and in float32 or better, under autocast
-    too: in float32, as measured on CPUs, the error is below 1e-6 + 2e-7 * side / window of the
-    largest distance from the mean, beside the mean's own rounding. Takes floats of any kind and
-    gives the same.
+    They are computed after subtracting the mean, in float32 or better, also under autocast. In
+    float32, as measured on CPUs, the error is below 1e-6 + 2e-7 * side / window of the largest
+    distance from the mean, besides the mean's own rounding. Takes floats of any type and returns
+    the same type.
 
     Raises ValueError for a window below one.
     """
@@ -48,10 +48,10 @@ def local_mean(features: Tensor, window: int) -> Tensor:
 class LocalMean(nn.Module):
     """Pools (N, C, H, W) by its global mean, (N, C, 1, 1), or by local means in evaluation mode.
 
-    Local means are `local_mean`'s, with 1 in place of a side which the window covers.
+    Local means are those of `local_mean`: a side that the window covers has length 1.
 
-    window: pixels of a side, at the feature's own resolution; None is global pooling.
-    beyond: use local means only if a side is larger than this; None stands for the window.
+    window: its side in pixels, at the feature's own resolution; None for global pooling.
+    beyond: use local means only if a side is larger than this; None for the window's side.
 
     Raises ValueError for a window below one.
     """
@@ -76,15 +76,17 @@ class LocalMean(nn.Module):
 class LocalInstanceNorm2d(nn.InstanceNorm2d):
     """Instance norm by local means and variances in evaluation mode.
 
-    In training, without a window, with running statistics, or where the window covers the whole
-    feature, it is nn.InstanceNorm2d. Variances are E[d^2] - E[d]^2 of the distances d from the
+    In training, without a window, with running statistics, or if the window covers the whole
+    feature, it equals nn.InstanceNorm2d. Variances are E[d^2] - E[d]^2 of the distances d from the
     channel's mean, in float32 or better.
 
-    channels: of the features.
-    window: pixels of a side, at the feature's own resolution; None is instance norm.
-    eps, affine: as nn.InstanceNorm2d's.
+    Args:
+        channels: The number of channels.
+        window: Its side in pixels, at the feature's own resolution; None for instance norm.
+        eps, affine: As in nn.InstanceNorm2d.
 
-    Raises ValueError for a window below one.
+    Raises:
+        ValueError: The window is below one.
     """
 
     window: int | None = None
@@ -112,7 +114,7 @@ class LocalInstanceNorm2d(nn.InstanceNorm2d):
         wide = _widen(features)
         wide = wide - wide.mean((-2, -1), keepdim=True)
         mean = local_mean(wide, window)
-        # Rounding can take the variance of a flat region below zero.
+        # Rounding can make the variance of a flat region negative.
         variance = (local_mean(wide.square(), window) - mean.square()).clamp(min=0)
         normal = (wide - mean) * (variance + self.eps).rsqrt()
         if self.weight is not None:
@@ -121,16 +123,16 @@ class LocalInstanceNorm2d(nn.InstanceNorm2d):
 
 
 def localize(network: nn.Module, crop: int | None) -> int:
-    """Switch a network to local statistics in evaluation mode, and give the number of switches.
+    """Switch a network to local statistics in evaluation mode; return the number of changed layers.
 
     Every `LocalMean` (NAFNet's attention) and every nn.InstanceNorm2d without running statistics
-    gets a window of 1.5 * crop pixels of the image, scaled to its feature's stride and rounded
-    down; where a layer sees features of several strides, the largest. Images up to the
-    window come out as before, if the window is a multiple of the network's stride. The network is
-    changed in place; its parameters and the keys of its state dict stay.
+    gets a window of 1.5 * crop pixels of the image, scaled by its feature's stride and rounded
+    down. A layer that is used at several strides gets the largest window. Results for images up to
+    the window's size do not change if the window is a multiple of the network's stride. The network
+    is changed in place; its parameters and the keys of its state dict stay the same.
 
-    network: takes (N, 3, H, W); its strides are read from a pass without data.
-    crop: pixels of a training crop's side; None switches back to global statistics.
+    network: takes (N, 3, H, W); its strides are found by a pass without data.
+    crop: the side of a training crop in pixels; None switches back to global statistics.
 
     Raises ValueError for a crop below one.
     """
@@ -142,7 +144,7 @@ def localize(network: nn.Module, crop: int | None) -> int:
         if not _is_switchable(layer):
             continue
         if type(layer) is nn.InstanceNorm2d:
-            # The object stays, and with it its parameters, hooks and every reference to it.
+            # Changing the class keeps the object, with its parameters, hooks and all references.
             layer.__class__ = LocalInstanceNorm2d
         assert isinstance(layer, LocalMean | LocalInstanceNorm2d)
         if isinstance(layer, LocalMean):
@@ -156,7 +158,7 @@ def localize(network: nn.Module, crop: int | None) -> int:
 
 
 def _is_switchable(layer: nn.Module) -> bool:
-    """Tell whether `localize` knows what to do with a layer."""
+    """Return whether `localize` can switch a layer."""
     if isinstance(layer, LocalMean):
         return True
     known = type(layer) in (nn.InstanceNorm2d, LocalInstanceNorm2d)
@@ -164,7 +166,7 @@ def _is_switchable(layer: nn.Module) -> bool:
 
 
 def _measure(network: nn.Module) -> dict[nn.Module, int]:
-    """Give the longer side of each switchable layer's features, for an image of PROBE pixels."""
+    """Return the longer side of each switchable layer's features, for an image of PROBE pixels."""
     sides: dict[nn.Module, int] = {}
 
     def note(layer: nn.Module, inputs: tuple[Tensor, ...]) -> None:
@@ -172,7 +174,7 @@ def _measure(network: nn.Module) -> dict[nn.Module, int]:
 
     layers = [layer for layer in network.modules() if _is_switchable(layer)]
     hooks = [layer.register_forward_pre_hook(note) for layer in layers]
-    # On the meta device there are shapes alone: nothing is computed, and no statistic changes.
+    # The meta device has only shapes: nothing is computed, and no statistics change.
     state = {**dict(network.named_parameters()), **dict(network.named_buffers())}
     dtype = next((p.dtype for p in network.parameters()), torch.float32)
     image = torch.empty(1, 3, PROBE, PROBE, dtype=dtype, device="meta")
@@ -187,10 +189,10 @@ def _measure(network: nn.Module) -> dict[nn.Module, int]:
 
 
 def _gather_means(features: Tensor, window: int, beyond: int = 0) -> Tensor:
-    """Give local means by indices, so that an exported graph is right for every size.
+    """Compute local means by indices, so that an exported graph is correct for every size.
 
-    As `local_mean`, but a side which the window covers keeps its length; the window covers features
-    without a side larger than `beyond`.
+    As `local_mean`, but a side that the window covers keeps its length, and a feature without a
+    side larger than `beyond` counts as covered.
     """
     height, width = features.shape[-2:]
     wide = _widen(features)
@@ -209,12 +211,12 @@ def _gather_means(features: Tensor, window: int, beyond: int = 0) -> Tensor:
 
 
 def _widen(values: Tensor) -> Tensor:
-    """Give half-precision floats as float32, others as they are."""
+    """Convert half-precision floats to float32; return others as they are."""
     return values.float() if values.dtype in (torch.float16, torch.bfloat16) else values
 
 
 def _slide(values: Tensor, window: int, dim: int) -> Tensor:
-    """Average along an axis of n values: n - window + 1 means, or a single one if it is covered."""
+    """Average along an axis of n values: n - window + 1 means, or one if the window covers it."""
     size = values.shape[dim]
     if window >= size:
         return values.mean(dim, keepdim=True)

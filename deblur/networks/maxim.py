@@ -13,38 +13,42 @@ from deblur.networks.sizes import LONGEST, WIDEST, check_range
 
 
 class Tiling(NamedTuple):
-    """On what parts of a large picture a network is best, in pixels."""
+    """The tiles of a large picture on which a network works best, in pixels."""
 
     side: int
-    """Of a square tile."""
+    """The side of a square tile."""
     overlap: int
 
 
 @keep_arguments
 class MAXIM(nn.Module):
-    """Restores a blurred image by one to three U-Nets of gated MLPs, each refining the last.
+    """Restores a blurred image by one to three U-Nets of gated MLPs, each refining the last result.
 
     Takes and returns (N, 3, H, W) in [-1, 1], of any size; `pyramid` returns every stage's images
-    at three resolutions, for losses at each. A network of fewer stages has the first of the
-    weights of one with more (`shorten`).
+    at three resolutions, for losses at each. The first stages of a network work without the others
+    (`shorten`).
 
     | part | published | here |
     |---|---|---|
     | values of 1, 2 and 3 stages | 6.34M, 14.38M, 22,207,605 | 6,139,561, 14,176,178, 22,212,795 |
-    | what feeds a next stage | in the last stage, too | left out there, as nothing reads it |
-    | heads of the last stage's coarser images | in training alone, not in the weights | kept |
+    | layers that feed a next stage | in the last stage, too | not in the last stage |
+    | heads of the last stage's coarser images | in training only, not in the weights | kept |
     | pixels | [0, 1] | the same inside, [-1, 1] outside |
     | padding to multiples of 64 | reflected, on all sides | reflected, below and on the right |
     | output | x + f | clamp(x + f, -1, 1); not clamped between stages, as published |
 
-    stages: 1 to 3. width: channels at full resolution, a multiple of 4. groups: pairs of a gated
-    MLP and a convolution block at each level of the encoder and the decoder, and in each of the
-    `bottlenecks` blocks below.
-    gelu: "tanh", the approximation that the published weights were trained with, or "erf", the
-    exact one, which takes a fifth of its time on a CPU in training.
-    zero_last: start each head at zero: every output is then its own input.
+    Args:
+        stages: The number of U-Nets, 1 to 3.
+        width: Channels at full resolution, a multiple of 4.
+        groups: Pairs of a gated MLP and a convolution block at each level of the encoder and the
+            decoder, and in each bottleneck.
+        bottlenecks: Blocks below the lowest level.
+        gelu: "tanh", the approximation that the published weights were trained with, or "erf", the
+            exact one, which takes a fifth of its time on a CPU in training.
+        zero_last: Start each head at zero: every output then equals its input.
 
-    Raises ValueError for arguments out of range.
+    Raises:
+        ValueError: An argument is out of range.
     """
 
     def __init__(
@@ -67,7 +71,7 @@ class MAXIM(nn.Module):
         if gelu not in ("tanh", "erf"):
             raise ValueError(f"gelu must be tanh or erf, got {gelu}")
         self.stride = 64
-        # Its grid spans a picture as it spanned crops of 256 pixels in training.
+        # In training the grid spanned crops of 256 pixels; here it spans a whole tile.
         self.tiling = Tiling(side=512, overlap=64)
         self.stages = nn.ModuleList(
             Stage(width, groups, bottlenecks, gelu, first=k == 0, last=k == stages - 1)
@@ -90,10 +94,10 @@ class MAXIM(nn.Module):
         return self.leave(restored, blur)
 
     def pyramid(self, blur: Tensor) -> list[Tensor]:
-        """Restore (N, 3, H, W) in [-1, 1] at every stage and scale; the last one is `forward`'s.
+        """Restore (N, 3, H, W) in [-1, 1] at every stage and scale; the last equals `forward`'s.
 
-        Each stage's three images are (N, 3, ceil(H / s), ceil(W / s)) for s = 4, 2, 1, from
-        [-1, 1]; the sharp partner is the mean of each s x s pixels.
+        Each stage's three images are (N, 3, ceil(H / s), ceil(W / s)) for s = 4, 2, 1, in [-1, 1];
+        their targets are the means of the sharp image's s x s pixels.
         """
         images = self.enter(blur)
         state: State | None = None
@@ -105,7 +109,7 @@ class MAXIM(nn.Module):
         return outputs
 
     def shorten(self, stages: int) -> None:
-        """Drop all but the first stages; raise ValueError where there are not so many."""
+        """Drop all but the first `stages` stages; raise ValueError if there are fewer."""
         if not 1 <= stages <= len(self.stages):
             raise ValueError(f"stages must be 1 to {len(self.stages)} here, got {stages}")
         del self.stages[stages:]
@@ -119,11 +123,11 @@ class MAXIM(nn.Module):
     def enter(self, blur: Tensor) -> list[Tensor]:
         """Return the image at three scales, (N, H, W, 3) in [0, 1], H and W multiples of 64."""
         whole = to_pixels(pad_to_stride((blur + 1) / 2, self.stride, least=self.stride))
-        # The pixel after the middle, as nearest neighbours are found in the published weights.
+        # The pixel after the middle: the nearest neighbour used with the published weights.
         return [whole, whole[:, 1::2, 1::2], whole[:, 2::4, 2::4]]
 
     def leave(self, image: Tensor, blur: Tensor, shrink: int = 1) -> Tensor:
-        """Turn (N, H, W, 3) in [0, 1] into (N, 3, h, w) in [-1, 1], of blur's size and type."""
+        """Convert (N, H, W, 3) in [0, 1] to (N, 3, h, w) in [-1, 1], of blur's size and type."""
         height, width = (-(-side // shrink) for side in blur.shape[-2:])
         cropped = to_planes(image)[..., :height, :width]
         return (2 * cropped.to(blur.dtype) - 1).clamp(-1, 1)

@@ -21,13 +21,13 @@ from deblur.networks.multi_axis import (
 )
 
 LEVELS = 3
-"""Resolutions of a U-Net, each of half the side and twice the channels of the one before."""
+"""Resolutions of a U-Net, each with half the side and twice the channels of the one before."""
 SIZES = (16, 16, 8)
-"""Sides of a block and of the grid at each level; the bottleneck has the last one's."""
+"""The side of a block and of the grid at each level; the bottleneck uses the last one."""
 
 
 class State(NamedTuple):
-    """What a stage returns for the next one: lists over the levels, the finest first."""
+    """The result of a stage for the next one: lists over the levels, the finest first."""
 
     restored: list[Tensor]
     """Images (N, H, W, 3) in [0, 1], not clamped."""
@@ -38,10 +38,10 @@ class State(NamedTuple):
 
 
 class Stage(nn.Module):
-    """Restores images of three sizes.
+    """Restores images of three sizes. Source: Figure 2.
 
-    width, groups, bottlenecks, gelu: see `MAXIM`. first: without a stage before. last: without one
-    after. Source: Figure 2.
+    width, groups, bottlenecks, gelu: see `MAXIM`. first, last: whether it is the first or the last
+    stage.
     """
 
     def __init__(
@@ -112,8 +112,11 @@ class Stage(nn.Module):
 class Level(nn.Module):
     """A level of the encoder or the decoder.
 
-    inputs, channels: of its features. size: of `MultiAxisMLP`. crossed: it is also gated by the
-    features of the stage before.
+    Args:
+        inputs, channels: Channels of the input and of the output.
+        size, gelu: See `MultiAxisMLP`.
+        groups: See `MAXIM`.
+        crossed: Whether it is also gated by the features of the stage before.
     """
 
     def __init__(
@@ -151,7 +154,7 @@ class Bottleneck(nn.Module):
 
 
 class SupervisedAttention(nn.Module):
-    """Weighs features by the image restored from them (MPRNet's SAM; Zamir et al., CVPR 2021)."""
+    """Weights features by the image restored from them (MPRNet's SAM; Zamir et al., CVPR 2021)."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -167,8 +170,9 @@ class SupervisedAttention(nn.Module):
 class Resize(nn.Module):
     """Resizes features to another level's size and number of channels.
 
-    inputs, outputs: channels. ratio: of the sides; below one, a quarter or half. Bilinear, between
-    pixels' centres; antialiased where it shrinks, as jax.image.resize does it.
+    Bilinear between the centres of pixels; antialiased when it shrinks, as in jax.image.resize.
+
+    inputs, outputs: channels. ratio: of the sides: 1/4, 1/2, or 1 and more.
     """
 
     kernel: Tensor
@@ -187,7 +191,7 @@ class Resize(nn.Module):
         return resized
 
     def resize(self, features: Tensor) -> Tensor:
-        """Change the size alone."""
+        """Change only the size."""
         if self.ratio == 1:
             return features
         planes = to_planes(features)
@@ -202,7 +206,7 @@ class Resize(nn.Module):
 
 
 def _correct_rim(shrunk: Tensor) -> Tensor:
-    """Undo what zeros beyond the border took of the outermost pixels: an eighth of the weights."""
+    """Correct the outermost pixels, of whose weights an eighth fell on zeros beyond the border."""
     factors = []
     for size in shrunk.shape[-2:]:
         factor = shrunk.new_ones(size)
@@ -212,7 +216,7 @@ def _correct_rim(shrunk: Tensor) -> Tensor:
 
 
 def _triangle(shrink: int) -> Tensor:
-    """Return the kernel (1, 1, 2 s, 2 s) of a shrinking by s: a triangle along each side."""
+    """Return the kernel (1, 1, 2 s, 2 s) that shrinks by s: a triangle along each side."""
     distance = (torch.arange(2 * shrink) + 0.5 - shrink).abs() / shrink
     weights = (1 - distance) / shrink
     return torch.outer(weights, weights)[None, None]
@@ -224,7 +228,7 @@ def _each(layers: Any, features: Sequence[Tensor]) -> list[Tensor]:
 
 
 def _resize_all(channels: Sequence[int], level: int) -> nn.ModuleList:
-    """Return what brings the features of each level, the finest first, to one of them."""
+    """Return the layers that resize the features of each level, the finest first, to `level`."""
     return nn.ModuleList(
         Resize(inputs, channels[level], 2.0 ** (source - level))
         for source, inputs in enumerate(channels)

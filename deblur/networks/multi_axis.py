@@ -1,7 +1,7 @@
 """MAXIM's gated MLPs over blocks and grids of pixels (Tu et al., CVPR 2022).
 
-All take and return features (N, H, W, C), channels last, unlike the rest of the package: most of
-their layers are dense over channels. Figures and equations are those of arXiv 2201.02973.
+All take and return features (N, H, W, C), channels last, unlike the rest of the package, since most
+of their layers are dense over channels. Figures and equations are those of arXiv 2201.02973.
 """
 
 from typing import Literal
@@ -15,7 +15,7 @@ from deblur.networks.layout import settle, to_pixels, to_planes
 GELU = Literal["tanh", "erf"]
 """The approximation by tanh, which the published weights were trained with, or the exact form."""
 EPS = 1e-6
-"""Of layer norms' variances."""
+"""Added to the variances of layer norms."""
 
 
 class Doubling(nn.ConvTranspose2d):
@@ -32,7 +32,7 @@ class Doubling(nn.ConvTranspose2d):
 class GatedMLP(nn.Module):
     """A gMLP along one axis: each token is gated by a dense layer over all tokens of its group.
 
-    channels: of a token. tokens: of a group. Source: Figure 3 and Section 3.2; Liu et al., "Pay
+    channels: per token. tokens: per group. Source: Figure 3 and Section 3.2; Liu et al., "Pay
     Attention to MLPs" (NeurIPS 2021).
     """
 
@@ -54,10 +54,10 @@ class GatedMLP(nn.Module):
 
 
 class MultiAxisMLP(nn.Module):
-    """The multi-axis gated MLP: half of the channels look over a grid, half over blocks.
+    """The multi-axis gated MLP: half of the channels mix over a grid, half over blocks.
 
-    channels: of the features. size: of a block's side, in pixels, and of the grid's, in cells:
-    height and width must be multiples of it. Source: Figure 3(a).
+    channels: of the features. size: the side of a block in pixels, and of the grid in cells; height
+    and width must be multiples of it. Source: Figure 3(a).
     """
 
     def __init__(self, channels: int, size: int, gelu: GELU) -> None:
@@ -81,7 +81,7 @@ class MultiAxisMLP(nn.Module):
 class GatingWeights(nn.Module):
     """The weights by which one signal gates another: mixed over a grid and over blocks.
 
-    Arguments and source are `MultiAxisMLP`'s; Figure 3(b).
+    The arguments are those of `MultiAxisMLP`. Source: Figure 3(b).
     """
 
     def __init__(self, channels: int, size: int, gelu: GELU) -> None:
@@ -93,7 +93,7 @@ class GatingWeights(nn.Module):
         self.project = nn.Linear(2 * channels, channels)
         self.size, self.gelu = size, gelu
         for layer in (self.grid, self.block):
-            nn.init.ones_(layer.bias)  # a gate starts open
+            nn.init.ones_(layer.bias)  # gates start open
 
     def forward(self, features: Tensor) -> Tensor:
         """Map (N, H, W, C) to the same shape."""
@@ -105,11 +105,14 @@ class GatingWeights(nn.Module):
 
 
 class CrossGating(nn.Module):
-    """Two signals that gate each other.
+    """Two signals that gate each other. Source: Figure 3(b).
 
-    inputs: channels of the first signal. channels: of the output, and of the second signal unless
-    it comes from the next lower resolution, with `below` channels. size, gelu: see `MultiAxisMLP`.
-    Source: Figure 3(b).
+    Args:
+        inputs: Channels of the first signal.
+        channels: Channels of the output, and of the second signal unless `below` is given.
+        size, gelu: See `MultiAxisMLP`.
+        below: Channels of a second signal from the next lower resolution; None if it has the same
+            resolution.
     """
 
     def __init__(
@@ -122,7 +125,7 @@ class CrossGating(nn.Module):
         self.first, self.second = (_Side(channels, size, gelu) for _ in range(2))
 
     def forward(self, first: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:
-        """Map the signals to (N, H, W, channels) each; the first has the second in it."""
+        """Map the signals to (N, H, W, channels) each; the first includes the second."""
         first, second = self.first_in(first), self.second_in(self.up(second))
         signal, weights = self.first.open(first)
         other, other_weights = self.second.open(second)
@@ -131,7 +134,7 @@ class CrossGating(nn.Module):
 
 
 class _Side(nn.Module):
-    """What cross gating does to one of its signals."""
+    """The layers of cross gating for one of its signals."""
 
     def __init__(self, channels: int, size: int, gelu: GELU) -> None:
         super().__init__()
@@ -142,7 +145,7 @@ class _Side(nn.Module):
         self.gelu = gelu
 
     def open(self, features: Tensor) -> tuple[Tensor, Tensor]:
-        """Return what is to be gated and the weights that gate the other signal."""
+        """Return the signal to be gated, and the weights that gate the other signal."""
         signal = activate(self.enter(self.norm(features)), self.gelu)
         return signal, self.weigh(signal)
 
@@ -166,14 +169,14 @@ def to_blocks(features: Tensor, size: int) -> Tensor:
 
 
 def from_blocks(groups: Tensor, shape: torch.Size, size: int) -> Tensor:
-    """Undo `to_blocks`: return features of the shape (N, H, W, C)."""
+    """Invert `to_blocks`: return features of the shape (N, H, W, C)."""
     count, height, width, channels = shape
     cut = groups.reshape(count, height // size, width // size, size, size, channels)
     return settle(cut.transpose(2, 3)).reshape(shape)
 
 
 def to_grid(features: Tensor, size: int) -> Tensor:
-    """Take (N, H, W, C) apart into combs of size x size pixels, H/size and W/size pixels apart.
+    """Group (N, H, W, C) into grids of size x size pixels that lie H/size and W/size pixels apart.
 
     Returns (N * H/size * W/size, size^2, C).
     """
@@ -183,7 +186,7 @@ def to_grid(features: Tensor, size: int) -> Tensor:
 
 
 def from_grid(groups: Tensor, shape: torch.Size, size: int) -> Tensor:
-    """Undo `to_grid`: return features of the shape (N, H, W, C)."""
+    """Invert `to_grid`: return features of the shape (N, H, W, C)."""
     count, height, width, channels = shape
     cut = groups.reshape(count, height // size, width // size, size, size, channels)
     return settle(cut.permute(0, 3, 1, 4, 2, 5)).reshape(shape)

@@ -16,9 +16,9 @@ from deblur.networks.sizes import DEEPEST, LONGEST, WIDEST, check_range
 class MultiScale(nn.Module):
     """Restores a blurred image at a quarter, half and all of its size, the coarsest first.
 
-    With the defaults it has 11,721,321 parameters, of the paper's 11.7M, in 120 convolutions and
-    two that double resolution. Takes and gives (N, 3, H, W) in [-1, 1], of any size; `pyramid`
-    gives the coarser images too, for losses at every scale.
+    With the defaults it has 11,721,321 parameters (the paper's 11.7M), in 120 convolutions and two
+    that double the resolution. Takes and returns (N, 3, H, W) in [-1, 1], of any size; `pyramid`
+    also returns the coarser images, for losses at every scale.
 
     | part | paper | here |
     |---|---|---|
@@ -26,19 +26,23 @@ class MultiScale(nn.Module):
     | a block | 5x5 convolution, ReLU, 5x5 convolution, + x; no norm, no ReLU after | the same |
     | borders | zeros | the same |
     | input of a finer scale | blurred, and the coarser result up-convolved: 6 channels | the same |
-    | up-convolution | kernel and kind left open | `upsample` |
+    | up-convolution | kernel and kind not stated | `upsample` |
     | blurred pyramid | Gaussian | means of 2x2 pixels, which run on every device |
     | output of a scale | the sharp image | `skip`: blurred + change; clamped to [-1, 1] |
-    | weights | left open | PyTorch's own, the last layers zero |
+    | weights | not stated | PyTorch's own, the last layers zero |
 
-    scales, blocks, width: the paper's K, residual blocks of a scale, and channels.
-    upsample: "shuffle" is a 5x5 convolution to 12 channels, put side by side as 2x2 pixels;
-    "transposed" a transposed 4x4 convolution of stride 2 (11,719,791 parameters).
-    skip: False lets each scale predict the sharp image itself, as published.
-    zero_last: start each scale's last convolution at zero: every result is then its own blurred
-    input with skip, and gray without.
+    Args:
+        scales: The paper's K.
+        blocks: Residual blocks of a scale.
+        width: Channels.
+        upsample: "shuffle" is a 5x5 convolution to 12 channels, rearranged to 2x2 pixels;
+            "transposed" a transposed 4x4 convolution of stride 2 (11,719,791 parameters).
+        skip: False makes each scale predict the sharp image itself, as published.
+        zero_last: Start each scale's last convolution at zero: every result is then its blurred
+            input with `skip`, else gray.
 
-    Raises ValueError for sizes out of range and for choices that are not listed.
+    Raises:
+        ValueError: A size is out of range, or a choice is not listed.
     """
 
     def __init__(
@@ -70,8 +74,8 @@ class MultiScale(nn.Module):
     def pyramid(self, blur: Tensor) -> list[Tensor]:
         """Restore (N, 3, H, W) in [-1, 1] at every scale, the coarsest first.
 
-        The image k scales below the finest, the last, is (N, 3, ceil(H / 2^k), ceil(W / 2^k));
-        its sharp partner is the mean of each 2^k x 2^k pixels.
+        The image k scales below the finest, which is the last, is (N, 3, ceil(H / 2^k),
+        ceil(W / 2^k)); its target is the mean of each 2^k x 2^k pixels of the sharp image.
         """
         blurred = [pad_to_stride(blur, self.stride, least=self.stride)]
         while len(blurred) < len(self.scales):
@@ -85,7 +89,7 @@ class MultiScale(nn.Module):
         return [r[..., : -(-height // s), : -(-width // s)] for r, s in zip(restored, shrinks)]
 
     def _restore(self, image: Tensor, output: Tensor) -> Tensor:
-        """Turn a scale's output into an image in [-1, 1], of the input's type under autocast."""
+        """Convert a scale's output to an image in [-1, 1], of the input's type under autocast."""
         return (image + output if self.skip else output.to(image.dtype)).clamp(-1, 1)
 
 
@@ -108,8 +112,8 @@ def _scale(inputs: int, blocks: int, width: int, zero_last: bool) -> nn.Sequenti
 
 
 def _up(upsample: str) -> nn.Module:
-    """Build what doubles the size of a restored image."""
+    """Build the layer that doubles the size of a restored image."""
     if upsample == "transposed":
-        # A kernel that is no multiple of the stride leaves a checkerboard.
+        # A kernel that is not a multiple of the stride leaves a checkerboard.
         return nn.ConvTranspose2d(3, 3, 4, stride=2, padding=1)
     return nn.Sequential(nn.Conv2d(3, 12, 5, padding=2), nn.PixelShuffle(2))

@@ -18,8 +18,9 @@ from deblur.networks.sizes import DEEPEST, LONGEST, WIDEST, check_range
 class NAFNet(nn.Module):
     """Restores a blurred image: a U-Net of gated blocks, most of them at low resolution.
 
-    "Simple Baselines for Image Restoration", arXiv 2204.04676. Takes and gives (N, 3, H, W) in
-    [-1, 1], of any size.
+    "Simple Baselines for Image Restoration", arXiv 2204.04676. Takes and returns (N, 3, H, W) in
+    [-1, 1], of any size. The attribute `stride`, to which sizes are padded, is two to the power of
+    the number of levels.
 
     | part | source | here |
     |---|---|---|
@@ -27,22 +28,25 @@ class NAFNet(nn.Module):
     | names and shapes of weights | in the files, under `params` | the same |
     | pixels | [0, 1] | the same inside, [-1, 1] outside |
     | padding below and on the right | zeros | `padding` |
-    | attention at the test of published figures | local statistics | `tlc` |
+    | attention when published figures were measured | local statistics | `tlc` |
     | output | x + f | clamp(x + f, -1, 1) |
     | start of `ending` | PyTorch's | zero, or PyTorch's |
 
-    width: channels at full resolution, doubled at each level. encoder, decoder: blocks of each
-    level, from full resolution down and from the lowest up. middle: blocks below them.
-    tlc: what attention averages over in evaluation mode. "off" is the whole image, "on" a window
-    around each pixel wherever features are larger than it (Chu et al., ECCV 2022: see `local`),
-    "auto" the same but only in images larger than the window, both rounded up to the stride.
-    For windows that are multiples of the stride the two are the same.
-    window: of tlc, in pixels of the image: 1.5 times the training crop.
-    padding: to the stride, "reflect", or "zeros" (black), which the published weights saw.
-    zero_last: start the last convolution at zero: the network is then the identity.
+    Args:
+        width: Channels at full resolution, doubled at each level.
+        encoder: Blocks of each level, from full resolution down.
+        middle: Blocks below the levels.
+        decoder: Blocks of each level, from the lowest up.
+        tlc: The area that attention averages over in evaluation mode. "off" is the whole image;
+            "on" a window around each pixel, for features larger than it (Chu et al., ECCV 2022:
+            see `local`); "auto" the same, but only in images larger than the window, both rounded
+            up to the stride. If the window is a multiple of the stride, the last two are equal.
+        window: The side of this window, in pixels of the image: 1.5 times the training crop.
+        padding: To the stride: "reflect", or "zeros" (black), as the published weights require.
+        zero_last: Start the last convolution at zero: the network is then the identity.
 
-    `stride` is what sizes are padded to, two to the power of levels. Raises ValueError for sizes
-    out of range and choices that are not listed.
+    Raises:
+        ValueError: A size is out of range, or a choice is not listed.
     """
 
     def __init__(
@@ -60,7 +64,7 @@ class NAFNet(nn.Module):
         super().__init__()
         if len(encoder) != len(decoder):
             raise ValueError(
-                f"encoder and decoder must have as many levels, got {len(encoder)} and "
+                f"encoder and decoder must have the same number of levels, got {len(encoder)} and "
                 f"{len(decoder)}"
             )
         check_range("width", width, 1, WIDEST)
@@ -108,7 +112,7 @@ class NAFNet(nn.Module):
         return (blur + 2 * change.to(blur.dtype)).clamp(-1, 1)
 
     def _pool_locally(self, window: int, beyond: int | None) -> None:
-        """Give each pooling its window, and the size that it is for, at its own resolution."""
+        """Set the window of each pooling, and the size from which it is used, at its resolution."""
         levels = [*self.encoders, self.middle_blks]
         for level, blocks in [*enumerate(levels), *enumerate(reversed(self.decoders))]:
             for pool in (layer for layer in blocks.modules() if isinstance(layer, LocalMean)):
@@ -124,12 +128,12 @@ class NAFNet(nn.Module):
 
 
 class Block(nn.Module):
-    """Two gated branches, each behind a layer norm and scaled by a weight that starts at zero.
+    """Two gated branches, each after a layer norm and scaled by a weight that starts at zero.
 
-    Maps (N, C, H, W) to the same shape; 7 C^2 + 33 C values. The first branch looks around by a
-    depthwise convolution and weighs channels by their means over the picture, or around each pixel
-    (`LocalMean`); the second does not look around. A gate multiplies one half of the channels by
-    the other.
+    Maps (N, C, H, W) to the same shape; 7 C^2 + 33 C values. The first branch has a depthwise
+    convolution, and weights channels by their means over the picture, or around each pixel
+    (`LocalMean`); the second treats each pixel separately. A gate multiplies one half of the
+    channels by the other.
     """
 
     def __init__(self, channels: int) -> None:
@@ -155,7 +159,7 @@ class Block(nn.Module):
 
 
 class LayerNorm(nn.Module):
-    """Normalizes each pixel over its channels, (N, C, H, W), with the variance's eps of 1e-6."""
+    """Normalizes each pixel of (N, C, H, W) over its channels, with 1e-6 added to the variance."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Padding: to a network's stride, and as Keras does it."""
+"""Padding: to a network's stride, and as in Keras."""
 
 from typing import Any
 
@@ -8,9 +8,9 @@ from torch import Tensor, nn
 
 
 def pad_to_stride(image: Tensor, stride: int, least: int) -> Tensor:
-    """Pad (N, C, H, W) below and on the right to multiples of stride, of `least` pixels or more.
+    """Pad (N, C, H, W) below and on the right to multiples of stride, and at least `least` pixels.
 
-    By reflection, or by repeating the border where the picture is smaller than the pad.
+    Pads by reflection, or by replicating the border if the picture is smaller than the padding.
     """
     if torch.compiler.is_exporting():
         return _gather_to_stride(image, stride, least)
@@ -24,7 +24,7 @@ def pad_to_stride(image: Tensor, stride: int, least: int) -> Tensor:
 
 
 def _gather_to_stride(image: Tensor, stride: int, least: int) -> Tensor:
-    """Pad alike by indices, so that an exported graph has no branch and is right for every size."""
+    """Pad by indices, so that an exported graph has no branch and is correct for every size."""
     height, width = image.shape[-2:]
     fewest = -(-least // stride)
     tall, wide = (
@@ -44,10 +44,10 @@ def _gather_to_stride(image: Tensor, stride: int, least: int) -> Tensor:
 
 
 class SameConv(nn.Conv2d):
-    """A convolution whose output is the input's size over its stride, as TensorFlow's 'same'.
+    """A convolution whose output has the input's size over its stride, as TensorFlow's 'same'.
 
-    Where the padding is odd its larger half is below and on the right; PyTorch's own
-    symmetric padding puts it above and on the left for a 3x3 convolution of stride 2.
+    If the padding is odd, its larger half is below and on the right; PyTorch's own symmetric
+    padding would have it above and on the left for a 3x3 convolution of stride 2.
     """
 
     def __init__(self, inputs: int, outputs: int, kernel: int, stride: int = 1) -> None:
@@ -61,10 +61,10 @@ class SameConv(nn.Conv2d):
 
 
 class ReflectionPad(nn.ReflectionPad2d):
-    """Pads by reflection; in training it keeps nothing for the way back, and no type changes.
+    """Pads by reflection, without keeping its input for the backward pass or changing its type.
 
-    PyTorch's own keeps its input, and autocast makes that float32: a quarter of the memory of a
-    training step of `ResNet`.
+    PyTorch's own keeps the input, and autocast converts that to float32: a quarter of the memory of
+    a training step of `ResNet`.
     """
 
     def forward(self, features: Tensor) -> Tensor:
@@ -76,7 +76,7 @@ class ReflectionPad(nn.ReflectionPad2d):
 
 
 class Doubled(nn.Module):
-    """Doubles pixels, by copies; under autocast, too, in the type that comes in."""
+    """Doubles the resolution by repeating pixels; keeps the input's type under autocast."""
 
     def forward(self, features: Tensor) -> Tensor:
         """Map (N, C, H, W) to (N, C, 2 H, 2 W)."""
@@ -107,7 +107,7 @@ class _Reflected(torch.autograd.Function):
 
 
 def reflect(features: Tensor, columns: int, rows: int) -> Tensor:
-    """Pad (N, C, H, W) by reflection, so many on each side: F.pad takes five times as long."""
+    """Pad each side of (N, C, H, W) by reflection, five times as fast as F.pad."""
     count, channels, height, width = features.shape
     layout = torch.channels_last if features.stride(1) == 1 else torch.contiguous_format
     shape = count, channels, height + 2 * rows, width + 2 * columns

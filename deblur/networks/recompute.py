@@ -1,4 +1,4 @@
-"""Training in less memory: what a block computed is computed again on the way back."""
+"""Activation checkpointing: activations are recomputed in the backward pass, to save memory."""
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
@@ -12,9 +12,9 @@ from torch.utils.checkpoint import checkpoint
 
 
 def recompute(network: nn.Module) -> int:
-    """Let the blocks of a network, each of two convolutions or more, keep their inputs alone.
+    """Make the blocks of a network, each with two convolutions or more, keep only their inputs.
 
-    Gradients, dropout and batch norm's memory are those of before. Gives the number of blocks.
+    Gradients, dropout and running statistics do not change. Returns the number of blocks.
     """
     blocks = [*_find_blocks(network)]
     for block in blocks:
@@ -23,7 +23,7 @@ def recompute(network: nn.Module) -> int:
 
 
 def _find_blocks(module: nn.Module) -> Iterator[nn.Module]:
-    """Give the smallest modules with several convolutions."""
+    """Yield the smallest modules with several convolutions."""
     found = [block for child in module.children() for block in _find_blocks(child)]
     yield from found
     convs = sum(isinstance(part, nn.Conv2d) for part in module.modules())
@@ -38,13 +38,13 @@ def _run(block: nn.Module, forward: Callable[..., Any], *given: Any) -> Any:
     return checkpoint(forward, *given, use_reentrant=False, context_fn=contexts)
 
 
-def _contexts(block: nn.Module) -> "tuple[AbstractContextManager[None], _Unremembered]":
-    """Give what the first and all further computations run in."""
-    return nullcontext(), _Unremembered(block)
+def _contexts(block: nn.Module) -> "tuple[AbstractContextManager[None], _KeptStatistics]":
+    """Return the contexts of the first computation and of the recomputations."""
+    return nullcontext(), _KeptStatistics(block)
 
 
-class _Unremembered:
-    """Lets batch norms see a batch without remembering it; it can be entered again."""
+class _KeptStatistics:
+    """Keeps the running statistics of batch norms unchanged; can be entered repeatedly."""
 
     def __init__(self, block: nn.Module) -> None:
         self.norms = [part for part in block.modules() if isinstance(part, _BatchNorm)]

@@ -1,4 +1,4 @@
-"""The ResNet generator of DeblurGAN, as Li builds it and as Kupyn does."""
+"""The ResNet generator of DeblurGAN, in Li's and in Kupyn's variant."""
 
 from typing import Literal
 
@@ -16,22 +16,24 @@ class ResNet(nn.Module):
 
     With the defaults it has Li's 11,388,675 trainable values and 10,496 running statistics
     (arXiv 2412.19479, section 3); with norm="instance", upsample="transposed" and init="normal" it
-    is Kupyn's, 11,378,179 (DeblurGAN, arXiv 1711.07064, Figure 3, and its code).
-    Takes and gives (N, 3, H, W) in [-1, 1], of any size.
+    is Kupyn's, with 11,378,179 (DeblurGAN, arXiv 1711.07064, Figure 3, and its code).
+    Takes and returns (N, 3, H, W) in [-1, 1], of any size.
 
-    blocks, width: residual blocks, and channels of the first layer (256 = 4 * width inside).
-    dropout: the share of features dropped in each residual block.
-    skip: "residual" gives clamp(x + f), "average" gives (x + f) / 2 as the Keras project does
-    that Li's counts point to: there a zero f halves the contrast, and pure black and white are
-    out of reach.
-    norm: "batch", or "instance", which has neither weights nor running statistics.
-    upsample: "nearest" is a doubling of pixels and a convolution, "transposed" a transposed
-    convolution.
-    padding: of the stride-2 convolutions, "symmetric" as in PyTorch or "same" as in Keras.
-    init: "torch" (PyTorch's own), "glorot" (Keras': Glorot uniform, zero biases) or "normal"
-    (Kupyn's N(0, 0.02)).
-    zero_last: start the last convolution at zero: the identity under a residual skip.
-    norm_eps, norm_momentum: of the batch norms; Keras has 1e-3 and, as PyTorch counts, 0.01.
+    Args:
+        blocks: Residual blocks.
+        width: Channels of the first layer; the residual blocks have four times as many.
+        dropout: The share of features, 0 to 0.99, dropped in each residual block.
+        skip: "residual" returns clamp(x + f). "average" returns (x + f) / 2, as in the Keras
+            project that Li's counts suggest; there a zero f halves the contrast, and pure black and
+            white cannot be reached.
+        norm: "batch", or "instance", which has neither weights nor running statistics.
+        upsample: "nearest" repeats pixels and convolves, "transposed" is a transposed convolution.
+        padding: Of the stride-2 convolutions: "symmetric" as in PyTorch or "same" as in Keras.
+        init: "torch" (PyTorch's own), "glorot" (Keras': Glorot uniform, zero biases) or "normal"
+            (Kupyn's N(0, 0.02)).
+        zero_last: Start the last convolution at zero: the identity with a residual skip.
+        norm_eps: Added to the batch norms' variances; Keras has 1e-3.
+        norm_momentum: The batch norms' momentum; Keras has 0.01 in PyTorch's definition.
     """
 
     stride = 4
@@ -124,7 +126,7 @@ class ResNet(nn.Module):
     def forward(self, blur: Tensor) -> Tensor:
         """Restore (N, 3, H, W) in [-1, 1]."""
         height, width = blur.shape[-2:]
-        # Reflection inside the blocks needs features of 2x2 or more, hence 8 pixels.
+        # Reflection inside the blocks requires features of at least 2x2, hence 8 pixels.
         padded: Tensor = self.layers(pad_to_stride(blur, self.stride, least=8))
         change = padded[..., :height, :width]
         if self.skip == "average":

@@ -1,4 +1,4 @@
-"""A U-Net of residual blocks at low resolution: made for restoring photos on a CPU."""
+"""A U-Net of residual blocks at low resolution, designed for restoring photos on a CPU."""
 
 from collections.abc import Sequence
 
@@ -15,20 +15,26 @@ from deblur.networks.sizes import DEEPEST, LONGEST, WIDEST, check_range
 class ResUNet(nn.Module):
     """Restores a blurred image: plain convolutions, most of them at an eighth of the resolution.
 
-    Takes and gives (N, 3, H, W) in [-1, 1], of any size; a new image is clamp(x + f, -1, 1). Its
-    parts are known ones: squares of pixels become channels first (PixelUnshuffle), blocks are
-    EDSR's (Lim et al., CVPRW 2017: no norm), most of them lie where features are smallest, and
-    skips are added (both as in NAFNet). There are only 3x3 convolutions of many channels and ReLUs
-    for the greater part: processors do their arithmetic fastest there. Nothing looks at the whole
-    image, so tiles and whole images give the same.
+    Takes and returns (N, 3, H, W) in [-1, 1], of any size; the restored image is
+    clamp(x + f, -1, 1). With the defaults it has 7,582,428 parameters.
 
-    width: channels at 1/shuffle of the resolution, doubled at each level below.
-    encoder, decoder: blocks of each level, from the finest down and from the lowest up. middle:
-    blocks below them. shuffle: the side of the squares of pixels.
-    zero_last: start the last convolution at zero: the network is then the identity. The second
-    convolution of each block starts at zero always.
+    Its parts are known: squares of pixels become channels first (PixelUnshuffle), blocks are EDSR's
+    (Lim et al., CVPRW 2017: no norm), most of them have the smallest features, and skips are added
+    (both as in NAFNet). Most layers are 3x3 convolutions of many channels and ReLUs, which
+    processors compute fastest. No layer depends on the whole image, so that tiles and whole images
+    have the same result.
 
-    With the defaults it has 7,582,428 parameters. Raises ValueError for sizes out of range.
+    Args:
+        width: Channels at 1/shuffle of the resolution, doubled at each level below.
+        encoder: Blocks of each level, from the finest down.
+        middle: Blocks below the levels.
+        decoder: Blocks of each level, from the lowest up.
+        shuffle: The side of the squares of pixels.
+        zero_last: Start the last convolution at zero: the network is then the identity. The second
+            convolution of each block always starts at zero.
+
+    Raises:
+        ValueError: A size is out of range.
     """
 
     def __init__(
@@ -50,7 +56,7 @@ class ResUNet(nn.Module):
                 check_range(f"each number of blocks of {name}", count, 0, LONGEST)
         if len(encoder) != len(decoder):
             raise ValueError(
-                f"encoder and decoder must have as many levels, got {len(encoder)} and "
+                f"encoder and decoder must have the same number of levels, got {len(encoder)} and "
                 f"{len(decoder)}"
             )
         self.shuffle = shuffle

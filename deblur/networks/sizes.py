@@ -1,15 +1,15 @@
-"""How large a network may be: more is a mistake, or a file's that is to fill the memory."""
+"""The largest sizes of networks: more is a mistake, or a hostile file that would fill memory."""
 
 WIDEST = 4096
-"""Channels of a layer that a config names."""
+"""Channels of a layer that a config sets."""
 LONGEST = 1000
 """Blocks in a row."""
 DEEPEST = 10
-"""Levels, each of half the size of the one before."""
+"""Levels, each with half the size of the one before."""
 
 
 def check_range(name: str, value: float, least: float, most: float) -> None:
-    """Raise ValueError where an argument is out of range."""
+    """Raise ValueError if an argument is out of range."""
     if not least <= value <= most:
         raise ValueError(f"{name} must be {least:g} to {most:g}, got {value}")
 

@@ -14,14 +14,14 @@ Norm = Literal["none", "batch", "instance"]
 
 @keep_arguments
 class UNet(nn.Module):
-    """Restores a blurred image: features at ever lower resolution, and back up with skips.
+    """Restores a blurred image by an encoder of ever lower resolution, and a decoder with skips.
 
-    With the defaults it has 31,031,875 parameters, of the source's about 31.0M; 34,513,475 with
-    upsample "nearest". Takes and gives (N, 3, H, W) in [-1, 1], of any size.
+    With the defaults it has 31,031,875 parameters (the source's are about 31.0M); 34,513,475 with
+    upsample "nearest". Takes and returns (N, 3, H, W) in [-1, 1], of any size.
 
     | part | source | here |
     |---|---|---|
-    | a level | two 3x3 convolutions, each with a ReLU | the same, with a norm if asked for |
+    | a level | two 3x3 convolutions, each with a ReLU | the same, optionally with a norm |
     | borders | unpadded convolutions, the output is smaller | padded by reflection, the same size |
     | down | 2x2 max-pooling, then twice the channels | the same |
     | up | "up-convolution" 2x2 to half the channels | `upsample` |
@@ -30,15 +30,17 @@ class UNet(nn.Module):
     | dropout | at the end of the way down | none |
     | weights | N(0, 2 / fan-in) | the same, biases zero, the last layer zero |
 
-    width, levels: channels of the first level, and how often resolution is halved; the lowest
-    has width * 2^levels channels.
-    norm: after each 3x3 convolution, "none" (as published), "batch" or "instance" (both with a
-    learned scale and shift).
-    upsample: "transposed" is a transposed 2x2 convolution, "nearest" a doubling of pixels and a
-    3x3 convolution.
-    zero_last: start the last convolution at zero: the network is then the identity.
+    Args:
+        width: Channels of the first level; the lowest has width * 2^levels.
+        levels: How often the resolution is halved.
+        norm: After each 3x3 convolution: "none" (as published), "batch" or "instance" (both with a
+            learned scale and shift).
+        upsample: "transposed" is a transposed 2x2 convolution, "nearest" repeats pixels and has a
+            3x3 convolution.
+        zero_last: Start the last convolution at zero: the network is then the identity.
 
-    Raises ValueError for sizes below one and for choices that are not listed.
+    Raises:
+        ValueError: A size is out of range, or a choice is not listed.
     """
 
     def __init__(
@@ -72,7 +74,7 @@ class UNet(nn.Module):
     def forward(self, blur: Tensor) -> Tensor:
         """Restore (N, 3, H, W) in [-1, 1]."""
         height, width = blur.shape[-2:]
-        # Reflection at the lowest level needs features of 2x2 or more.
+        # Reflection at the lowest level requires features of at least 2x2.
         features = pad_to_stride(blur, self.stride, least=2 * self.stride)
         skips: list[Tensor] = []
         for encoder in self.encoders:
@@ -85,7 +87,7 @@ class UNet(nn.Module):
         return (blur + change[..., :height, :width]).clamp(-1, 1)
 
     def _start(self, zero_last: bool) -> None:
-        """Set the source's weights: each layer then keeps the variance of its input."""
+        """Initialize as in the source: each layer then keeps the variance of its input."""
         for layer in self.modules():
             if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d):
                 # A transposed convolution stores inputs first, and its kernels do not overlap.
@@ -102,7 +104,7 @@ def _level(inputs: int, outputs: int, norm: Norm) -> nn.Sequential:
     """Build two 3x3 convolutions, each with its norm and a ReLU."""
     layers: list[nn.Module] = []
     for channels in (inputs, outputs):
-        # A norm takes the mean away, and a bias with it; it brings its own.
+        # A norm subtracts the mean, and with it any bias; it has its own.
         bias = norm == "none"
         layers.append(nn.Conv2d(channels, outputs, 3, padding=1, padding_mode="reflect", bias=bias))
         if norm == "batch":
@@ -114,7 +116,7 @@ def _level(inputs: int, outputs: int, norm: Norm) -> nn.Sequential:
 
 
 def _up(channels: int, upsample: str) -> nn.Module:
-    """Build what doubles the resolution and halves the channels."""
+    """Build the layers that double the resolution and halve the channels."""
     half = channels // 2
     if upsample == "transposed":
         return nn.ConvTranspose2d(channels, half, 2, stride=2)

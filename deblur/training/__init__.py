@@ -1,1 +1,1 @@
-"""Training: the LightningModule, and what surrounds it."""
+"""Training: the LightningModule, its callbacks, checkpoints and loggers."""

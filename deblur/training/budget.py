@@ -1,4 +1,4 @@
-"""A run that ends after so many minutes, and how long any run has still to go."""
+"""A time limit for a run, and estimates of the time that a run has left."""
 
 import time
 from typing import Any
@@ -11,14 +11,14 @@ from deblur.training.gan import DeblurGAN
 
 
 class Budget(Callback):
-    """Ends a run once it has trained for so many minutes, if its epochs have not ended it before.
+    """Ends a run once it has trained for a number of minutes, unless its epochs end it before.
 
-    Rates follow the share of the minutes that is used as they follow that of the epochs, whichever
-    is larger, so that they end at their end on any machine. Validations count, but for the last
-    one; pauses between a stop and its resumption do not. A resumed run uses what is left, but is
-    not bit for bit the one that was never stopped: its clock decides.
+    Learning rates follow the used share of the minutes or of the epochs, whichever is larger, so
+    that they reach their final value on any machine. The time counts validations except for the
+    last one, and no pauses between a stop and its resumption. A resumed run uses the remaining
+    minutes, but is not bit for bit equal to an uninterrupted one, since it depends on the clock.
 
-    minutes: None for no limit.
+    minutes: the limit; None for none.
     """
 
     def __init__(self, *, minutes: float | None) -> None:
@@ -26,23 +26,23 @@ class Budget(Callback):
             raise ValueError(f"minutes must be positive, got {minutes}")
         self.minutes = minutes
         self.spent = 0.0
-        """Seconds until `begun`."""
+        """Seconds that the run took before `begun`, in its earlier sessions."""
         self.begun: float | None = None
 
     @property
     def used(self) -> float:
-        """The seconds that the run has taken so far, with all of its resumptions."""
+        """The seconds that the run has taken so far, including all resumptions."""
         return self.spent + (0.0 if self.begun is None else time.monotonic() - self.begun)
 
     @property
     def left(self) -> float:
-        """The seconds that it may still take; infinite without a limit."""
+        """The seconds that the run may still take; infinite without a limit."""
         return float("inf") if self.minutes is None else max(0.0, 60 * self.minutes - self.used)
 
     def on_save_checkpoint(
         self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        """Add the entry "minutes" where they are limited: those that were used."""
+        """Add the entry "minutes", the minutes used so far, where they are limited."""
         # Without a limit a checkpoint depends on no clock, so that runs can be compared bit by bit.
         if self.minutes is not None:
             checkpoint["minutes"] = self.used / 60
@@ -50,7 +50,7 @@ class Budget(Callback):
     def on_load_checkpoint(
         self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        """Resume the count."""
+        """Restore the time used so far."""
         self.spent = 60 * float(checkpoint.get("minutes", 0.0))
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
@@ -61,7 +61,7 @@ class Budget(Callback):
     def on_train_batch_start(
         self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Any, batch_idx: int
     ) -> None:
-        """Set the rates for the share that is used."""
+        """Set the learning rates for the used share of the time."""
         if self.minutes is not None and isinstance(pl_module, DeblurGAN):
             pl_module.set_rates()
 
@@ -73,13 +73,13 @@ class Budget(Callback):
         batch: Any,
         batch_idx: int,
     ) -> None:
-        """Note the share that is used; when that is all, validate and end."""
+        """Update the used share of the time; when all of it is used, validate and end."""
         self._look(trainer, pl_module)
 
     def _look(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         if self.minutes is None:
             return
-        # All devices take the first one's clock: their rates must be the same.
+        # All devices use the first one's clock, so that their learning rates are equal.
         used: float = trainer.strategy.broadcast(self.used / (60 * self.minutes))
         if isinstance(pl_module, DeblurGAN):
             pl_module.time_used = min(1.0, used)
@@ -88,7 +88,7 @@ class Budget(Callback):
 
 
 class Pace:
-    """How fast a run is, measured from now on."""
+    """Measures the speed of a run, from its construction on."""
 
     def __init__(self, trainer: L.Trainer) -> None:
         self.begun = time.monotonic()
@@ -108,7 +108,7 @@ class Pace:
 
 
 def count_left(trainer: L.Trainer) -> int:
-    """Count the batches to the run's last epoch's end."""
+    """Count the batches until the end of the run's last epoch."""
     place = find_place(trainer)
     batches = int(trainer.num_training_batches)
     if place is not None:
@@ -119,6 +119,6 @@ def count_left(trainer: L.Trainer) -> int:
 
 
 def find_limit(trainer: L.Trainer) -> float:
-    """Return the seconds that a run's budget leaves; infinite without one."""
+    """Return the seconds left of a run's time limit; infinite without one."""
     callbacks: list[Any] = getattr(trainer, "callbacks", [])
     return min((one.left for one in callbacks if isinstance(one, Budget)), default=float("inf"))

@@ -1,4 +1,4 @@
-"""What goes along with a run: provenance, the layout of weights, progress, the time it takes."""
+"""Callbacks of a run: provenance, memory format, progress and time estimate."""
 
 import logging
 import sys
@@ -22,12 +22,12 @@ log = logging.getLogger(__name__)
 
 
 class Provenance(Callback):
-    """Writes into each checkpoint what its generator is and which data it was trained on.
+    """Records in each checkpoint its generator's config and the data it was trained on.
 
-    When training ends the best checkpoint's generator is written as generator.safetensors too.
+    When training ends, the best checkpoint's generator is also written to generator.safetensors.
 
     generator: the plain config of a class of `deblur.networks`. data: see
-    `deblur.config.data_recipe`. folder: the run's.
+    `deblur.config.data_recipe`. folder: the run's folder.
     """
 
     def __init__(self, generator: dict[str, Any], data: dict[str, Any], folder: str) -> None:
@@ -43,7 +43,7 @@ class Provenance(Callback):
         checkpoint["data"] = self.data
 
     def on_fit_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Write the best generator, and say what can be done with it."""
+        """Write the best generator, and log the commands that use it."""
         best = getattr(trainer.checkpoint_callback, "best_model_path", "")
         if not best or not trainer.is_global_zero:
             return
@@ -60,10 +60,10 @@ class Provenance(Callback):
 
 
 class MemoryFormat(Callback):
-    """Lays the networks out as the device computes them best; activations follow the weights."""
+    """Sets the memory format that is fastest on the device; activations follow the weights."""
 
     def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
-        """Convert the weights, before several devices agree on where their gradients lie."""
+        """Convert the weights, before DDP fixes the layout of their gradients."""
         place(pl_module, trainer.strategy.root_device)
         for layer in pl_module.modules():
             if isinstance(layer, nn.InstanceNorm2d):
@@ -71,20 +71,20 @@ class MemoryFormat(Callback):
 
 
 def _order_gradient(norm: nn.Module, _: Any, output: Tensor) -> None:
-    """Mend an instance norm of one image: torch 2.15's permutes a gradient of channels last."""
+    """Work around torch 2.15: instance norm of one image permutes a channels-last gradient."""
     if len(output) == 1 and output.requires_grad:
         output.register_hook(torch.Tensor.contiguous)  # type: ignore[no-untyped-call]
 
 
 CORRECT = 60.0
-"""Seconds of training after which its pace is known."""
+"""Seconds of training after which the estimate is first compared with the actual pace."""
 
 
 class TimeEstimate(Callback):
     """Logs before the first epoch how long the run will take on this machine.
 
-    Rehearses one step's passes on a few images, which changes neither weights nor statistics. Where
-    the run turns out to be slower or faster, it logs that, too.
+    Times one step's passes on a few images, which changes neither weights nor statistics. Logs a
+    correction if the run turns out to be slower or faster.
     """
 
     def __init__(self, *, images: int = 4) -> None:
@@ -92,12 +92,12 @@ class TimeEstimate(Callback):
             raise ValueError(f"images must be positive, got {images}")
         self.images = images
         self.expected = 0.0
-        """Seconds from the start to the end."""
+        """The estimated seconds from start to end."""
         self.look = CORRECT
-        """Seconds from the start, when the estimate is compared again."""
+        """Seconds from the start at which the estimate is compared next."""
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Rehearse once to warm up, then with the clock, and log the estimate."""
+        """Rehearse a step once to warm up, then time it, and log the estimate."""
         assert isinstance(pl_module, DeblurGAN)
         loader: Any = trainer.train_dataloader
         batches = trainer.num_training_batches
@@ -105,10 +105,10 @@ class TimeEstimate(Callback):
         start = time.perf_counter()
         items = [loader.dataset[(0, index)] for index in range(min(self.images, loader.batch_size))]
         loading = time.perf_counter() - start
-        # With all that is done to a batch on its way, such as blur that is made on the device.
+        # This includes the hooks that change a batch, such as blurring on the device.
         batch = trainer.strategy.batch_to_device(loader.collate_fn(items))
         statistics = {name: value.clone() for name, value in pl_module.named_buffers()}
-        steps = pl_module.losses.period  # rare losses are due in one of these
+        steps = pl_module.losses.period  # each loss is computed in at least one of these steps
         with trainer.precision_plugin.train_step_context():
             rehearse(pl_module, batch, 0)
             start = time.perf_counter()
@@ -121,9 +121,9 @@ class TimeEstimate(Callback):
         total = seconds / len(items) * loader.batch_size * left
         self.expected = min(total, find_limit(trainer))
         log.info(
-            "%d epochs of %d batches, %d in all: about %s to the end on this machine%s",
+            "%d epochs of %d batches, %d batches to go: about %s on this machine%s",
             *(trainer.max_epochs, batches, left, _duration(self.expected)),
-            ", where the minutes will end" if self.expected < total else "",
+            ", when the time limit ends the run" if self.expected < total else "",
         )
         self.pace = Pace(trainer)
 
@@ -135,19 +135,19 @@ class TimeEstimate(Callback):
         batch: Any,
         batch_idx: int,
     ) -> None:
-        """Correct the estimate after one minute, two, four ... where it is wrong by a quarter."""
+        """Correct the estimate after 1, 2, 4 ... minutes if it is off by more than a quarter."""
         elapsed = self.pace.elapsed
         if elapsed < self.look:
             return
         self.look = 2 * elapsed
         left = self.pace.estimate_left(trainer)
         if abs(left - (self.expected - elapsed)) > 0.25 * left:
-            log.info("about %s to the end, by the pace so far", _duration(left))
+            log.info("about %s left, at the pace so far", _duration(left))
             self.expected = elapsed + left
 
 
 def rehearse(module: DeblurGAN, batch: Pair, batch_idx: int) -> None:
-    """Do the passes of one training step; its gradients reach no weight, nor other devices."""
+    """Run the passes of one training step without changing weights or reaching other devices."""
     weights = [weight for weight in module.parameters() if weight.requires_grad]
     scales = module.losses.restore(batch.blur)
     for turn in module.losses.turns(batch, scales, batch_idx):
@@ -169,18 +169,18 @@ FIGURES = {
     "val/psnr": "PSNR {:.2f} dB restored",
     "val/blur_psnr": "{:.2f} dB blurred",
 }
-"""Of the line an epoch, with how they are written."""
+"""The figures in each epoch's line, and their formats."""
 
 
 class PlainProgress(ProgressBar):
-    """Prints a line an epoch, for logs; all figures are in the run's csv/metrics.csv."""
+    """Prints a line per epoch, for log files; csv/metrics.csv in the run's folder has the rest."""
 
     def __init__(self) -> None:
         super().__init__()
         self.silent = False
 
     def disable(self) -> None:
-        """Print nothing: of several devices one tells."""
+        """Print nothing: of several devices, only one prints."""
         self.silent = True
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
@@ -205,5 +205,5 @@ class PlainProgress(ProgressBar):
 
 
 def progress() -> Callback:
-    """Give a progress bar on a terminal and plain lines elsewhere."""
+    """Return a progress bar if stdout is a terminal, else plain lines."""
     return RichProgressBar() if sys.stdout.isatty() else PlainProgress()

@@ -1,4 +1,4 @@
-"""When a run is saved, and where it stands then, so that it goes on as if it had never stopped."""
+"""Saves a run so that it can be resumed as if it had never stopped."""
 
 import logging
 import math
@@ -21,20 +21,20 @@ log = logging.getLogger(__name__)
 
 
 class Place(NamedTuple):
-    """Where a run stands between two of its steps."""
+    """How far a run has come, between two of its steps."""
 
     epochs: int
-    """Those that are done."""
+    """Completed epochs."""
     batches: int
-    """Those that are done of the next epoch."""
+    """Completed batches of the current epoch."""
     total: int
-    """All that are done, the step of whatever is logged next."""
+    """Completed batches of all epochs: the step of whatever is logged next."""
 
 
 def find_place(trainer: L.Trainer) -> Place | None:
-    """Say where a run stands; None within a step, a validation or the end of an epoch.
+    """Return how far a run has come; None within a step, a validation or the end of an epoch.
 
-    There a part of the networks, or of what is logged, would be done twice by who goes on.
+    A run resumed from such a point would repeat a part of a network's updates, or of the log.
     """
     fit = trainer.fit_loop
     epochs: Any = fit.epoch_progress.current
@@ -50,33 +50,33 @@ def find_place(trainer: L.Trainer) -> Place | None:
 
 
 class SyncedIO(TorchCheckpointIO):
-    """Writes checkpoints whole or not at all."""
+    """Writes checkpoints atomically."""
 
     def save_checkpoint(
         self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any | None = None
     ) -> None:
-        """Write; raises OSError, which names the path."""
+        """Write a checkpoint; raise OSError with its path if that fails."""
         Path(path).parent.mkdir(parents=True, exist_ok=True)
         try:
             with replacing(Path(path)) as file:
                 torch.save(checkpoint, file)
         except RuntimeError as error:
-            # Of a full disk torch says something of its own while Python's error is handled.
+            # On a full disk torch raises its own error while it handles Python's OSError.
             if isinstance(cause := error.__context__, OSError):
                 raise OSError(cause.errno, cause.strerror, str(path)) from error
             raise
 
 
 class Checkpoints(Checkpoint):
-    """Saves a run: last.ckpt, previous.ckpt, the one before it, and best.ckpt.
+    """Saves a run: last.ckpt, previous.ckpt (the one before it) and best.ckpt.
 
-    It is saved after each epoch, every so many minutes, and when it is stopped: by Ctrl-C (after
-    the step; a second one ends it at once), by SIGTERM or by an error between two steps. Who goes
-    on from any of the files gets what a run without a stop would have, bit for bit on a CPU. After
-    an error within a step the files of before it are left alone, for a step may be half done.
+    It is saved after each epoch, every few minutes, and when it is stopped: by Ctrl-C (after the
+    current step; a second Ctrl-C ends it at once), by SIGTERM or by an error between two steps. A
+    run resumed from any of the files equals an uninterrupted one, on a CPU bit for bit. After an
+    error within a step nothing is saved, since a part of the step may have been done.
 
-    monitor: the figure of which best.ckpt has the highest.
-    minutes: None for after each epoch alone.
+    monitor: the logged figure that is highest in best.ckpt.
+    minutes: the interval between saves within an epoch; None saves only after each epoch.
     """
 
     def __init__(self, *, monitor: str, minutes: float | None = 10) -> None:
@@ -96,28 +96,28 @@ class Checkpoints(Checkpoint):
 
     @property
     def best_model_path(self) -> str:
-        """The file of the best validation; without one, the newest; "" where there is none."""
+        """The path of best.ckpt, else of last.ckpt; "" if neither exists."""
         files = (self.folder / name for name in ("best.ckpt", "last.ckpt"))
         return next((str(file) for file in files if file.is_file()), "")
 
     def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
-        """Learn where to write."""
+        """Set the folder to write to."""
         self.folder = Path(trainer.default_root_dir) / "checkpoints"
         trainer.strategy.checkpoint_io = SyncedIO()
 
     def state_dict(self) -> dict[str, Any]:
-        """Give the best score so far."""
+        """Return the best score so far."""
         return {"best": self.best_model_score}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on with it, if its file is here."""
+        """Restore the best score, if best.ckpt exists."""
         if (self.folder / "best.ckpt").is_file():
             self.best_model_score = state_dict["best"]
 
     def on_save_checkpoint(
         self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        """Write where the run stands in words that Lightning takes up without a loss."""
+        """Write the run's place into Lightning's counters so that it resumes exactly there."""
         checkpoint["ranks"] = trainer.world_size
         if place := find_place(trainer):
             _settle(checkpoint, place)
@@ -125,39 +125,39 @@ class Checkpoints(Checkpoint):
     def on_load_checkpoint(
         self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        """Say what is not exact where a run goes on on another number of devices."""
+        """Log what is not exact if a run resumes with another number of devices."""
         before, now = checkpoint.get("ranks", 1), trainer.world_size
         if before != now:
             log.info(
-                "the number of devices is now %d, it was %d: the batches are those that would have "
-                "come, but dropout, batch norm and rounding are not as they would have been",
+                "the number of devices is now %d, it was %d: the batches are the same as without "
+                "a stop, but dropout, batch norm and rounding differ",
                 *(now, before),
             )
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Start the clock, and listen to Ctrl-C."""
+        """Start the clock, and handle Ctrl-C."""
         place, source = find_place(trainer), Path(trainer.ckpt_path or self.folder / "none")
         self.saved = place.total if place else 0
         self.since = time.monotonic()
         own = source.parent.resolve() == self.folder.resolve()
-        self.rotates = not own or source.name == "last.ckpt"  # else last may be bad
+        self.rotates = not own or source.name == "last.ckpt"  # else last.ckpt may be damaged
         if not own:
-            self.saved = -1  # it starts from another run: this one could not go on without it
+            self.saved = -1  # save at once: resuming must not need the other run's checkpoint
             self._save(trainer)
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGINT, self._on_ctrl_c)
             if trainer.world_size > 1:
-                # Lightning's handler talks to other devices, which may be in the middle of a step.
+                # Lightning's handler synchronizes devices, which may be in the middle of a step.
                 signal.signal(signal.SIGTERM, self._on_sigterm)
 
     def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Save after the epoch before, when all of it is logged."""
+        """Save after the previous epoch, now that all of it is logged."""
         self._save(trainer)
 
     def on_train_batch_start(
         self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Any, batch_idx: int
     ) -> None:
-        """Save if it is time, and stop if that was asked for."""
+        """Save if that is due, and stop if that was requested."""
         minutes = (time.monotonic() - self.since) / 60
         due = self.score is not None or (self.minutes is not None and minutes >= self.minutes)
         agree = trainer.strategy.reduce_boolean_decision
@@ -170,7 +170,7 @@ class Checkpoints(Checkpoint):
             self._save(trainer)
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Note the score, for the next file."""
+        """Keep the score for the next checkpoint."""
         score = float(trainer.callback_metrics.get(self.monitor, math.nan))
         if not (trainer.sanity_checking or math.isnan(score)):
             self.score = score
@@ -182,8 +182,8 @@ class Checkpoints(Checkpoint):
     def on_exception(
         self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException
     ) -> None:
-        """Save if no step is half done, and say how to go on."""
-        # Of several devices all must write, and an error may be of one alone.
+        """Save unless in the middle of a step, and log how to resume."""
+        # Saving requires all devices, but an error may be on a single one.
         together = self.together or isinstance(exception, SIGTERMException)
         if trainer.world_size == 1 or together:
             try:
@@ -191,25 +191,25 @@ class Checkpoints(Checkpoint):
             except OSError as error:
                 log.error("%s", error)
         if (self.folder / "last.ckpt").is_file() and trainer.is_global_zero:
-            log.info("to go on:  python train.py hydra.run.dir=%s ckpt=last", self.folder.parent)
+            log.info("to resume:  python train.py hydra.run.dir=%s ckpt=last", self.folder.parent)
 
     def _on_ctrl_c(self, *_: Any) -> None:
         if self.asked:
             raise KeyboardInterrupt
         self.asked = True
-        # A signal may come in the middle of another line, where logging cannot write.
-        os.write(2, b"\nstopping after this step; Ctrl-C once more stops at once, unsaved\n")
+        # A signal may interrupt another log line, so logging cannot be used here.
+        os.write(2, b"\nstopping after this step; press Ctrl-C again to stop without saving\n")
 
     def _on_sigterm(self, *_: Any) -> None:
         self.ended = True
 
     def _save(self, trainer: L.Trainer) -> None:
-        """Write the files, the best one first: who goes on from the older last finds it again."""
+        """Write best.ckpt first, then last.ckpt: resuming from the older one repeats both."""
         place = find_place(trainer)
-        # What has not begun to train may not be restored as a whole.
+        # Before training starts, a checkpoint may not be fully restored: do not save that.
         if place is None or self.saved is None or place.total == self.saved:
             return
-        self.saved = place.total  # or not, which is told; there is no second try
+        self.saved = place.total  # set first: a save that fails is reported, not repeated
         best = -math.inf if self.best_model_score is None else self.best_model_score
         is_best = self.score is not None and self.score > best
         if is_best:
@@ -226,7 +226,7 @@ class Checkpoints(Checkpoint):
 
 
 def _settle(checkpoint: dict[str, Any], place: Place) -> None:
-    """Write a place into Lightning's counters: as at the end of an epoch, or of a batch in one."""
+    """Set Lightning's counters to a place: the end of an epoch, or of a batch within one."""
     loops = checkpoint["loops"]["fit_loop"]
     begun = place.epochs + (place.batches > 0)
     epochs = {"ready": begun, "started": begun, "processed": place.epochs}

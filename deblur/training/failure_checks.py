@@ -1,4 +1,4 @@
-"""What ends a run that has gone wrong: images that collapse, losses that are not finite."""
+"""Ends runs that have failed: collapsed images, and losses that are not finite."""
 
 import json
 import logging
@@ -18,12 +18,12 @@ log = logging.getLogger(__name__)
 
 
 class CollapseAlarm(Callback):
-    """Ends a run whose generator gives constant or saturated images, with one line.
+    """Ends a run whose generator produces constant or saturated images, with one line.
 
-    A batch counts against the generator where its images vary less than a tenth as much as the
-    sharp ones, or where the share of values at black or white is a quarter over the sharp ones'
-    own (a saturated tanh over a residual skip leaves about half). patience: so many such batches
-    in a row are a collapse.
+    A batch is bad if the standard deviation of its images is below a tenth of the sharp ones', or
+    if their share of values at black or white exceeds the sharp ones' by 0.25 (a saturated tanh
+    over a residual skip leaves about half). patience: the number of consecutive bad batches that
+    counts as a collapse.
     """
 
     def __init__(self, *, patience: int = 20) -> None:
@@ -33,11 +33,11 @@ class CollapseAlarm(Callback):
         self.bad = 0
 
     def state_dict(self) -> dict[str, Any]:
-        """Give the number of batches on end."""
+        """Return the number of consecutive bad batches."""
         return {"bad": self.bad}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on counting."""
+        """Restore the count."""
         self.bad = state_dict["bad"]
 
     def on_train_batch_end(
@@ -48,7 +48,7 @@ class CollapseAlarm(Callback):
         batch: Pair,
         batch_idx: int,
     ) -> None:
-        """Judge the batch."""
+        """Check the batch."""
         fault = _fault(outputs["restored"], batch.sharp)
         together = trainer.strategy.reduce_boolean_decision(bool(fault))  # of several devices
         self.bad = self.bad + 1 if together else 0
@@ -57,8 +57,8 @@ class CollapseAlarm(Callback):
         trainer.should_stop = True
         if trainer.is_global_zero:
             log.error(
-                "the generator has collapsed: its images are %s in %d batches on end, so the run "
-                "ends here (epoch %d). Try a lower model.lr or model.weights.adversarial.",
+                "the generator has collapsed: its images are %s in %d consecutive batches; the run "
+                "ends in epoch %d. Try a lower model.lr or model.weights.adversarial.",
                 fault,
                 self.bad,
                 trainer.current_epoch,
@@ -76,10 +76,10 @@ def _fault(restored: Tensor, sharp: Tensor) -> str | None:
 
 
 class DivergenceAlarm(Callback):
-    """Tells of each step that was skipped, as its loss was not finite, and ends the run at last.
+    """Logs each step that was skipped because its loss was not finite; too many end the run.
 
-    patience: at so many skipped steps within an epoch FloatingPointError is raised, and what was in
-    their batches is written into the run's folder, as not_finite.json.
+    patience: the number of skipped steps within an epoch at which FloatingPointError is raised and
+    the pictures in their batches are listed in not_finite.json, in the run's folder.
     """
 
     def __init__(self, *, patience: int = 3) -> None:
@@ -89,15 +89,15 @@ class DivergenceAlarm(Callback):
         self.skipped: list[dict[str, Any]] = []
 
     def state_dict(self) -> dict[str, Any]:
-        """Give the epoch's skipped batches."""
+        """Return the epoch's skipped batches."""
         return {"skipped": self.skipped}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on counting."""
+        """Restore the epoch's skipped batches."""
         self.skipped = list(state_dict["skipped"])
 
     def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Forget the last epoch's."""
+        """Start an empty list for the epoch."""
         self.skipped = []
 
     def on_train_batch_end(
@@ -108,7 +108,7 @@ class DivergenceAlarm(Callback):
         batch: Pair,
         batch_idx: int,
     ) -> None:
-        """Note and tell a skipped step."""
+        """Record and log a skipped step."""
         if "skipped" not in outputs:
             return
         epoch, loss = trainer.current_epoch, float(outputs["skipped"])
@@ -125,6 +125,6 @@ class DivergenceAlarm(Callback):
         if trainer.is_global_zero:
             write_text(path, json.dumps(self.skipped, indent=1) + "\n")
         raise FloatingPointError(
-            f"{told}, the {len(self.skipped)}. time in this epoch; {path} names the pictures. Try "
+            f"{told}, {len(self.skipped)} times in this epoch; {path} lists the pictures. Try "
             "a lower model.lr, or model.clip_norm=1."
         )

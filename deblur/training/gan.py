@@ -1,4 +1,4 @@
-"""Who learns when: the alternating training of a generator and a discriminator."""
+"""The alternating training of a generator and a discriminator."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -35,20 +35,21 @@ class DeblurGAN(L.LightningModule):
         weights: The weight of each content loss, and of "adversarial".
         optimizer: Called with parameters and lr, once for each network.
         lr: The learning rate of both networks, unless discriminator_lr is given.
+        discriminator_lr: The discriminator's learning rate; None for `lr`.
         schedule: How the rates fall, and how long a backbone is frozen; None for neither.
-        seed: With the epoch, the batch and the rank, it makes a step's random numbers (dropout).
+        seed: With the epoch, the batch and the rank, it seeds a step's random numbers (dropout).
         every: The loss interval in batches of content losses that are not in each batch.
         discriminator_steps: Steps of the discriminator for each step of the generator.
         clip_norm: The largest norm of either network's gradient; None for no limit.
         average: The decay of an exponential moving average (EMA) of the generator's weights, such
-            as 0.999; validation uses the average then, and so does who loads the checkpoint.
+            as 0.999. If set, validation uses the average, and so does loading the checkpoint.
         one_pass: Give sharp and restored images to the discriminator in one batch: faster, but a
             batch norm in it then normalizes them together.
-        recompute: Keep fewer of the generator's activations, and compute them again for the
-            backward pass (see `recompute`).
+        recompute: Recompute some of the generator's activations in the backward pass instead of
+            keeping them (see `deblur.networks.recompute`).
 
     Raises:
-        ValueError: For what does not go together, and for values out of their ranges.
+        ValueError: Arguments contradict each other, or a value is out of its range.
     """
 
     def __init__(
@@ -107,11 +108,11 @@ class DeblurGAN(L.LightningModule):
             averaging = get_ema_multi_avg_fn(average)  # type: ignore[no-untyped-call]
             self.average = AveragedModel(generator, multi_avg_fn=averaging).requires_grad_(False)
         self.time_used = 0.0
-        """The share of its time that a run has used, where that is limited."""
+        """The used share of the run's time limit, 0 to 1; 0 without a limit."""
         self.means: dict[str, tuple[Tensor, int]] = {}
         self.scores = ProtocolMetric("wang-rgb")
         self.blur_scores = ProtocolMetric("wang-rgb")
-        self.change = MeanMetric()  # Lightning's own is wrong where devices have unequal shares
+        self.change = MeanMetric()  # Lightning's own mean is wrong for unequal shares of devices
 
     def forward(self, blur: Tensor) -> Tensor:
         """Restore (N, 3, H, W) in [-1, 1]."""
@@ -119,10 +120,10 @@ class DeblurGAN(L.LightningModule):
         return restored
 
     def training_step(self, batch: Pair, batch_idx: int) -> dict[str, Tensor]:
-        """Let the discriminator learn, then the generator; return the restored batch.
+        """Train the discriminator, then the generator; return the restored batch as "restored".
 
-        Where a loss or a gradient is not finite, neither it nor what comes after it in this batch
-        changes anything; what is returned then has an entry "skipped", the loss.
+        If a loss or a gradient is not finite, that turn and the later ones of this batch are
+        skipped, and the returned mapping has an entry "skipped", the loss.
         """
         self._seed_step(batch_idx, self.global_rank)
         before = [value.clone() for value in self._statistics()]
@@ -139,13 +140,13 @@ class DeblurGAN(L.LightningModule):
         return outputs
 
     def on_train_batch_end(self, outputs: Any, batch: Pair, batch_idx: int) -> None:
-        """Log the epoch's means after its last batch, or the run's."""
+        """Log the means after the last batch of an epoch or of the run."""
         if self.trainer.is_last_batch or self.trainer.should_stop:
             for name, (total, count) in self.means.items():
                 self.log(f"train/{name}", total / count, on_step=False, on_epoch=True)
 
     def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
-        """Clip here, where a gradient scaler has already undone its factor."""
+        """Clip the gradients; a gradient scaler has already unscaled them at this point."""
         if self.clip_norm is not None:
             self.clip_gradients(optimizer, self.clip_norm, "norm")
 
@@ -159,7 +160,7 @@ class DeblurGAN(L.LightningModule):
         return {"restored": restored}
 
     def on_validation_epoch_end(self) -> None:
-        """Log the means over all validation images, of all devices."""
+        """Log the means over the validation images of all devices."""
         self.log("val/change", self.change.compute())  # in 8-bit levels
         self.change.reset()
         for prefix, metric in (("val/", self.scores), ("val/blur_", self.blur_scores)):
@@ -168,7 +169,7 @@ class DeblurGAN(L.LightningModule):
             metric.reset()
 
     def configure_optimizers(self) -> list[Optimizer]:
-        """Give each network its optimizer."""
+        """Return the generator's optimizer, then the discriminator's if there is one."""
         optimizers = [self.optimizer(self.generator.parameters(), lr=self.lr)]
         if self.discriminator is not None:
             own = self.discriminator.parameters()
@@ -176,33 +177,33 @@ class DeblurGAN(L.LightningModule):
         return optimizers
 
     def on_train_start(self) -> None:
-        """Set what a run that goes on within an epoch needs."""
+        """Set rates and frozen layers for a run that resumes within an epoch."""
         self._begin_epoch()
 
     def on_train_epoch_start(self) -> None:
-        """Set rates and what is frozen, and forget the last epoch's means."""
+        """Set rates and frozen layers, and reset the means."""
         self._begin_epoch()
         self.means = {}
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Keep the means of an epoch that is not at its end, and what the generator is."""
+        """Add the unfinished epoch's means, and the generator's config."""
         checkpoint["means"] = self.means
         if config := find_config(self.generator):
             checkpoint.setdefault("generator", config)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Go on with them."""
+        """Restore the means."""
         self.means = dict(checkpoint.get("means", {}))
 
     def _begin_epoch(self) -> None:
-        """Set rates and what is frozen: functions of the epoch, so there is no state to restore."""
+        """Set rates and frozen layers: functions of the epoch, so there is no state to restore."""
         if self.schedule.freeze_epochs:
             freeze: Any = self.generator.freeze_backbone
             freeze(self.current_epoch < self.schedule.freeze_epochs)
         self.set_rates()
 
     def set_rates(self) -> None:
-        """Set the learning rates for the share of the epochs, or of the time, that is used."""
+        """Set the learning rates for the used share of the epochs, or of the time."""
         epochs = self.trainer.max_epochs or 0
         left = min(epochs - self.current_epoch, epochs * (1 - self.time_used))
         factor = self.schedule.factor(left)
@@ -220,10 +221,10 @@ class DeblurGAN(L.LightningModule):
         return [value for part in parts if isinstance(part, nn.Module) for value in part.buffers()]
 
     def _learn(self, batch: Pair, scales: Sequence[Tensor], batch_idx: int) -> None:
-        """Take the turns of a step, and log their losses."""
+        """Run the turns of a step, and log their losses."""
         optimizers = dict(zip((self.generator, self.discriminator), self._optimizers()))
         if self.discriminator is not None and self.trainer.world_size > 1:
-            self._seed_step(batch_idx, 0)  # an objective draws for the batch of all devices
+            self._seed_step(batch_idx, 0)  # an objective draws for the whole batch of all devices
         found: dict[nn.Module, TurnLoss] = {}
         rare = {}
         for turn in self.losses.turns(batch, scales, batch_idx):
@@ -239,12 +240,12 @@ class DeblurGAN(L.LightningModule):
             if network is not None:
                 self._log_turn(name, found[network], optimizers[network])
         for name, value in rare.items():
-            # Not Lightning's own mean, which would be lost when a run is stopped.
+            # Lightning's own mean would be lost when a run is stopped.
             added, count = self.means.get(name, (torch.zeros(()), 0))
             self.means[name] = (added.to(value.device) + self._average_over_ranks(value), count + 1)
 
     def _rare(self, losses: dict[str, Tensor], batch_idx: int) -> dict[str, Tensor]:
-        """Return the figures of the generator's turn that are not due in every batch."""
+        """Return the figures of the generator's turn that are not computed in every batch."""
         rare = {name: loss for name, loss in losses.items() if self.losses.is_rare(name)}
         every: int = self.trainer.log_every_n_steps  # type: ignore[attr-defined]
         if "adversarial" in losses and batch_idx % every == 0:
@@ -263,23 +264,23 @@ class DeblurGAN(L.LightningModule):
         return found if isinstance(found, list) else [found]
 
     def _descend(self, optimizer: LightningOptimizer, loss: Tensor) -> None:
-        """Take a step; raises NotFinite, on all devices alike, where the loss does not allow it."""
+        """Take a step; raise NotFinite on all devices if loss or gradient of one is not finite."""
         optimizer.zero_grad()
         self.manual_backward(loss)
-        scaled = getattr(self.trainer.precision_plugin, "scaler", None)  # it looks for itself
+        scaled = getattr(self.trainer.precision_plugin, "scaler", None)  # checks gradients itself
         own = [] if scaled else [p for group in optimizer.param_groups for p in group["params"]]
         if not self.trainer.strategy.reduce_boolean_decision(is_finite(loss, own)):
             raise NotFinite(self._average_over_ranks(loss))
         optimizer.step()
 
     def _average_over_ranks(self, loss: Tensor) -> Tensor:
-        """Give the mean of all devices' losses."""
-        own = loss.detach().float().clone()  # it is changed in place
+        """Return the mean of all devices' losses."""
+        own = loss.detach().float().clone()  # `reduce` changes it in place
         mean: Tensor = self.trainer.strategy.reduce(own, reduce_op="mean")
         return mean
 
     def _adversarial_share(self, losses: dict[str, Tensor]) -> Tensor:
-        """Give |a| / (|a| + |c|), a and c the generator's adversarial and content gradients."""
+        """Return |a| / (|a| + |c|), a and c the generator's adversarial and content gradients."""
         content = {name: loss for name, loss in losses.items() if name != "adversarial"}
         norms = [
             find_norm(self.losses.total(part), self.generator)

@@ -1,4 +1,4 @@
-"""What a run logs: TensorBoard's events and a table, and how they go on after a stop."""
+"""A run's loggers, TensorBoard events and a CSV table, and how a resumed run rewinds them."""
 
 import csv
 import os
@@ -22,7 +22,7 @@ TABLE = "metrics.csv"
 
 @contextmanager
 def _naming(path: Path) -> Iterator[None]:
-    """Say of an error of the system which file cannot be written."""
+    """Add the path to a system error in writing a file."""
     try:
         yield
     except (OSError, ValueError) as error:
@@ -33,9 +33,9 @@ def _naming(path: Path) -> Iterator[None]:
 
 
 class Events(TensorBoardLogger):
-    """Writes TensorBoard's events into a run's folder; its errors name it.
+    """Writes TensorBoard's events into a run's folder; its errors name the folder.
 
-    TensorBoard's thread prints them, too, where `threading.excepthook` lets it.
+    TensorBoard's writing thread prints such errors, too, unless `threading.excepthook` prevents it.
     """
 
     def __init__(self, *, folder: str) -> None:
@@ -43,27 +43,27 @@ class Events(TensorBoardLogger):
 
     @rank_zero_only
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
-        """Write scalars; raises OSError."""
+        """Write scalars; raise OSError if that fails."""
         with _naming(Path(self.log_dir)):
             super().log_metrics(metrics, step)
 
     @rank_zero_only
     def save(self) -> None:
-        """Wait until all is written; raises OSError."""
+        """Wait until all is written; raise OSError if that fails."""
         with _naming(Path(self.log_dir)):
             super().save()
 
     @rank_zero_only
     def finalize(self, status: str) -> None:
-        """Close the file; a run that has failed has told why."""
+        """Close the file; after a failed run ignore errors, since its own was reported."""
         with suppress(OSError) if status == "failed" else _naming(Path(self.log_dir)):
             super().finalize(status)
 
 
 class Table(Logger):
-    """Writes all scalars to a CSV file, and goes on with the one that is there.
+    """Writes all scalars to a CSV file; an existing one is continued.
 
-    Each row has a step; a scalar that comes new adds a column.
+    Each row has a step; a new scalar adds a column.
     """
 
     def __init__(self, *, folder: str) -> None:
@@ -73,22 +73,22 @@ class Table(Logger):
 
     @property
     def name(self) -> str:
-        """Nothing: the folder says it."""
+        """Empty: the folder identifies the run."""
         return ""
 
     @property
     def version(self) -> str:
-        """Nothing."""
+        """Empty, as the name."""
         return ""
 
     def log_hyperparams(
         self, params: dict[str, Any] | Namespace, *args: Any, **kwargs: Any
     ) -> None:
-        """Leave them out."""
+        """Do nothing: the table has no hyperparameters."""
 
     @rank_zero_only
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
-        """Append a row; raises OSError, which names the file."""
+        """Append a row; raise OSError with the file's path if that fails."""
         with _naming(self.path):
             self._append({"step": step, **metrics})
 
@@ -104,7 +104,7 @@ class Table(Logger):
 
 @rank_zero_only
 def rewind(folder: Path, step: int) -> None:
-    """Drop what the run in a folder has logged at a step or later, for it will be logged again."""
+    """Drop what a run has logged at `step` or later: the resumed run logs it again."""
     columns, rows = _read(folder / "csv" / TABLE)
     kept = [row for row in rows if row["step"].isdigit() and int(row["step"]) < step]
     if columns:
@@ -115,12 +115,15 @@ def rewind(folder: Path, step: int) -> None:
 
 
 def _rewind_events(path: Path, step: int) -> None:
-    """Cut a file, whose steps only grow, where that step begins, or where a process was killed."""
+    """Truncate a file before the first event of `step`, or at an incomplete event.
+
+    Steps only increase in a file; an event is incomplete if the process was killed.
+    """
     end = 0
     for record in event_file_loader.RawEventFileLoader(str(path)).Load():
         if event_pb2.Event.FromString(record).step >= step:
             break
-        end += len(record) + 16  # with its length and two sums
+        end += len(record) + 16  # 16 bytes: the record's length and two checksums
     if end:
         os.truncate(path, end)
     else:
@@ -128,7 +131,7 @@ def _rewind_events(path: Path, step: int) -> None:
 
 
 def _read(path: Path) -> tuple[list[str], list[dict[str, str]]]:
-    """Read a table; a killed process may have left a last row that is not whole."""
+    """Read a table; drop an incomplete last row, which a killed process may have left."""
     if not path.is_file():
         return [], []
     with open(path, newline="", encoding="utf-8") as file:

@@ -1,4 +1,4 @@
-"""One arithmetic for a whole run: for all of its processes, and after it was stopped."""
+"""One precision for a whole run: in all of its processes, and after it is resumed."""
 
 from typing import Any
 
@@ -8,18 +8,19 @@ from lightning.pytorch.plugins.precision import MixedPrecision, Precision
 
 
 class KeepPrecision(Callback):
-    """Lets all processes of a run compute as the first one does, and writes that into checkpoints.
+    """Makes all processes of a run use the first one's precision, and saves it in checkpoints.
 
-    Processes may find different arithmetics fastest, for they run at the same time.
+    Each process measures which precision is fastest; since they run at the same time, their results
+    may differ.
 
-    chosen: Lightning's precision of this process, "32-true" or "bf16-mixed" where it may differ.
+    chosen: the Lightning precision that this process has chosen, such as "32-true".
     """
 
     def __init__(self, chosen: str) -> None:
         self.chosen = chosen
 
     def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
-        """Take over the first process's choice, before the networks are set up."""
+        """Adopt the first process's choice, before the networks are set up."""
         decided: str = trainer.strategy.broadcast(self.chosen)
         if decided != self.chosen:
             device = trainer.strategy.root_device.type

@@ -1,4 +1,4 @@
-"""What changes with the epochs of a training run."""
+"""Learning rates and frozen layers as functions of the epoch."""
 
 import math
 from dataclasses import dataclass
@@ -13,13 +13,13 @@ class Schedule:
 
     Args:
         decay_epochs: The number of last epochs in which the rates fall; before, they are constant.
-        decay: The curve of the fall: "linear", or "cosine", half a wave.
-        decay_to: The share of the rates, 0 to 1, that they fall to.
+        decay: The curve of the fall: "linear", or "cosine" (half a cosine wave).
+        decay_to: The final rates, as a share of the initial ones, 0 to 1.
         freeze_epochs: The number of first epochs in which the generator's pretrained backbone is
             not trained.
 
     Raises:
-        ValueError: For values out of their ranges.
+        ValueError: A value is out of its range.
     """
 
     decay_epochs: int = 0
@@ -32,10 +32,10 @@ class Schedule:
         if self.decay not in ("linear", "cosine"):
             raise ValueError(f"decay must be linear or cosine, got {self.decay}")
         if not 0 <= self.decay_to <= 1:
-            raise ValueError(f"decay_to must lie in 0 to 1, got {self.decay_to}")
+            raise ValueError(f"decay_to must be 0 to 1, got {self.decay_to}")
 
     def factor(self, left: float) -> float:
-        """Return what the learning rates are multiplied by when `left` epochs are to come."""
+        """Return the factor of the learning rates when `left` epochs remain."""
         share = min(1.0, left / self.decay_epochs) if self.decay_epochs else 1.0
         if self.decay == "cosine":
             share = (1 - math.cos(math.pi * share)) / 2

@@ -1,4 +1,4 @@
-"""The losses of one training step: training, its rehearsal and the check of settings share them."""
+"""The losses of one training step, for training, its rehearsal and the check of settings."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple
@@ -13,41 +13,42 @@ from deblur.training.number_checks import check_not_negative, check_positive
 
 
 class TurnLoss(NamedTuple):
-    """What a network minimizes in its turn."""
+    """The loss that a network minimizes in its turn."""
 
     total: Tensor
     """The loss, a scalar with a graph."""
     parts: dict[str, Tensor]
-    """The unweighted losses that it is made of, by their names, scalars."""
+    """Its unweighted parts, by name, scalars."""
     figures: dict[str, Tensor]
-    """What else is worth logging, by name, scalars without a graph."""
+    """Other figures to log, by name, scalars without a graph."""
 
 
 class Turn(NamedTuple):
     """One network's turn in a training step."""
 
     network: nn.Module
-    """The one that is to learn."""
+    """The network to train."""
     compute: Callable[[], TurnLoss]
-    """Computes its loss; what was trained in the turns before is taken into account."""
+    """Computes its loss, with the weights as the earlier turns have left them."""
 
 
 class StepLosses:
     """Computes the losses of training steps.
 
     Args:
-        generator: The network that restores. One with a method `pyramid` has the mean of each
-            content loss over its scales and stages.
+        generator: The network that restores. If it has a method `pyramid`, each content loss is
+            averaged over its scales and stages.
         discriminator: Its opponent; None trains the generator on the content losses alone.
-        adversarial: The objective; None where there is no discriminator.
+        adversarial: The objective; None if there is no discriminator.
         content: The generator's content losses, by name.
         weights: The weight of each content loss and of "adversarial", by name.
-        every: Compute a content loss in every so many batches alone, times that number.
-        discriminator_steps: Turns of the discriminator for each of the generator.
-        one_pass: Let the discriminator judge sharp and restored images as one batch.
+        every: The loss interval n of some content losses, by name: such a loss is computed in
+            every n-th batch only, and multiplied by n.
+        discriminator_steps: Turns of the discriminator for each turn of the generator.
+        one_pass: Pass sharp and restored images through the discriminator as one batch.
 
     Raises:
-        ValueError: For what does not go together, and for numbers of the wrong sign.
+        ValueError: Arguments contradict each other, or a number has the wrong sign.
     """
 
     def __init__(
@@ -68,20 +69,21 @@ class StepLosses:
         if sorted(weights) != names:
             raise ValueError(
                 f"weights are for {sorted(weights)}, expected {names}: add missing ones by "
-                "model.weights.NAME=1, take others out by ~model.weights.NAME"
+                "model.weights.NAME=1, remove others by ~model.weights.NAME"
             )
         if unknown := set(every) - set(content):
             raise ValueError(f"every names {sorted(unknown)}, expected some of {sorted(content)}")
         if adversarial is None and all(every.get(name, 1) > 1 for name in content):
             raise ValueError(
-                "every: without an adversarial objective one content loss must be in every batch"
+                "every: without an adversarial objective at least one content loss must be "
+                "computed in every batch"
             )
         counts = {f"every.{name}": count for name, count in every.items()}
         check_positive({"discriminator_steps": discriminator_steps, **counts})
         check_not_negative({f"weights.{name}": weight for name, weight in weights.items()})
         self.generator = generator
         self.adversary: tuple[Objective, nn.Module] | None = None
-        """The objective and the discriminator, where there are any."""
+        """The objective and the discriminator, if there are any."""
         if adversarial is not None and discriminator is not None:
             self.adversary = adversarial, discriminator
         self.content = dict(content)
@@ -92,23 +94,23 @@ class StepLosses:
 
     @property
     def period(self) -> int:
-        """The number of batches in which each of the losses is due once or more."""
+        """The number of consecutive batches in which each loss is computed at least once."""
         return max(self.every.values(), default=1)
 
     def is_rare(self, name: str) -> bool:
-        """Say whether a loss is not computed in every batch."""
+        """Return whether a loss is computed in some batches only."""
         return self.every.get(name, 1) > 1
 
     def restore(self, blur: Tensor) -> list[Tensor]:
-        """Restore (N, 3, H, W) at each scale and stage that the generator has, the result last."""
+        """Restore (N, 3, H, W) at each of the generator's scales and stages, the result last."""
         pyramid = getattr(self.generator, "pyramid", None)
         images: list[Tensor] = pyramid(blur) if pyramid else [self.generator(blur)]
         return images
 
     def turns(self, batch: Pair, scales: Sequence[Tensor], batch_idx: int = 0) -> Iterator[Turn]:
-        """Yield the turns of a step in their order: the discriminator's, then the generator's.
+        """Yield the turns of a step in order: the discriminator's, then the generator's.
 
-        scales: what `restore` has made of the batch.
+        scales: the images that `restore` returned for the batch.
         """
         if self.adversary:
             objective, discriminator = self.adversary
@@ -133,9 +135,10 @@ class StepLosses:
     def generator_losses(
         self, batch: Pair, scales: Sequence[Tensor], batch_idx: int = 0
     ) -> dict[str, Tensor]:
-        """Return the generator's losses that are due in this batch, unweighted, by name.
+        """Return the generator's losses that are computed in this batch, unweighted, by name.
 
-        scales: what it restored; the last has the sharp images' size, the others that of halvings.
+        scales: the images that `restore` returned: the last has full size, the others are halved
+        once or more.
         """
         truths = [_shrink(batch.sharp, image) for image in scales[:-1]]
         truths.append(batch.sharp)
@@ -150,7 +153,7 @@ class StepLosses:
         return losses
 
     def total(self, losses: Mapping[str, Tensor]) -> Tensor:
-        """Weigh and add losses."""
+        """Return the weighted sum of losses."""
         parts = [
             self.weights[name] * self.every.get(name, 1) * loss for name, loss in losses.items()
         ]
@@ -158,7 +161,7 @@ class StepLosses:
 
 
 def _shrink(sharp: Tensor, image: Tensor) -> Tensor:
-    """Halve sharp images until they are no larger than those that a scale restored."""
+    """Halve sharp images until they are no larger than a scale's restored images."""
     while sharp.shape[-1] > image.shape[-1]:
         sharp = halve(sharp)
     return sharp

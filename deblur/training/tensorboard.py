@@ -1,4 +1,4 @@
-"""What a run shows in TensorBoard besides its losses. The step is always the number of batches."""
+"""Callbacks that write to TensorBoard; the step is always the number of batches."""
 
 import time
 from collections.abc import Mapping
@@ -18,24 +18,24 @@ FINAL = ("val/psnr", "val/ssim")
 
 
 def writer(trainer: L.Trainer) -> SummaryWriter | None:
-    """Give the writer of TensorBoard's events; None where there is none, as on other ranks."""
+    """Return the writer of TensorBoard's events; None if there is none, as on other ranks."""
     own = (one for one in trainer.loggers if isinstance(one, TensorBoardLogger))
     logger = next(own, None)
     return logger.experiment if logger and trainer.is_global_zero else None
 
 
 def batches(trainer: L.Trainer) -> int:
-    """Count the batches that were trained on, as the step of every logged scalar does."""
+    """Return the number of trained batches: the step of every logged scalar."""
     return trainer.fit_loop.epoch_loop._batches_that_stepped
 
 
 class Description(Callback):
-    """Writes what a run is: its networks (Table 2) and its config, as text.
+    """Writes a run's description as text: its networks (Table 2) and its config.
 
-    When the run ends its hyperparameters and final figures go to the tab HParams, where the runs
-    of a sweep can be sorted and filtered.
+    When the run ends, its hyperparameters and final figures are written to the tab HParams, where
+    the runs of a sweep can be sorted and filtered.
 
-    config: as YAML, resolved. networks: the table.
+    config: the resolved config, as YAML. networks: the table of the networks, in Markdown.
     """
 
     def __init__(
@@ -47,11 +47,11 @@ class Description(Callback):
         self.figures: dict[str, float] = {}
 
     def state_dict(self) -> dict[str, Any]:
-        """Give the newest figures: a run may be stopped after its last validation."""
+        """Return the newest figures: a run may be stopped after its last validation."""
         return {"figures": self.figures}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on with them."""
+        """Restore the newest figures."""
         self.figures = dict(state_dict["figures"])
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
@@ -61,18 +61,18 @@ class Description(Callback):
             events.add_text("config", f"```\n{self.config}```", batches(trainer))
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Note the figures."""
+        """Keep the figures."""
         found = trainer.callback_metrics
         self.figures = {f"final/{name}": float(found[name]) for name in FINAL if name in found}
 
     def on_fit_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Write the hyperparameters beside the final figures and the best PSNR."""
+        """Write the hyperparameters with the final figures and the best PSNR."""
         self._finish(trainer)
 
     def on_exception(
         self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException
     ) -> None:
-        """Write them for a run that was stopped, too, unless a full disk has stopped it."""
+        """Write them for a stopped run, too, unless the disk is full."""
         with suppress(OSError):
             self._finish(trainer)
 
@@ -87,7 +87,7 @@ class Description(Callback):
 
 
 class Pictures(Callback):
-    """Shows the first validation images to TensorBoard: blur | restored | sharp, a row each."""
+    """Writes the first validation images to TensorBoard: blur | restored | sharp, a row each."""
 
     def __init__(self, *, rows: int = 4) -> None:
         if rows < 0:
@@ -104,7 +104,7 @@ class Pictures(Callback):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        """Keep images until there are enough."""
+        """Keep images until there are enough rows."""
         for images in zip(batch.blur, outputs["restored"], batch.sharp):
             if len(self.kept) < self.rows:
                 self.kept.append([decode(image).cpu() for image in images])
@@ -122,7 +122,7 @@ class Pictures(Callback):
 class Histograms(Callback):
     """Writes histograms of all weights and of their last gradients.
 
-    every_n_epochs: how often; 0 for never.
+    every_n_epochs: the interval in epochs; 0 for never.
     """
 
     def __init__(self, *, every_n_epochs: int) -> None:
@@ -138,7 +138,7 @@ class Histograms(Callback):
         batch: Pair,
         batch_idx: int,
     ) -> None:
-        """Write them after the last batch of an epoch that is due: validation drops gradients."""
+        """Write them after an epoch's last batch, before the validation drops the gradients."""
         due = self.every_n_epochs and (trainer.current_epoch + 1) % self.every_n_epochs == 0
         if not due or not trainer.is_last_batch or not (events := writer(trainer)):
             return
@@ -151,14 +151,15 @@ class Histograms(Callback):
 class Clock(Callback):
     """Logs the seconds that batches, their loading and epochs take, under `time/`.
 
-    A GPU works on after a batch's Python is done: there `time/batch` is right on average alone.
+    A GPU still computes after a batch's Python code returns: its `time/batch` is only right on
+    average.
     """
 
     def __init__(self) -> None:
         self.epoch = self.batch = self.idle = 0.0
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Start the clocks of a run that goes on within an epoch."""
+        """Start the clocks of a run that resumes within an epoch."""
         self.epoch = self.idle = time.perf_counter()
 
     def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
@@ -168,7 +169,7 @@ class Clock(Callback):
     def on_train_batch_start(
         self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Pair, batch_idx: int
     ) -> None:
-        """Log what the batch had to be waited for."""
+        """Log how long the training waited for the batch."""
         self.batch = time.perf_counter()
         pl_module.log("time/loading", self.batch - self.idle)
 
@@ -180,10 +181,10 @@ class Clock(Callback):
         batch: Pair,
         batch_idx: int,
     ) -> None:
-        """Log what the batch took."""
+        """Log how long the batch took."""
         self.idle = time.perf_counter()
         pl_module.log("time/batch", self.idle - self.batch)
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Log what the epoch took, with its validation."""
+        """Log how long the epoch took, including its validation."""
         pl_module.log("time/epoch", time.perf_counter() - self.epoch)

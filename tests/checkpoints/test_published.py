@@ -206,24 +206,24 @@ def test_counts_of_batches_may_be_missing(tmp_path: Path) -> None:
         (
             "fpn.enc2.1.conv.0.weight",
             torch.zeros(192, 32, 1, 1),
-            "fpn.features.5.conv.0.weight has",
+            "fpn.features.5.conv.0.weight differs",
         ),
         (
             "fpn.enc2.1.conv.0.weight",
             None,
-            "both of its names: 1 unexpected: fpn.features.5.conv.0",
+            "backbone differ: 1 unexpected: fpn.features.5.conv.0",
         ),
         (
             "fpn.features.5.conv.0.weight",
             None,
-            "both of its names: 1 missing: fpn.features.5.conv.0",
+            "backbone differ: 1 missing: fpn.features.5.conv.0",
         ),
         (
             "fpn.features.19.0.weight",
             torch.zeros(1),
             "1 unexpected: fpn.features.19.0.weight",
         ),
-        ("fpn.features.0.0.weight", None, "neither MobileNetV2 nor InceptionResNetV2"),
+        ("fpn.features.0.0.weight", None, "expected MobileNetV2 or InceptionResNetV2"),
         ("final.bias", None, "1 missing: final.bias"),
     ],
 )
@@ -331,7 +331,7 @@ def add_layer(file: Any) -> None:
             lambda file: drop(file, "gamma"),
             "10 convolutions and 0 batch norms|no layer of",
         ),
-        (add_layer, "has p_re_lu_1, which is no layer of the generator's"),
+        (add_layer, "has p_re_lu_1, which is not a layer of the generator"),
     ],
 )
 def test_a_keras_generator_is_whole_or_refused(

@@ -51,7 +51,7 @@ def test_check_data_needs_a_layout(tmp_path: Path, capsys: pytest.CaptureFixture
     assert main(["check-data", str(tmp_path / "none")]) == 2
     assert "no such folder" in capsys.readouterr().err
     assert main(["check-data", str(tmp_path)]) == 2
-    assert "fits no layout of docs/data.md; --layout NAME" in capsys.readouterr().err
+    assert "matches no layout of docs/data.md; --layout NAME" in capsys.readouterr().err
     write("gopro", tmp_path / "gopro")
     assert main(["check-data", str(tmp_path)]) == 2
     assert f"did you mean {tmp_path / 'gopro'}?" in capsys.readouterr().err

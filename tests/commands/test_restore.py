@@ -115,9 +115,7 @@ def test_without_a_model_it_says_how_to_get_one(
     monkeypatch.setattr("deblur.checkpoints.shipped.WEIGHTS", photos / "none")
     assert main([str(photos / "a.png")]) == 2
     said = capsys.readouterr().err
-    assert said.startswith(
-        "error: small: no such file, nor a model that is shipped (none yet); train one by"
-    )
+    assert said.startswith("error: small: no such file or bundled model (none yet); to train one")
     assert said.count("\n") == 1
 
 

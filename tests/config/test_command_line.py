@@ -43,12 +43,15 @@ def test_so_it_is_in_files_and_the_environment(home: Path, monkeypatch: pytest.M
 @pytest.mark.parametrize(
     "arguments, told",
     [
-        (["--experiment", "quick"], "--experiment is no option: .* such as experiment=quick"),
-        (["--experiment=quick"], "--experiment=quick is no option: .* such as experiment=quick"),
-        (["seed=1", "--batch-size", "4"], "--batch-size is no option: .* data.batch_size=4"),
-        (["--lr"], "--lr is no option: .* such as model.lr=VALUE"),
-        (["--resume", "seed=1"], "--resume is no option: .* such as ckpt=VALUE"),
-        (["-e", "quick"], "-e is no option: .* such as e=quick"),
+        (["--experiment", "quick"], "--experiment is not an option: .* such as experiment=quick"),
+        (
+            ["--experiment=quick"],
+            "--experiment=quick is not an option: .* such as experiment=quick",
+        ),
+        (["seed=1", "--batch-size", "4"], "--batch-size is not an option: .* data.batch_size=4"),
+        (["--lr"], "--lr is not an option: .* such as model.lr=VALUE"),
+        (["--resume", "seed=1"], "--resume is not an option: .* such as ckpt=VALUE"),
+        (["-e", "quick"], "-e is not an option: .* such as e=quick"),
     ],
 )
 def test_an_option_that_is_none_is_told_as_a_setting(arguments: list[str], told: str) -> None:

@@ -19,50 +19,53 @@ def hydra_config() -> Iterator[None]:
 @pytest.mark.parametrize(
     "override, told",
     [
-        ("model.lrr=1", "model.lrr is no setting, did you mean model.lr?"),
-        ("batch_size=4", "batch_size is no setting, did you mean data.batch_size?"),
-        ("batchsize=4", "batchsize is no setting, did you mean data.batch_size?"),
-        ("epochs=3", "epochs is no setting, did you mean trainer.max_epochs?"),
-        ("max_epochs=3", "max_epochs is no setting, did you mean trainer.max_epochs?"),
-        ("trainer.epochs=3", "trainer.epochs is no setting, did you mean trainer.max_epochs?"),
+        ("model.lrr=1", "model.lrr is not a setting, did you mean model.lr?"),
+        ("batch_size=4", "batch_size is not a setting, did you mean data.batch_size?"),
+        ("batchsize=4", "batchsize is not a setting, did you mean data.batch_size?"),
+        ("epochs=3", "epochs is not a setting, did you mean trainer.max_epochs?"),
+        ("max_epochs=3", "max_epochs is not a setting, did you mean trainer.max_epochs?"),
+        ("trainer.epochs=3", "trainer.epochs is not a setting, did you mean trainer.max_epochs?"),
         (
             "trainer.max_steps=3",
-            "trainer.max_steps is no setting, did you mean trainer.max_epochs?",
+            "trainer.max_steps is not a setting, did you mean trainer.max_epochs?",
         ),
-        ("lr=1e-4", "lr is no setting, did you mean model.lr?"),
-        ("trainer.lr=1e-4", "trainer.lr is no setting, did you mean model.lr?"),
-        ("data.size=9", "data.size is no setting, did you mean data.dataset.size?"),
-        ("wdth=4", "wdth is no setting, did you mean model.generator.width?"),
-        ("generator=unet", "generator is no setting, did you mean model/generator?"),
-        ("optimizer=adam", "optimizer is no setting, did you mean model/optimizer?"),
-        ("root=x", "root is no setting, did you mean data.root?"),
-        ("resume=x", "resume is no setting, did you mean ckpt?"),
-        ("sed=1", "sed is no setting, did you mean seed?"),
+        ("lr=1e-4", "lr is not a setting, did you mean model.lr?"),
+        ("trainer.lr=1e-4", "trainer.lr is not a setting, did you mean model.lr?"),
+        ("data.size=9", "data.size is not a setting, did you mean data.dataset.size?"),
+        ("wdth=4", "wdth is not a setting, did you mean model.generator.width?"),
+        ("generator=unet", "generator is not a setting, did you mean model/generator?"),
+        ("optimizer=adam", "optimizer is not a setting, did you mean model/optimizer?"),
+        ("root=x", "root is not a setting, did you mean data.root?"),
+        ("resume=x", "resume is not a setting, did you mean ckpt?"),
+        ("sed=1", "sed is not a setting, did you mean seed?"),
         (
             "zzz=1",
-            "zzz is no setting, expected seed, data, blur, ckpt, init, minutes, save_minutes, "
+            "zzz is not a setting, expected seed, data, blur, ckpt, init, minutes, save_minutes, "
             "histograms, model, trainer or experiment",
         ),
         (
             "model/content=[charbonier,vgg16]",
-            "model/content=charbonier is no choice, did you mean charbonnier?",
+            "model/content=charbonier does not exist, did you mean charbonnier?",
         ),
-        ("modl.lr=1", "modl is no setting, did you mean model?"),
-        ("experimnt=quick", "experimnt is no setting, did you mean experiment?"),
-        ("model/genrator=unet", "model/genrator is no setting, did you mean model/generator?"),
-        ("experiment=quik", "experiment=quik is no choice, did you mean quick?"),
-        ("blur=none", "blur=none is no choice, did you mean pinned?"),
+        ("modl.lr=1", "modl is not a setting, did you mean model?"),
+        ("experimnt=quick", "experimnt is not a setting, did you mean experiment?"),
+        ("model/genrator=unet", "model/genrator is not a setting, did you mean model/generator?"),
+        ("experiment=quik", "experiment=quik does not exist, did you mean quick?"),
+        ("blur=none", "blur=none does not exist, did you mean pinned?"),
         (
             "hydra/launcher=submitit_local2",
             "hydra/launcher=submitit_local2 requires Hydra's plugin: " + install_command("sweep"),
         ),
-        ("model/optimizer=x", "model/optimizer=x is no choice, expected adam, adamw, lars or sgd"),
+        (
+            "model/optimizer=x",
+            "model/optimizer=x does not exist, expected adam, adamw, lars or sgd",
+        ),
         (
             "model.weights.tv=1",
-            "model.weights.tv is no setting, expected adversarial, charbonnier or perceptual "
+            "model.weights.tv is not a setting, expected adversarial, charbonnier or perceptual "
             "(+model.weights.tv=VALUE adds it)",
         ),
-        ("model.lr.x=1", "model.lr.x is no setting, expected none (+model.lr.x=VALUE adds it)"),
+        ("model.lr.x=1", "model.lr.x is not a setting, expected none (+model.lr.x=VALUE adds it)"),
         (
             "trainer.val_check_interval=2",
             "trainer.val_check_interval is not in the config: +trainer.val_check_interval=VALUE "
@@ -70,7 +73,7 @@ def hydra_config() -> Iterator[None]:
         ),
         (
             "model.adversarial.levels=2",
-            "model.adversarial.levels is no setting, expected saturating",
+            "model.adversarial.levels is not a setting, expected saturating",
         ),
         ("a=b=c", "a=b=c: mismatched input '=' expecting <EOF>"),
         ("model.lr", "model.lr: Error parsing override 'model.lr' missing EQUAL at '<EOF>'"),

@@ -26,10 +26,10 @@ SCALARS = {
         ("sheets", None, "sheets is null, expected int"),
         ("ckpt", "???", "ckpt is missing, expected str, a list of str or null"),
         ("ckpt", ["a", 5], "ckpt.1 is 5, expected str"),
-        ("protcol", "y", "protcol is no setting, did you mean protocol?"),
-        ("batch_size", 4, "batch_size is no setting, did you mean data.batch_size?"),
-        ("a", 4, "a is no setting, did you mean data.a?"),
-        ("nobodys", 4, "nobodys is no setting, and no other refers to it by ${nobodys}"),
+        ("protcol", "y", "protcol is not a setting, did you mean protocol?"),
+        ("batch_size", 4, "batch_size is not a setting, did you mean data.batch_size?"),
+        ("a", 4, "a is not a setting, did you mean data.a?"),
+        ("nobodys", 4, "nobodys is not a setting, and no other refers to it by ${nobodys}"),
     ],
 )
 def test_a_scalar_of_the_wrong_type_is_named(key: str, value: Any, told: str) -> None:

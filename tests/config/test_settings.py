@@ -124,7 +124,7 @@ def test_configs_as_they_are_are_right(config: tuple[str, ...]) -> None:
         (
             "trainer.max_steps",
             10,
-            "trainer.max_steps is 10, expected -1: which Lightning counts for ",
+            "trainer.max_steps is 10, expected -1: Lightning counts ",
         ),
         ("trainer.min_steps", 10, "trainer.min_steps is 10, expected null: trainer.min_epochs c"),
         ("trainer.fast_dev_run", True, "trainer.fast_dev_run is True, expected 0: "),
@@ -281,7 +281,7 @@ def test_a_key_that_nobody_takes_is_named_with_the_one_that_was_meant(
     typo = f"{parent(key)}.{name[:cut]}{name[cut:][:1]}{name[cut:]}"  # a letter twice
     with pytest.raises(ValueError) as caught:
         check_groups(changed(cfg, {typo: 1}), *GROUPS)
-    assert str(caught.value).startswith(f"{typo} is no setting of ")
+    assert str(caught.value).startswith(f"{typo} is not a setting of ")
     assert str(caught.value).endswith(f"did you mean {key}?")
 
 

@@ -87,7 +87,7 @@ WRONG: list[tuple[Any, Any, str]] = [
     (
         {"_target_": "deblur.data.folder.PairedFolder"},
         Callable[..., Dataset[Any]],
-        "expected a class with _partial_: true that gives Dataset",
+        "expected a class with _partial_: true that returns Dataset",
     ),
     (
         {"_target_": "torch.optim.Adam", "_partial_": True},
@@ -98,14 +98,18 @@ WRONG: list[tuple[Any, Any, str]] = [
     (
         {"_target_": "deblur.networks.ResNet", "widht": 4},
         nn.Module,
-        "key.widht is no setting of ResNet, did you mean key.width?",
+        "key.widht is not a setting of ResNet, did you mean key.width?",
     ),
     (
         {"_target_": "torch.nn.L1Loss", "zzz": 4},
         nn.Module,
-        "key.zzz is no setting of L1Loss, expected size_average, reduce or reduction",
+        "key.zzz is not a setting of L1Loss, expected size_average, reduce or reduction",
     ),
-    ({"_target_": "torch.nn.L1Loss", "_args_": [1]}, nn.Module, "key._args_ is no setting of L1"),
+    (
+        {"_target_": "torch.nn.L1Loss", "_args_": [1]},
+        nn.Module,
+        "key._args_ is not a setting of L1",
+    ),
     (
         {"_target_": "deblur.blur.trajectory.TrajectoryBlur", "length": 1},
         Motion,
@@ -119,7 +123,7 @@ WRONG: list[tuple[Any, Any, str]] = [
     (
         {"_target_": "lightning.pytorch.loggers.TensorBoardLogger", "save_dri": "x"},
         Logger,
-        "key.save_dri is no setting of TensorBoardLogger, did you mean key.save_dir?",
+        "key.save_dri is not a setting of TensorBoardLogger, did you mean key.save_dir?",
     ),
 ]
 

@@ -132,7 +132,7 @@ def test_a_picture_without_a_partner_is_named(gopro: Path) -> None:
 
 def test_a_pair_of_two_sizes_is_named(gopro: Path, picture: Callable[..., Path]) -> None:
     picture(gopro / "test/T1/sharp/000000.png", size=(30, 30))
-    with pytest.raises(ValueError, match="two sizes: .*48x40 but .*30x30"):
+    with pytest.raises(ValueError, match="differ in size: .*48x40 but .*30x30"):
         folder(gopro, split="test")
 
 
@@ -191,10 +191,10 @@ def test_a_set_without_splits_gives_scenes_to_each(tmp_path: Path) -> None:
     ("have", "want", "told"),
     [
         ("train", "train", "its only train scene, or pair, is held out for validation"),
-        ("test", "train", "they are its test pairs; expected a folder train/"),
-        ("test", "val", "they are its test pairs; expected a folder val/"),
-        ("train", "test", "they are its train pairs; expected a folder test/"),
-        (None, "train", "three scenes, or pairs of one scene, are the fewest"),
+        ("test", "train", "its test pairs; expected a folder train/"),
+        ("test", "val", "its test pairs; expected a folder val/"),
+        ("train", "test", "its train pairs; expected a folder test/"),
+        (None, "train", "requires three scenes"),
         (None, "test", "data.dataset.whole=true measures all of them"),
     ],
 )

@@ -95,7 +95,7 @@ def test_halves_are_cut_apart(tmp_path: Path) -> None:
     whole = read(pair.sharp)
     assert np.array_equal(pair.read(), [whole[:, :48], whole[:, 48:]])
     picture(pair.sharp, 0, (95, 40))
-    with pytest.raises(ValueError, match="an odd width"):
+    with pytest.raises(ValueError, match="has an odd width"):
         pair.size()
 
 

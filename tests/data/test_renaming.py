@@ -21,9 +21,9 @@ from deblur.data.renaming import suggest
         (["Blurred/IMG 7.png", "Ground_Truth/IMG 7.png"], ["folders Blurred and Ground_Truth"]),
         (
             ["one/1.png", "one/2.png", "two/1.png", "two/2.png"],
-            ["folders one and two have 2 names"],
+            ["folders one and two have 2 file names"],
         ),
-        (["one/1.png", "two/0001.png"], ["folders one and two have 1 name"]),
+        (["one/1.png", "two/0001.png"], ["folders one and two have 1 file name"]),
     ],
 )
 def test_what_looks_like_pairs_is_named(names: list[str], told: list[str]) -> None:

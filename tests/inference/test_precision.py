@@ -50,7 +50,7 @@ def test_unknown_precisions_are_refused() -> None:
 
 def test_int8_wants_a_processor_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(precision, "has_int8", lambda device: False)
-    with pytest.raises(ValueError, match="precision=int8 is for processors with AVX-512 VNNI"):
+    with pytest.raises(ValueError, match="precision=int8 requires a processor with AVX-512 VNNI"):
         adapt(ResNet(blocks=1, width=8), CPU, "int8")
 
 
@@ -60,4 +60,4 @@ def test_int8_says_where_it_changes_nothing(caplog: pytest.LogCaptureFixture) ->
     assert sum(isinstance(part, Row) for part in swift.modules()) == 1
     with caplog.at_level(logging.WARNING):
         adapt(NAFNet(width=8, encoder=(1,), decoder=(1,)), CPU, "int8")
-    assert "has no rows of convolutions for it" in caplog.text
+    assert "no suitable rows of convolutions" in caplog.text

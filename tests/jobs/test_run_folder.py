@@ -37,18 +37,18 @@ def finished(trained: Path, tmp_path: Path) -> Path:
         (["ckpt=last", "experiment=nafnet", "data=photos"], "model"),
         (["ckpt=last", "model.discriminator.width=8"], "last.ckpt: does not fit the configured"),
         (["ckpt=last", "seed=abc"], "seed is 'abc'"),
-        (["ckpt=last", "modl.lr=1"], "modl is no setting"),
-        (["ckpt=last", "experiment=quik"], "experiment=quik is no choice"),
+        (["ckpt=last", "modl.lr=1"], "modl is not a setting"),
+        (["ckpt=last", "experiment=quik"], "experiment=quik does not exist"),
         (["ckpt=last", "data.root=nowhere"], "nowhere: no such folder"),
         (["ckpt=last", "trainer.max_epochs=1"], "trainer.max_epochs is 1, but "),
         (["ckpt=last", "+trainer.max_steps=3"], "trainer.max_steps is 3"),
-        (["ckpt=last", "+data.lr=3"], "data.lr is no setting"),
+        (["ckpt=last", "+data.lr=3"], "data.lr is not a setting"),
         (
             ["ckpt=none.ckpt", *TINY],
             "finished: already holds a run: ckpt=last resumes it, another ",
         ),
         (TINY, "finished: already holds a run: ckpt=last resumes it, another hydra.run.dir"),
-        ([], "choose what to train"),
+        ([], "no experiment was chosen"),
     ],
 )
 def test_a_refused_command_leaves_a_finished_run_alone(
@@ -78,7 +78,7 @@ def test_a_finished_run_says_so_and_how_to_train_on(
     before = contents(finished)
     start("train", "ckpt=last", f"hydra.run.dir={finished}")
     said = capsys.readouterr().out
-    assert f"{finished}: finished, all 2 epochs are trained; nothing was done" in said
+    assert f"{finished}: finished, all 2 epochs are trained; nothing to do" in said
     assert f"hydra.run.dir={finished} ckpt=last trainer.max_epochs=4" in said
     assert contents(finished) == before
 

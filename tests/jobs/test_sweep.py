@@ -124,15 +124,15 @@ def test_whatever_ends_a_job_is_told_and_the_others_are_done(sweep: Sweep, tmp_p
         ("finished", 20.5, ""),
         ("failed", None, "no luck"),
         ("failed", None, "RuntimeError: odd"),
-        ("failed", None, "its process has ended with status 3"),
-        ("failed", None, "its process was killed, as by a system that lacks memory"),
+        ("failed", None, "its process ended with status 3"),
+        ("failed", None, "its process was killed, perhaps for lack of memory"),
         ("failed", None, "its score is nan"),
         ("finished", 20.5, ""),
     ]
     table = said[said.index("job-0  ") :].splitlines()
     assert "job-0  what=well: finished, 20.50 dB" in table[0]
     assert sum("what=" in line for line in table) == 7
-    assert table[-1] == "error: 5 of 7 jobs gave no score"
+    assert table[-1] == "error: 5 of 7 jobs have no score"
 
 
 @pytest.mark.parametrize(
@@ -155,14 +155,14 @@ def test_a_sweep_that_was_stopped_does_what_is_left(
     assert process.returncode == status, said
     assert ends(jobs)["job-2"][0] == end
     if number != signal.SIGKILL:
-        assert f"to go on: the same command, with hydra.sweep.dir={jobs}" in said
+        assert f"to resume: the same command, with hydra.sweep.dir={jobs}" in said
     for name in ("job-2", "job-3"):
         (jobs / name).mkdir(exist_ok=True)
         (jobs / name / "go").touch()
     process = sweep(*settings)
     said, _ = process.communicate(timeout=60)
     assert process.returncode == 0, said
-    assert said.count("finished before") == 2
+    assert said.count("already finished") == 2
     assert [lives(jobs / f"job-{number}") for number in range(4)] == [1, 1, 2, 1]
     assert {end[0] for end in ends(jobs).values()} == {"finished"}
 
@@ -172,9 +172,9 @@ def test_what_all_jobs_lack_is_told_once(sweep: Sweep, tmp_path: Path) -> None:
     assert process.returncode == 1
     assert said.count("error: no_data") == 1  # by the one job that was tried
     assert said.count("this job has failed: no_data") == 1
-    assert said.count("this job has failed like job-0") == 2
+    assert said.count("this job has failed for the same reason as job-0") == 2
     assert said.count("failed, no_data") == 1  # in the table
-    assert "error: 3 of 3 jobs gave no score" in said
+    assert "error: 3 of 3 jobs have no score" in said
     assert set(ends(tmp_path / "jobs").values()) == {("failed", None, "no_data")}
     found = run_status.read(tmp_path / "jobs" / "job-2")
     assert found is not None and found.overrides == ["what=no_data", "score=3"]
@@ -185,7 +185,7 @@ def test_what_all_jobs_lack_is_told_once(sweep: Sweep, tmp_path: Path) -> None:
 def test_other_data_are_tried(sweep: Sweep, tmp_path: Path) -> None:
     said, _ = sweep("what=no_data", "data.root=a,b", "score=1,2").communicate()
     assert said.count("error: no_data") == 2
-    assert said.count("this job has failed like job-0") == 3
+    assert said.count("this job has failed for the same reason as job-0") == 3
 
 
 def test_a_job_that_is_refused_is_recorded(sweep: Sweep, tmp_path: Path) -> None:
@@ -202,11 +202,11 @@ def test_a_folder_of_another_sweep_is_refused(sweep: Sweep, tmp_path: Path) -> N
     for settings, lacking in ((["score=1,3"], "score=1,2"), (["score=1,2", "what=lost"], None)):
         said, _ = (process := sweep(*settings)).communicate()
         assert process.returncode == 1
-        told = f"is of a sweep with {lacking}" if lacking else "is of a sweep with another order"
+        told = f"holds a sweep with {lacking}" if lacking else "holds a sweep with another order"
         assert said.startswith("error: ") and told in said
     (tmp_path / "jobs" / "multirun.yaml").unlink()  # as where it was killed at its start
     said, _ = (process := sweep("score=7,8")).communicate()
-    assert process.returncode == 1 and "holds a run of other settings" in said
+    assert process.returncode == 1 and "holds a run with other settings" in said
 
 
 JOBS = ["trainer.max_epochs=1", "seed=0,1"]
@@ -228,7 +228,7 @@ def test_trainings_are_swept_and_compared(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     ran = train(tmp_path, "trainer.max_epochs=1", "model.lr=1e-4,-1")
-    assert ran.returncode == 1 and "1 of 2 jobs gave no score" in ran.stdout
+    assert ran.returncode == 1 and "1 of 2 jobs have no score" in ran.stdout
     told = "model: lr must be positive, got -1"
     assert {name: (end[0], end[2]) for name, end in ends(tmp_path).items()} == {
         "quick-0": ("finished", ""),
@@ -277,7 +277,7 @@ def test_last_words_tell_why_a_run_has_ended(tmp_path: Path) -> None:
         script(tmp_path, "sys.exit('all is lost')"), tmp_path, [], quiet=True
     )
     end = worker_process.finish(process, tmp_path)
-    assert end == RunStatus("failed", [], error="its process has ended with status 1: all is lost")
+    assert end == RunStatus("failed", [], error="its process ended with status 1: all is lost")
     assert run_status.read(tmp_path) == end
 
 
@@ -288,7 +288,7 @@ def test_an_outcome_is_whole_or_refused(tmp_path: Path) -> None:
     assert run_status.read(tmp_path) == end
     for text in ("{", json.dumps({"status": "finished", "mood": "good"})):
         (tmp_path / run_status.NAME).write_text(text)
-        with pytest.raises(ValueError, match="does not tell how a run ended"):
+        with pytest.raises(ValueError, match="not the status of a run"):
             run_status.read(tmp_path)
 
 

@@ -169,7 +169,7 @@ def test_verdicts_are_measured_against_the_last_ones() -> None:
 
 
 def test_the_number_of_maps_must_fit() -> None:
-    with pytest.raises(ValueError, match="gives 2 maps, but .* maps=1"):
+    with pytest.raises(ValueError, match="returns 2 maps, but .* maps=1"):
         RelativisticLS().discriminator_loss(two, FAKE, REAL)
 
 

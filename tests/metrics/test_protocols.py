@@ -76,7 +76,7 @@ def test_names_are_looked_up() -> None:
     assert [p.name for p in choose("all")] == GROUPS["all"] == [p.name for p in PLAIN]
     with pytest.raises(ValueError, match="'ssim'.*wang-rgb"):
         choose("ssim")
-    with pytest.raises(ValueError, match="no protocol is chosen"):
+    with pytest.raises(ValueError, match="no protocol was chosen"):
         choose([])
 
 

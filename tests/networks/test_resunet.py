@@ -67,7 +67,7 @@ def test_gradients_reach_every_parameter() -> None:
         ({"middle": -1}, "each number of blocks of middle must be 0 to"),
         ({"encoder": []}, "the number of levels of encoder must be 1 to"),
         ({"encoder": [1, 10**9]}, "each number of blocks of encoder must be 0 to"),
-        ({"decoder": [1]}, "as many levels, got 2 and 1"),
+        ({"decoder": [1]}, "same number of levels, got 2 and 1"),
     ],
 )
 def test_sizes_out_of_range_are_refused(bad: dict[str, Any], message: str) -> None:

@@ -324,7 +324,7 @@ def test_a_model_is_loaded_by_its_file(tmp_path: Path) -> None:
         Restorer.load(tmp_path / "none.ckpt")
     with pytest.raises(
         FileNotFoundError,
-        match="sharpest: no such file, nor a model that is shipped .*train one by",
+        match="sharpest: no such file or bundled model .*to train one",
     ):
         Restorer.load("sharpest")
 

@@ -143,8 +143,8 @@ def test_the_estimate_is_corrected(
 
     monkeypatch.setattr(estimate, "on_train_start", start)
     fit(gan(timed(clock, 100.0)), estimate, epochs=5)  # of two steps
-    told = [line for line in caplog.messages if "by the pace so far" in line]
-    assert told == ["about 15 minutes to the end, by the pace so far"]
+    told = [line for line in caplog.messages if "at the pace so far" in line]
+    assert told == ["about 15 minutes left, at the pace so far"]
 
 
 def test_a_run_that_used_its_minutes_resumes_with_more(
@@ -158,7 +158,7 @@ def test_a_run_that_used_its_minutes_resumes_with_more(
     before = (tmp_path / "checkpoints" / "last.ckpt").read_bytes()
     start("train", folder, "ckpt=last")
     assert (tmp_path / "checkpoints" / "last.ckpt").read_bytes() == before
-    assert "its 1e-06 minutes are used; nothing was done" in capsys.readouterr().out
+    assert "its 1e-06 minutes are used; nothing to do" in capsys.readouterr().out
     start("train", folder, "ckpt=last", "minutes=60")
     assert torch.load(tmp_path / "checkpoints" / "last.ckpt", weights_only=True)["epoch"] == 2
 

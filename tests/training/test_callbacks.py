@@ -20,8 +20,8 @@ def test_the_time_is_estimated_before_the_first_step_and_changes_nothing(
         "{_target_: deblur.training.callbacks.MemoryFormat}]"
     )
     start("train", *TINY, f"trainer.callbacks={others}", f"hydra.run.dir={tmp_path}")
-    assert "to the end on this machine" not in (tmp_path / "train.log").read_text()
-    assert "to the end on this machine" in (trained / "train.log").read_text()
+    assert "on this machine" not in (tmp_path / "train.log").read_text()
+    assert "on this machine" in (trained / "train.log").read_text()
     plain, watched = (
         torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"]
         for folder in (tmp_path, trained)
