@@ -1,5 +1,6 @@
 """Safe output to terminals, and the signals that end a program."""
 
+import logging
 import signal
 import sys
 import threading
@@ -71,6 +72,17 @@ def printable(text: object) -> str:
     the file system's encoding \\xff.
     """
     return "".join(_escape(character) for character in str(text))
+
+
+class Formatter(logging.Formatter):
+    """Writes records of logs so that names in them cannot forge colours or directions.
+
+    Lines are left alone: tables have some.
+    """
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the text of a record."""
+        return "\n".join(map(printable, super().format(record).split("\n")))
 
 
 def _escape(character: str) -> str:

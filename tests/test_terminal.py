@@ -1,4 +1,5 @@
 import io
+import logging
 import os
 import signal
 import sys
@@ -6,7 +7,7 @@ import threading
 
 import pytest
 
-from deblur.terminal import Terminated, allow_any_name, printable, raising_signals
+from deblur.terminal import Formatter, Terminated, allow_any_name, printable, raising_signals
 
 
 @pytest.mark.parametrize(
@@ -23,6 +24,11 @@ from deblur.terminal import Terminated, allow_any_name, printable, raising_signa
 )
 def test_a_name_cannot_forge_lines_colours_or_directions(name: str, shown: str) -> None:
     assert printable(name) == shown
+
+
+def test_a_log_has_lines_and_no_colours() -> None:
+    record = logging.makeLogRecord({"msg": "a table\n%s", "args": ("\x1b[31m\udcff ä",)})
+    assert Formatter("%(message)s").format(record) == "a table\n" + r"\x1b[31m\xff ä"
 
 
 def test_streams_print_what_their_encoding_lacks(monkeypatch: pytest.MonkeyPatch) -> None:

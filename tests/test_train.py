@@ -219,7 +219,10 @@ def test_a_sweep_gives_each_job_a_folder(tmp_path: Path, start: Callable[..., No
         (["experiment=quick", "+model.weights.tv=1"], "weights are for ['adversarial'"),
         (["experiment=quick", "+batch_size=4"], "did you mean data.batch_size?"),
         (["experiment=quick", "+epochs=3"], "did you mean trainer.max_epochs?"),
-        (["experiment=quick", "model.generator=unet"], "expected a mapping; type model/generator=unet"),
+        (
+            ["experiment=quick", "model.generator=unet"],
+            "expected a mapping; type model/generator=unet",
+        ),
         (
             ["experiment=quick", "data=folder", "data.root=x"],
             "error: data.dataset.size: set by experiment=quick, but the class chosen",

@@ -23,10 +23,13 @@ from pathlib import Path
 from deblur.media.photo import format_of
 from deblur.restoration.batch_job import explain
 from deblur.restoration.diagnosis import Diagnosis, diagnose
+from deblur.restoration.skipped_files import describe_passed
 from deblur.restoration.source_files import find_sources, walk
 from deblur.terminal import printable
 
 HEAD = ("verdict", "length", "direction", "noise", "sharpness", "restoring helps", "photo")
+NOWHERE = Path(os.devnull)
+"""The folder of the results, of which there are none."""
 ROW = "{:8} {:>6} {:>9} {:>6} {:>9}  {:16} {}"
 
 
@@ -48,7 +51,7 @@ def run(options: argparse.Namespace) -> int:
     if not options.json:
         print(ROW.format(*HEAD))
     for source in find_sources(options.paths, fail):
-        for path, _ in walk(source, Path(os.devnull), lambda file: bool(format_of(file)), fail):
+        for path, _ in walk(source, NOWHERE, _is_picture, fail):
             try:
                 diagnosis = diagnose(path)
             except Exception as error:  # libraries raise anything for a broken file
@@ -62,9 +65,18 @@ def run(options: argparse.Namespace) -> int:
         print(json.dumps(told, indent=2))
     for name, reason in failed:
         print(f"failed: {printable(name)}: {printable(reason)}", file=sys.stderr)
+    passed = describe_passed(options.paths, NOWHERE, _is_picture)
     if not found and not failed:
-        raise ValueError(f"found no photos in {', '.join(options.paths)}")
+        reason = f"found no photos in {', '.join(options.paths)}"
+        raise ValueError(f"{reason}; {passed}" if passed else reason)
+    if passed:
+        print(printable(passed), file=sys.stderr)
     return 2 if failed else int(any(one.helps for _, one in found))
+
+
+def _is_picture(file: Path) -> bool:
+    """Say whether a file's name is that of a picture."""
+    return format_of(file) is not None
 
 
 def _describe(diagnosis: Diagnosis) -> tuple[str, ...]:

@@ -29,7 +29,7 @@ def pipe(options: Namespace) -> int:
             quality=options.quality,
             overwrite=options.overwrite,
         )
-    except RuntimeError as error:
+    except Exception as error:  # libraries raise anything
         raise ValueError(explain(error)) from error
     for note in notes:
         print(printable(note), file=sys.stderr)

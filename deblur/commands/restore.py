@@ -32,7 +32,7 @@ from deblur.commands.pipe import pipe
 from deblur.commands.restore_options import add_arguments, check_options, count_processes, load
 from deblur.distributed import find_rank
 from deblur.media.photo import open_photo
-from deblur.restoration.batch import Job, Outcome, find_jobs, summarize
+from deblur.restoration.batch import Job, Outcome, find_jobs, is_known, summarize
 from deblur.restoration.batch_job import restore_job
 from deblur.restoration.in_place import is_restored, plan_in_place
 from deblur.restoration.progress import Bar
@@ -57,14 +57,14 @@ def run(options: argparse.Namespace) -> int:
         plan = plan_in_place(options.paths, options.backup)
     else:
         plan = find_jobs(options.paths, out, ending, sheets=options.compare)
-    passed = printable(describe_passed(options.paths, out))
+    passed = printable(describe_passed(options.paths, out, is_known))
     if not plan.jobs and not plan.failed:
         reason = f"found no pictures or videos in {', '.join(options.paths)}"
         raise ValueError(f"{reason}; {passed}" if passed else reason)
     find_model(options.model)
     if plan.results and rank == 0:
         names = str(plan.results[0]) if len(plan.results) == 1 else f"{len(plan.results)} paths"
-        print(f"left out {printable(names)}: results are written there", file=sys.stderr)
+        print(f"left out {printable(names)}: written by this command", file=sys.stderr)
     jobs = plan.jobs[rank::ranks]
     is_done = is_restored if options.in_place else Job.is_done
     left = [job for job in jobs if options.overwrite or not is_done(job)]

@@ -10,6 +10,7 @@ from hydra.types import RunMode
 from omegaconf.errors import OmegaConfBaseException
 
 from deblur.config.error_messages import explain
+from deblur.terminal import printable
 
 Fault = Literal["", "data"]
 """The cause of a failure: "data" if its data cannot be used, "" if unknown."""
@@ -26,7 +27,7 @@ class Refusal(SystemExit):
     """
 
     def __init__(self, line: str, fault: Fault = "") -> None:
-        super().__init__(f"error: {line}")
+        super().__init__(f"error: {printable(line)}")
         self.fault = fault
 
 

@@ -1,7 +1,7 @@
 """Types and checks of the settings at a config's root, and of the chosen groups."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -50,10 +50,16 @@ class EvalScalars:
 def check_scalars(cfg: DictConfig, schema: type[Any]) -> None:
     """Check the root scalars against their types; raise SettingError for a wrong one.
 
-    The groups are checked by `deblur.config.settings.check_groups`.
+    The groups are checked by `deblur.config.settings.check_groups`. What was added to Hydra's own
+    settings is checked, too.
     """
     from deblur.config.settings import GROUPS, check_value
 
+    if (hydra := HydraConfig.instance().cfg) is not None:
+        typed = [one.partition("=")[0].lstrip("+") for one in hydra.hydra.overrides.hydra]
+        for key in _list_unknown(hydra.hydra, "hydra."):
+            if key in typed:  # not of Hydra's own files, which have some
+                raise SettingError(key, f"{key} is not a setting of Hydra")
     scalars: Any = OmegaConf.masked_copy(cfg, list(schema.__annotations__))
     scalars = OmegaConf.to_container(scalars, resolve=True)
     for key, hint in schema.__annotations__.items():
@@ -65,6 +71,16 @@ def check_scalars(cfg: DictConfig, schema: type[Any]) -> None:
         meant = find_typo(key, known) or find_elsewhere(key, cfg)
         told = f"did you mean {meant}?" if meant else f"and no other refers to it by ${{{key}}}"
         raise SettingError(key, f"{key} is not a setting, {told}")
+
+
+def _list_unknown(node: Any, at: str) -> Iterator[str]:
+    """List the keys that the classes of Hydra's config do not have: +hydra.KEY adds any."""
+    fields = getattr(OmegaConf.get_type(node), "__dataclass_fields__", node)
+    for key in map(str, node):
+        if key not in fields:
+            yield f"{at}{key}"
+        elif not OmegaConf.is_missing(node, key) and OmegaConf.is_dict(node._get_node(key)):
+            yield from _list_unknown(node._get_node(key), f"{at}{key}.")
 
 
 def _list_referred(cfg: DictConfig) -> set[str]:

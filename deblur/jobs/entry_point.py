@@ -17,6 +17,7 @@ from hydra import initialize_config_dir
 from deblur.config.error_messages import explain
 from deblur.config.errors import Mistake
 from deblur.distributed import is_first
+from deblur.terminal import allow_any_name, printable
 
 CHATTER = (
     ".*decompression bomb.*",  # deblur.media.images has a limit
@@ -65,6 +66,7 @@ def launch(main: Callable[[], Any]) -> None:
     These are Hydra's (a config cannot be composed), Lightning's (misconfiguration) and the system's
     (such as a full disk). HYDRA_FULL_ERROR=1 in the environment shows their tracebacks.
     """
+    allow_any_name()
     if os.environ.setdefault("HYDRA_FULL_ERROR", "") == "1" and is_first():
         main()
         return
@@ -84,6 +86,6 @@ def launch(main: Callable[[], Any]) -> None:
             told = explain(error)
         keys = [argument.partition("=")[0].lstrip("+~") for argument in sys.argv[1:]]
         where = "" if begun or any(key in told for key in keys) else f" ({' '.join(sys.argv[1:])})"
-        sys.exit(f"error: {told}{where}")
+        sys.exit(f"error: {printable(told + where)}")
     finally:
         os.environ["HYDRA_FULL_ERROR"] = ""

@@ -170,7 +170,7 @@ def check_size(protocols: Sequence[Protocol], size: tuple[int, int], name: objec
     """
     width, height = size
     if small := [one for one in protocols if min(size) < one.least]:
-        needs = ", ".join(f"{one.name} requires {one.least}" for one in small)
+        needs = ", ".join(f"{one.name} ({one.least} pixels a side)" for one in small)
         others = ",".join(one.name for one in protocols if one not in small)
-        rest = f" (without them: protocol {others})" if others else ""
-        raise ValueError(f"{name}: is {width}x{height} pixels, but {needs} a side{rest}")
+        rest = f"; without them: protocol {others}" if others else ""
+        raise ValueError(f"{name}: {width}x{height}, too small for {needs}{rest}")

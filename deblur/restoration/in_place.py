@@ -8,7 +8,7 @@ from pathlib import Path
 
 from deblur.atomic import hide, install
 from deblur.restoration.batch import Job, Outcome, Plan, is_known, is_video
-from deblur.restoration.source_files import find_sources, walk
+from deblur.restoration.source_files import find_sources, lies_in, walk
 
 Restore = Callable[[Path, Path], list[str]]
 """Restores a source to a target, and returns what is to be noted."""
@@ -20,8 +20,9 @@ def plan_in_place(paths: Sequence[str], backup: Path | None) -> Plan:
     """List the pictures that paths ask for, and where the copy of each as it was is kept.
 
     backup: the folder of the copies, in which folders' trees are kept; None for beside the
-    pictures, named NAME~. Videos are told as failed. Raises FileNotFoundError for what does not
-    exist, and ValueError where two copies would have the same name.
+    pictures, named NAME~. Copies of earlier runs are left out; videos are told as failed. Raises
+    FileNotFoundError for what does not exist, and ValueError where two copies would have the same
+    name.
     """
     failed: list[Outcome] = []
 
@@ -30,7 +31,9 @@ def plan_in_place(paths: Sequence[str], backup: Path | None) -> Plan:
 
     jobs: dict[Path, Job] = {}
     owners: dict[Path, Path] = {}
-    for source in find_sources(paths, fail):
+    sources = find_sources(paths, fail)
+    copies = [source for source in sources if _is_copy(source, backup)]
+    for source in [source for source in sources if source not in copies]:
         for file, inside in walk(source, backup or Path(os.devnull), is_known, fail):
             place = Path(os.path.realpath(file))
             if is_video(file):
@@ -41,7 +44,18 @@ def plan_in_place(paths: Sequence[str], backup: Path | None) -> Plan:
                     raise ValueError(f"{owners[copy]} and {file} would both be kept as {copy}")
                 owners[copy] = file
                 jobs[place] = Job(file, file, backup=copy)
-    return Plan([*jobs.values()], failed, [])
+    return Plan([*jobs.values()], failed, copies)
+
+
+def _is_copy(path: Path, backup: Path | None) -> bool:
+    """Say whether a path is a copy that an earlier run has kept, or the folder of the copies.
+
+    Shells name them, too, where they are asked for everything.
+    """
+    if backup is not None and lies_in(path, backup):
+        return True
+    picture = path.with_name(path.name.removesuffix(MARK)) if path.name else path
+    return picture != path and path.is_file() and picture.is_file()
 
 
 def is_restored(job: Job) -> bool:

@@ -3,25 +3,25 @@
 import glob
 import os
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from deblur.media.formats.raw import is_raw_name
-from deblur.media.photo import format_of
-from deblur.restoration.video import VIDEO_ENDINGS
 
 MOST = 4
 """So many endings are named."""
 
 
-def describe_passed(paths: Sequence[str], out: Path) -> str:
+def describe_passed(paths: Sequence[str], out: Path, is_wanted: Callable[[Path], bool]) -> str:
     """Count what is passed over in the folders that paths name, in a line; "" for nothing.
+
+    is_wanted: whether a file is not, by its name.
 
     These are raw files of cameras, files of other kinds, by their endings, and links to folders.
     Hidden files and folders, and the folder of the results, do not count.
     """
     raw, links, endings = 0, 0, Counter[str]()
-    for place in _walk(paths, out):
+    for place in _walk(paths, out, is_wanted):
         if place.is_dir():
             links += 1
         elif is_raw_name(place):
@@ -45,7 +45,7 @@ def _number(count: int, what: str) -> str:
     return f"{count} {what}" + "s" * (count != 1)
 
 
-def _walk(paths: Sequence[str], out: Path) -> Iterator[Path]:
+def _walk(paths: Sequence[str], out: Path, is_wanted: Callable[[Path], bool]) -> Iterator[Path]:
     """Give what is passed over."""
     results = out.resolve()
     for path in paths:
@@ -55,9 +55,8 @@ def _walk(paths: Sequence[str], out: Path) -> Iterator[Path]:
                 inner = [place for place in inner if place.resolve() != results]
                 folders[:] = [place.name for place in inner]
                 yield from filter(Path.is_symlink, inner)
-                for file in (Path(folder, name) for name in files if _counts(name)):
-                    if format_of(file) is None and file.suffix.lower() not in VIDEO_ENDINGS:
-                        yield file
+                own = (Path(folder, name) for name in files if _counts(name))
+                yield from (file for file in own if not is_wanted(file))
 
 
 def _counts(name: str) -> bool:

@@ -1,5 +1,6 @@
 import filecmp
 import json
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -63,6 +64,29 @@ def test_copies_go_to_a_folder_in_their_tree(
         assert main([str(photo.parent), "--in-place", "--backup", str(kept), *options]) == 0
         assert {name: (kept / name).read_bytes() for name in names(kept)} == before
     assert photo.read_bytes() != before["a.png"] and other.read_bytes() != before["b/c.png"]
+
+
+@pytest.mark.parametrize("backup", [None, "kept"])
+def test_copies_that_a_shell_names_are_left_out(
+    backup: str | None,
+    photo: Path,
+    options: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """As `deblur * --in-place` is given twice: the copy is what the photo was, and stays."""
+    monkeypatch.chdir(photo.parent)
+    before = photo.read_bytes()
+    more = [f"--backup={backup}"] if backup else []
+    for _ in range(2):
+        assert main([*sorted(os.listdir()), "--in-place", *more, *options]) == 0
+    copy = "kept/a.png" if backup else "a.png~"
+    assert names(photo.parent) == {"a.png", copy} and Path(copy).read_bytes() == before
+    said = capsys.readouterr()
+    assert "1 skipped" in said.out and (backup or copy) in said.err
+    Path("only.png~").write_bytes(before)  # of no picture that is there
+    assert main(["only.png~", "--in-place", *more, *options]) == 0
+    assert Path("only.png~").read_bytes() != before
 
 
 def test_what_a_killed_process_left_is_restored(photo: Path, options: list[str]) -> None:

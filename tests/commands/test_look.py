@@ -59,6 +59,21 @@ def test_what_cannot_be_read_is_told_and_the_rest_is_looked_at(
     assert main(["look", str(photos / "none.jpg")]) == 2
 
 
+def test_what_is_passed_over_is_counted(photos: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("raw.NEF", "notes.txt", "clip.mp4"):
+        (photos / name).touch()
+    (photos / "link").symlink_to(photos)
+    assert main(["look", str(photos), "--json"]) == 1
+    told = capsys.readouterr()
+    assert len(json.loads(told.out)) == 4
+    assert "1 raw file" in told.err and "1 linked folder" in told.err
+    assert ".txt" in told.err and ".mp4" in told.err
+    for path in photos.glob("*.png"):
+        path.unlink()
+    assert main(["look", str(photos)]) == 2
+    assert "1 raw file" in capsys.readouterr().err
+
+
 def test_only_the_blurred_are_restored(
     photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

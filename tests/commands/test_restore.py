@@ -365,6 +365,23 @@ def test_any_error_of_one_picture_is_a_line_and_the_rest_is_done(
     assert capsys.readouterr().err == f"error: {reason}\n"
 
 
+@pytest.mark.parametrize("kind", [IndexError, RuntimeError, SyntaxError])
+def test_any_error_of_a_pipe_is_a_line(
+    kind: type[Exception],
+    model: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def fail(*arguments: object, **settings: object) -> None:
+        raise kind("out of range\nmore")
+
+    monkeypatch.setattr(Restorer, "restore_file", fail)
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"x")))
+    assert deblur(model, "-", "-o", tmp_path / "one.png") == 2
+    assert capsys.readouterr().err == f"error: {kind.__name__}: out of range\n"
+
+
 def test_files_that_fail_alike_are_listed_below_the_reason(
     photos: Path, tmp_path: Path, picture: Callable[..., Path], capsys: pytest.CaptureFixture[str]
 ) -> None:

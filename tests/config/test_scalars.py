@@ -1,7 +1,10 @@
 import re
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
+from conftest import QUICKEST
 from omegaconf import OmegaConf
 
 from deblur.config.scalars import EvalScalars, check_scalars
@@ -36,3 +39,12 @@ def test_a_scalar_of_the_wrong_type_is_named(key: str, value: Any, told: str) ->
     check_scalars(OmegaConf.create(SCALARS), EvalScalars)
     with pytest.raises(ValueError, match=re.escape(told)):
         check_scalars(OmegaConf.create({**SCALARS, key: value}), EvalScalars)
+
+
+@pytest.mark.parametrize("key", ["hydra.run_dir", "hydra.run.dirr", "hydra.sweeper.max_jobs"])
+def test_what_is_added_to_hydras_settings_is_named(
+    key: str, tmp_path: Path, start: Callable[..., None]
+) -> None:
+    """With a plus, Hydra takes any key, and nobody reads it."""
+    with pytest.raises(SystemExit, match=f"error: {key} is no"):
+        start("train", *QUICKEST, f"+{key}=x", f"hydra.run.dir={tmp_path / 'run'}")

@@ -2,6 +2,7 @@ from pathlib import Path
 
 import pytest
 
+from deblur.restoration.batch import is_known
 from deblur.restoration.skipped_files import describe_passed
 
 
@@ -18,11 +19,11 @@ def test_raw_files_other_kinds_and_linked_folders_are_counted(tree: Path, tmp_pa
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / "elsewhere" / "d.cr2").touch()
     (tree / "link").symlink_to(tmp_path / "elsewhere")
-    assert describe_passed([str(tree)], tmp_path / "out") == (
+    assert describe_passed([str(tree)], tmp_path / "out", is_known) == (
         "passed over: 2 raw files of cameras (develop them first), "
         "3 files of other kinds (.txt, none), 1 linked folder (name them to have them restored)"
     )
-    assert describe_passed([str(tree / "link")], tmp_path / "out").startswith(
+    assert describe_passed([str(tree / "link")], tmp_path / "out", is_known).startswith(
         "passed over: 1 raw file of cameras"
     )
 
@@ -33,12 +34,14 @@ def test_nothing_is_said_of_pictures_hidden_files_and_results(tree: Path) -> Non
     for name in (".DS_Store", "out/log.txt", ".cache/x.bin"):
         (tree / name).parent.mkdir(exist_ok=True)
         (tree / name).touch()
-    assert describe_passed([str(tree)], tree / "out") == ""
-    assert describe_passed([str(tree / "a.jpg"), str(tree / "none.xyz")], tree / "out") == ""
+    assert describe_passed([str(tree)], tree / "out", is_known) == ""
+    assert (
+        describe_passed([str(tree / "a.jpg"), str(tree / "none.xyz")], tree / "out", is_known) == ""
+    )
 
 
 def test_patterns_are_followed_and_few_endings_are_named(tmp_path: Path) -> None:
     (tmp_path / "b1").mkdir()
     for ending in "abcdef":
         (tmp_path / "b1" / f"x.{ending}").touch()
-    assert describe_passed([f"{tmp_path}/b*"], tmp_path / "out").count(", .") == 4
+    assert describe_passed([f"{tmp_path}/b*"], tmp_path / "out", is_known).count(", .") == 4
