@@ -1,5 +1,6 @@
 """The jobs of a sweep: each is told, none ends the others, and none is done twice."""
 
+import inspect
 import logging
 import math
 import os
@@ -44,7 +45,7 @@ def recorded(train: Train) -> Callable[[DictConfig], float | None]:
     other, and several devices work. What fails is told and gives NaN, and the sweep goes on; what
     was finished before is left out, and what was begun goes on.
     """
-    script = Path(train.__code__.co_filename).absolute()
+    script = Path(inspect.unwrap(train).__code__.co_filename).absolute()
 
     @wraps(train)
     def run(cfg: DictConfig) -> float | None:
