@@ -55,7 +55,8 @@ def check_scalars(cfg: DictConfig, schema: type[Any]) -> None:
     """
     from deblur.config.settings import GROUPS, check_value
 
-    if (hydra := HydraConfig.instance().cfg) is not None:
+    hydra: Any = HydraConfig.instance().cfg
+    if hydra is not None:
         typed = [one.partition("=")[0].lstrip("+") for one in hydra.hydra.overrides.hydra]
         for key in _list_unknown(hydra.hydra, "hydra."):
             if key in typed:  # not of Hydra's own files, which have some

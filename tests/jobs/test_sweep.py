@@ -23,9 +23,11 @@ import hydra
 from deblur import distributed
 from deblur.config import errors, overrides
 from deblur.jobs import entry_point, resume, sweep
+from deblur.media.pillow_settings import read_any_picture
 
 @hydra.main(version_base="1.3", config_path="conf", config_name="job")
 @sweep.recorded
+@read_any_picture()  # as in train.py: what wraps it is of another file
 def main(cfg, begin):
     if cfg.what in ("refused", "no_data"):
         raise errors.Refusal(cfg.what, "data" if cfg.what == "no_data" else "")
