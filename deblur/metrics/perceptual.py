@@ -18,8 +18,8 @@ SITE = "https://download.pytorch.org/models"
 def lpips(pair: Comparison) -> Scores:
     """Score 8-bit RGB images by LPIPS on AlexNet, version 0.1.
 
-    lpips: the distance of normalized features, with weights fitted to people's judgements; 0 for
-    identical images, below 1 in practice. Computed by torchmetrics. Raises FileNotFoundError
+    lpips: the distance of normalized features, with weights fitted to people's judgements; from 0,
+    for identical images, to below 1 in practice. Computed by torchmetrics. Raises FileNotFoundError
     without the weights.
 
     Source: Zhang et al., "The Unreasonable Effectiveness of Deep Features as a Perceptual Metric",

@@ -19,7 +19,9 @@ class DenseDiscriminator(nn.Module):
     Args:
         crop: The side of the images, a multiple of 16, up to 4096.
         width: Channels of the first layer.
-        init, norm_eps, norm_momentum: As in `ResNet`.
+        init: As in `ResNet`.
+        norm_eps: As in `ResNet`.
+        norm_momentum: As in `ResNet`.
     """
 
     def __init__(
