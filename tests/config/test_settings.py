@@ -84,7 +84,12 @@ def names(told: str, key: str) -> bool:
     """Say whether a line names a key, or the one in which it lies."""
     *inner, last = [part for part in key.split(".") if not part.isdigit()]
     group = key.partition(".")[0]
-    return last in told or f"{group} is not a setting" in told or bool(inner) and ".".join(inner) in told
+    return (
+        last in told
+        or f"{group} is not a setting" in told
+        or bool(inner)
+        and ".".join(inner) in told
+    )
 
 
 @pytest.mark.parametrize("config", CONFIGS, ids=lambda config: " ".join(config))

@@ -64,7 +64,7 @@ def test_autocast_changes_nothing() -> None:
 def test_every_protocol_says_what_it_is() -> None:
     for protocol in PROTOCOLS.values():
         about = protocol.score.__doc__ or ""
-        assert "Source: " in about and ("Used " in about or "ours" in about), protocol.name
+        assert "Source: " in about and ("Used " in about or "this project" in about), protocol.name
         for figure in protocol.figures:
             assert figure in about, (protocol.name, figure)
         assert "[0, " in about or "from 0" in about or protocol.name == "st-lpips", protocol.name
