@@ -10,6 +10,7 @@ from deblur.terminal import Terminated, allow_any_name, printable, raising_signa
 VERBS = {
     "restore": "restore pictures and videos; this verb can be left out",
     "web": "open a page on which photos are restored, before and after under a slider",
+    "serve": "serve an HTTP interface that restores photos, and the page",
     "score": "score a folder of restored pictures against the sharp ones, under named protocols",
     "compare": "set training runs beside each other: what differs, and their best figures",
     "check-data": "check a folder of blurred and sharp pictures before training on it",
