@@ -54,11 +54,14 @@ def test_models_and_limits_are_chosen(
     models = ["--model", "small", "--model", "runs/a/generator.safetensors"]
     others = ["--host=0.0.0.0", "--port=80", "--open", "--password=x", "--allow-host=a.example"]
     assert main(["web", *models, *limits, *others]) == 0
-    ((names,), how) = served[0]
+    (names,), how = served[0]
     assert names == ["small", "runs/a/generator.safetensors"]
     assert how == {
         **{"host": "0.0.0.0", "port": 80, "browse": True, "token": "x", "grace": 0},
-        **{"hosts": ["a.example"], "limits": Limits(megapixels=12.5, megabytes=20, seconds=9, waiting=2)},
+        **{
+            "hosts": ["a.example"],
+            "limits": Limits(megapixels=12.5, megabytes=20, seconds=9, waiting=2),
+        },
     }
     monkeypatch.setenv("DEBLUR_TOKEN", "from the environment")
     assert main(["serve", *models]) == 0

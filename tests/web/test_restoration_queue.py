@@ -48,7 +48,9 @@ def restore(queue: RestorationQueue, photo: StoredPhoto, scale: Scale = 1) -> No
 
 def test_few_wait_and_the_rest_is_refused(queue: RestorationQueue) -> None:
     go, order = threading.Event(), list[int]()
-    jobs = [queue.submit(lambda _, place=place: (go.wait(60), order.append(place))) for place in (0, 1)]
+    jobs = [
+        queue.submit(lambda _, place=place: (go.wait(60), order.append(place))) for place in (0, 1)
+    ]
     with pytest.raises(QueueFull) as full:
         queue.submit(lambda _: None)
     assert 1 <= full.value.seconds <= 60
@@ -145,18 +147,20 @@ def test_what_is_downloaded_is_blended_exactly(
 def test_pictures_are_shown_small_or_in_part(
     queue: RestorationQueue,
     store: PhotoStore,
-    picture: Write,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(photo_store, "PREVIEW", 40)
-    for name in ("a.png", "grey.png", "deep.png", "clear.png"):
-        path = picture(tmp_path / name, (80, 60))
-        with Image.open(path) as image:
-            modes = {"grey.png": "L", "deep.png": "I;16", "clear.png": "RGBA"}
-            image.convert(modes.get(name, "RGB").replace("I;16", "I")).convert(
-                modes.get(name, "RGB")
-            ).save(path)
+    rng = np.random.default_rng(0)
+    for name, shape, top in (
+        ("colour", (60, 80, 3), 255),
+        ("grey", (60, 80), 255),
+        ("clear", (60, 80, 4), 255),
+        ("deep", (60, 80), 65535),
+    ):
+        path = tmp_path / f"{name}.png"
+        kind = np.uint8 if top == 255 else np.uint16
+        Image.fromarray(rng.integers(0, top, shape, kind)).save(path)
         photo = keep(store, path)
         restore(queue, photo)
         shown = [photo.show(key) for key in ("original", "tiny@1")]
@@ -168,8 +172,6 @@ def test_pictures_are_shown_small_or_in_part(
             assert image.size == (20, 30)
         with pytest.raises(KeyError):
             photo.show("gan@1")
-
-
 
 
 def test_a_photo_that_hardly_changes_is_told(
