@@ -145,7 +145,7 @@ class StoredPhoto:
         return target
 
     def explain(self, error: Exception) -> str | None:
-        """Return a sentence on what went wrong, without folders; None where nobody thought of it."""
+        """Return a sentence on what went wrong, without folders; None for other errors."""
         if isinstance(error, OSError) and error.strerror:
             return f"{self.name}: {error.strerror}."
         if isinstance(error, (ValueError, OSError, ImportError)):

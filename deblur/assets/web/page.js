@@ -74,14 +74,15 @@ function tell(photo) {
 
 function pump() {
   for (const photo of photos) {
-    if (photos.filter((one) => one.abort).length >= AT_ONCE) return;
+    const busy = photos.filter((one) => one.abort);
+    if (busy.length >= AT_ONCE || busy.some((one) => !one.sent)) return;  // in the order of the list
     if (photo.state === "waiting") work(photo).finally(pump);
   }
 }
 
 async function work(photo) {
   const { signal } = (photo.abort = new AbortController());
-  Object.assign(photo, { state: "busy", told: "Uploading.", total: 0 });
+  Object.assign(photo, { state: "busy", told: "Uploading.", total: 0, sent: false });
   tell(photo);
   try {
     if (!photo.key) {
@@ -113,6 +114,10 @@ async function work(photo) {
 }
 
 function hear(photo, told) {
+  if (!photo.sent) {
+    photo.sent = true;
+    pump();
+  }
   if (told.before !== undefined) {
     photo.told = told.before ? `Waiting for its turn: ${told.before} before it.` : "Waiting for its turn.";
   } else {
