@@ -46,7 +46,7 @@ sys.exit(main(["web", *sys.argv[1:]]))
 """
 """The verb, a line for every other computer that it asks for something, and a file that holds its
 work up while it is there."""
-PATIENCE = 60_000
+PATIENCE = 240_000
 """Milliseconds; machines can be busy."""
 expect.set_options(timeout=PATIENCE)
 SIZES = {"phone": (390, 844), "desktop": (1280, 900)}
