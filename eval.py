@@ -11,12 +11,14 @@ from omegaconf import DictConfig
 
 from deblur.config import command_line, errors, overrides, scalars
 from deblur.jobs import entry_point, run_folder
+from deblur.media.pillow_settings import read_any_picture
 
 log = logging.getLogger("eval")
 
 
 @hydra.main(version_base="1.3", config_path="conf", config_name="eval")
 @run_folder.tidied
+@read_any_picture()
 def main(cfg: DictConfig) -> float | None:
     """Evaluate checkpoints on their data's test split; return the first one's mean PSNR."""
     from hydra.utils import instantiate
@@ -53,6 +55,7 @@ def main(cfg: DictConfig) -> float | None:
         methods = {
             label: adapt(model.network, device, cfg.precision) for label, model in models.items()
         }
+        arithmetics = [name_arithmetic(method) for method in methods.values()]
         name, cfg = data_recipe.recall_data(cfg, [model.data for model in loaded])
         settings.check_groups(cfg, "blur", "data")  # a file may have chosen others
         data = instantiate(cfg.data, _convert_="all")
@@ -90,7 +93,7 @@ def main(cfg: DictConfig) -> float | None:
         done = evaluation.run(islice(tests, count), scenes, paired=paired, poses=poses)
         for restored in watch(done, count, "images"):
             report.add(restored)
-    arithmetic = name_arithmetic(device, cfg.precision)
+    arithmetic = ", ".join(dict.fromkeys(arithmetics)) or cfg.precision
     about = {
         "title": f"{', '.join(models) or 'the data'} on {name}, test split",
         **provenance.of_run(dict(zip(models, zip(paths, loaded))), str(device), arithmetic),

@@ -12,12 +12,14 @@ from omegaconf import DictConfig, OmegaConf
 from deblur import distributed
 from deblur.config import command_line, errors, overrides, scalars
 from deblur.jobs import entry_point, resume, sweep
+from deblur.media.pillow_settings import read_any_picture
 
 log = logging.getLogger("train")
 
 
 @hydra.main(version_base="1.3", config_path="conf", config_name="train")
 @sweep.recorded
+@read_any_picture()
 def main(cfg: DictConfig, begin: Callable[[], None]) -> float | None:
     """Run one training, once it is accepted; return its best validation PSNR, for sweepers."""
     import lightning as L
@@ -27,8 +29,10 @@ def main(cfg: DictConfig, begin: Callable[[], None]) -> float | None:
     from deblur import checkpoints, hardware
     from deblur.checkpoints.shipped import find_model
     from deblur.config import data_recipe, settings
+    from deblur.inference.race import race_training
     from deblur.networks.layers import table2
     from deblur.training import callbacks, loggers, tensorboard
+    from deblur.training.precision import KeepPrecision
 
     entry_point.reset_loggers()
     folder = Path(cfg.run_dir)
@@ -49,9 +53,12 @@ def main(cfg: DictConfig, begin: Callable[[], None]) -> float | None:
             resume.check_fit(start.path, model.state_dict())
         elif cfg.init is not None:
             checkpoints.fill(model.generator, find_model(cfg.init))
-        if ended := resume.check_left(start, cfg.trainer.max_epochs, folder):
+        if ended := resume.check_left(start, cfg.trainer.max_epochs, folder, cfg.minutes):
             return ended.score
-        precision = cfg.trainer.precision or hardware.pick_precision(device)
+        precision = cfg.trainer.precision or start.precision
+        if precision is None and distributed.is_first():
+            precision = race_training(model.generator, device, data.crop)
+        precision = str(precision or "32-true")  # until the first process has told its choice
         if hasattr(model.generator, "weights_used"):
             log.info("the backbone starts from: %s", model.generator.weights_used)
         trainer = instantiate(cfg.trainer, precision=precision, _convert_="all")
@@ -67,7 +74,7 @@ def main(cfg: DictConfig, begin: Callable[[], None]) -> float | None:
     table = table2(networks, (3, data.crop, data.crop))
     log.info("Table 2, at %d pixels\n%s", data.crop, table)
     about = tensorboard.Description(config, table, scalars.hyperparameters(cfg))
-    trainer.callbacks += [provenance, about]
+    trainer.callbacks += [provenance, about, KeepPrecision(precision)]
     if start.inside:
         loggers.rewind(folder, start.step)
     try:

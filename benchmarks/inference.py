@@ -2,13 +2,16 @@
 
 python benchmarks/inference.py [--networks resnet nafnet unet maxim-gopro ...] [--rounds 3]
 python benchmarks/inference.py --networks runs/.../generator.safetensors --engines
+OMP_NUM_THREADS=1 python benchmarks/inference.py --clock cpu    # beside other work
 
-Plain is float32 in the default layout, warmed up; ours what `deblur` does on this machine. Both
-run in turn in this process, ours with the memory that it keeps, plain with it ("kept") and, as
-programs usually do, without. GFLOP are the plain network's; the share is that of the best bfloat16
-product of matrices, 4096 cubed or of the network's own shapes. The last column is ours beside
-float32, of trained networks, on the blurred examples that come along. --engines adds torch.compile,
-AOTInductor and what else is installed of onnxruntime and OpenVINO.
+Plain is float32 in the default layout, warmed up; ours is what `deblur` does in each arithmetic
+that this machine has units for. All run in turn in this process, ours with the memory that it
+keeps, plain with it ("kept") and, as programs usually do, without. GFLOP are the plain network's;
+the share is that of the best product of matrices, 4096 cubed or of the network's own shapes. The
+last column is ours beside float32, of trained networks, on bundled examples. The last line tells
+what precision=auto picks, by a race of its own, and how much slower than the best that is; int8 is
+among its choices for shipped models alone. --engines adds torch.compile, AOTInductor and what else
+is installed of onnxruntime and OpenVINO.
 """
 
 import argparse
@@ -32,7 +35,9 @@ from torch.utils.flop_counter import FlopCounterMode
 from deblur.checkpoints import load_generator
 from deblur.checkpoints.shipped import find_model, list_shipped
 from deblur.hardware import has_bfloat16, keep_memory, pick_device, synchronize
-from deblur.inference import adapt, has_int8
+from deblur.inference import adapt, has_int8, measure
+from deblur.inference.quantized import Row
+from deblur.inference.race import name_processor
 from deblur.inference.streamline import Autocast
 from deblur.media.images import read
 from deblur.networks import MAXIM
@@ -47,10 +52,13 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    names = ["resnet", "nafnet", "fpn_mobilenet", "unet", "maxim-gopro"]
+    names = [*list_shipped(), "resnet", "nafnet", "fpn_mobilenet", "unet"]
     parser.add_argument("--networks", nargs="+", default=names, help="of conf/, shipped, or files")
     parser.add_argument("--size", type=int, nargs=2, default=(1280, 720))
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument(
+        "--clock", choices=("wall", "cpu"), default="wall", help="cpu: of all threads"
+    )
     parser.add_argument("--engines", action="store_true")
     options = parser.parse_args()
     logging.disable()
@@ -58,7 +66,9 @@ def main() -> None:
     dtype = torch.bfloat16 if has_bfloat16(device) else torch.float32
     width, height = options.size
     threads = torch.get_num_threads()
-    print(f"{width}x{height}, {threads} threads, torch {torch.__version__}, {device}:\n")
+    clock = time.perf_counter if options.clock == "wall" else time.process_time
+    processor = f"{name_processor()}, {device}, {options.clock} seconds"
+    print(f"{width}x{height}, {threads} threads, torch {torch.__version__}, {processor}:\n")
     print("| network | way | s | ratio | GFLOP/s | share | PSNR to float32 (dB) |")
     print("|---|---|---:|---:|---:|---:|---:|", flush=True)
     torch.manual_seed(0)
@@ -66,14 +76,10 @@ def main() -> None:
     with torch.inference_mode():
         for name in options.networks:
             network = _build(name).to(device)
-            ours: dict[str, nn.Module] = {"ours": adapt(network, device)}
-            if dtype == torch.bfloat16:
-                ours["ours, float32"] = adapt(network, device, "float32")
-            if has_int8(device) and not isinstance(network, MAXIM):
-                ours["ours, int8"] = adapt(network, device, "int8")
+            ours = {f"ours, {name}": net for name, net in _list_ours(network, device)}
             ways: dict[str, Callable[[Tensor], Any]] = {"plain": network, "plain, kept": network}
             ways |= {**ours, **(_engines(network, image) if options.engines else {})}
-            seconds = _time(ways, image, options.rounds)
+            seconds = _time(ways, image, options.rounds, clock)
             flop = _count(network, image)
             rate = _matrix_rate(network, image, dtype)
             for way, taken in seconds.items():
@@ -85,6 +91,26 @@ def main() -> None:
                     f"| {speed:,.0f} | {speed / rate:.0%} | {close} |",
                     flush=True,
                 )
+            print(f"| {name} | {_tell_pick(network, device, seconds)} | | | | | |", flush=True)
+
+
+def _list_ours(network: nn.Module, device: torch.device) -> Iterator[tuple[str, nn.Module]]:
+    """Adapt a network to each arithmetic that the device has units for."""
+    yield "float32", adapt(network, device, "float32")
+    if has_bfloat16(device):
+        yield "bfloat16", adapt(network, device, "bfloat16")
+    if has_int8(device) and not isinstance(network, MAXIM):
+        swift = adapt(network, device, "int8")
+        if any(isinstance(part, Row) for part in swift.modules()):
+            yield "int8", swift
+
+
+def _tell_pick(network: nn.Module, device: torch.device, seconds: dict[str, float]) -> str:
+    """Tell what "auto" picks, and how much longer than the best of its choices that takes."""
+    verdict = measure(network, device)
+    taken = {name: seconds[f"ours, {name.split()[0]}"] for name in verdict.seconds}
+    slower = taken[verdict.winner] / min(taken.values()) - 1 if taken else 0.0
+    return f"auto: {verdict.winner}, {slower:.0%} slower than the best"
 
 
 def _is_trained(name: str) -> bool:
@@ -100,7 +126,12 @@ def _build(name: str) -> nn.Module:
     return network.eval()
 
 
-def _time(ways: dict[str, Callable[[Tensor], Any]], image: Tensor, rounds: int) -> dict[str, float]:
+def _time(
+    ways: dict[str, Callable[[Tensor], Any]],
+    image: Tensor,
+    rounds: int,
+    clock: Callable[[], float],
+) -> dict[str, float]:
     """Give the median seconds of each way, run in turn; the first time of each turn warms up."""
     seconds: dict[str, list[float]] = {way: [] for way in ways}
     for _ in range(rounds):
@@ -108,10 +139,10 @@ def _time(ways: dict[str, Callable[[Tensor], Any]], image: Tensor, rounds: int) 
             _give_memory_back() if way == "plain" else keep_memory()
             run(image)
             for _ in range(1 if "plain" in way else 3):
-                start = time.perf_counter()
+                start = clock()
                 run(image)
                 synchronize(image.device)
-                seconds[way].append(time.perf_counter() - start)
+                seconds[way].append(clock() - start)
     return {way: statistics.median(values) for way, values in seconds.items()}
 
 

@@ -66,7 +66,7 @@ def row(name: str, options: argparse.Namespace) -> list[str]:
         run(
             "train.py",
             *(f"experiment={name}", *WITH_VGG16.get(name, [])),
-            *("data=photos", "blur=pinned", f"data.crop={options.crop}"),
+            *("data=photos", "blur=pinned", f"data.crop={options.crop}", "minutes=null"),
             *(f"data.batch_size={options.batch}", "data.dataset.size=400"),
             *(f"+trainer.max_time=00:00:{options.minutes:02}:00", "trainer.max_epochs=10000"),
             f"hydra.run.dir={folder}",

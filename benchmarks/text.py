@@ -76,11 +76,14 @@ def main() -> None:
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("models", nargs="*", default=["small", "gan"])
     parser.add_argument("--sheet", type=Path, help="a picture of some lines")
+    parser.add_argument("--stages", type=int, help="of networks with several, such as maxim-gopro")
     options = parser.parse_args()
     with initialize_config_dir(str(CONF), version_base="1.3"):
         settings = compose("config", ["blur=trajectory", "blur.motion.length=[8,24]"])
     camera = instantiate(settings.blur, _convert_="all")
-    restorers = {name: Restorer.load(name, guard=False) for name in options.models}
+    restorers = {
+        name: Restorer.load(name, guard=False, stages=options.stages) for name in options.models
+    }
     rows: dict[str, list[list[str]]] = {}
     strips = []
     for index, line in enumerate(track([*rendered(camera), *photographed(camera)], "reading")):

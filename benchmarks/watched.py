@@ -16,7 +16,14 @@ from deblur.jobs import run_status
 
 ROOT = Path(__file__).resolve().parent.parent
 SMALL = [
-    *("experiment=quick", "trainer=cpu", "data.batch_size=2", "data.crop=32", "data.workers=1"),
+    *(
+        "experiment=quick",
+        "minutes=null",
+        "trainer=cpu",
+        "data.batch_size=2",
+        "data.crop=32",
+        "data.workers=1",
+    ),
     *("data.dataset.held_out={crop: 32, val: 4, test: 3}", "blur.motion.length=9"),
     *("model/content=[charbonnier,fft]", "~model.weights.perceptual"),
     *("~model.every.perceptual", "+model.every.fft=3"),

@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import shlex
 import sys
 from importlib import import_module
 
@@ -11,6 +12,7 @@ VERBS = {
     "restore": "restore pictures and videos; this verb can be left out",
     "web": "open a page on which photos are restored, before and after under a slider",
     "serve": "serve an HTTP interface that restores photos, and the page",
+    "look": "say of each photo whether it is blurred, how, and whether restoring would help",
     "score": "score a folder of restored pictures against the sharp ones, under named protocols",
     "compare": "set training runs beside each other: what differs, and their best figures",
     "check-data": "check a folder of blurred and sharp pictures before training on it",
@@ -38,7 +40,9 @@ def main(arguments: list[str] | None = None) -> int:
     command.add_arguments(parser)
     allow_any_name()
     try:
-        with raising_signals():
+        from deblur.media.pillow_settings import read_any_picture
+
+        with raising_signals(), read_any_picture():
             status: int = command.run(parser.parse_args(rest))
             return status
     except BrokenPipeError:
@@ -53,6 +57,19 @@ def main(arguments: list[str] | None = None) -> int:
         return stop.status
     except KeyboardInterrupt:
         return 130
+
+
+def edit() -> int:
+    """Restore files in place and in silence: for programs that can name an editor and no options.
+
+    DEBLUR_EDIT in the environment holds options for it.
+    """
+    files = sys.argv[1:]
+    if not files or files[0] in ("-h", "--help"):
+        print("usage: deblur-edit FILE ...     # restores over FILE; options: DEBLUR_EDIT")
+        return 0 if files else 2
+    options = shlex.split(os.environ.get("DEBLUR_EDIT", ""))
+    return max(main(["restore", *options, f"--edit={file}", f"--output={file}"]) for file in files)
 
 
 if __name__ == "__main__":

@@ -121,6 +121,7 @@ def explain(error: BaseException) -> str:
     from torch import distributed
 
     told = str(error).partition("\n")[0]
+    # Gloo's errors have no class of their own, and no number: torch makes each a RuntimeError.
     lost = "closed by peer" in told or "reset by peer" in told
     if lost or distributed.is_available() and isinstance(error, distributed.DistError):
         return (

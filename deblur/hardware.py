@@ -1,7 +1,7 @@
 """What this machine computes best with, and what it takes."""
 
 import ctypes
-import logging
+import os
 import platform
 import sys
 from pathlib import Path
@@ -10,7 +10,6 @@ from types import TracebackType
 import torch
 from torch import nn
 
-log = logging.getLogger(__name__)
 TRIM_THRESHOLD, MMAP_MAX = -1, -4
 """Of glibc's mallopt."""
 MEMORY = Path("/proc/meminfo")
@@ -34,30 +33,14 @@ def pick_device(asked: str = "auto") -> torch.device:
 
 
 def has_bfloat16(device: torch.device) -> bool:
-    """Say whether a device multiplies bfloat16 matrices in units made for it."""
+    """Return whether a device multiplies bfloat16 matrices in units made for it.
+
+    Whether that is faster than float32 is another question: see `deblur.inference.race`.
+    """
     if device.type == "cpu":
         # On Arm macOS the check is true, but Accelerate is faster in float32.
         return platform.system() != "Darwin" and bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
     return device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
-
-
-def pick_precision(device: torch.device) -> str:
-    """Choose Lightning's training precision for a device, and log the choice and its reason."""
-    if has_bfloat16(device):
-        log.info(
-            "precision: bfloat16 autocast, channels last (%s has bfloat16 units; "
-            "trainer.precision=32-true turns it off)",
-            device.type,
-        )
-        return "bf16-mixed"
-    reason = {
-        "cpu": "this processor has no bfloat16 units",
-        "cuda": "this GPU has no bfloat16 units",
-        "mps": "MPS is trusted in float32 alone",
-    }[device.type]
-    layout = "contiguous" if device.type == "mps" else "channels last"
-    log.info("precision: float32, %s (%s)", layout, reason)
-    return "32-true"
 
 
 def place(network: nn.Module, device: torch.device) -> nn.Module:
@@ -154,6 +137,12 @@ def _high_water() -> int | None:
         return None
     peak: int = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024
+
+
+def find_cache_folder() -> Path:
+    """Return where programs keep what they need not measure again: DEBLUR_CACHE, or the user's."""
+    caches = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(os.environ.get("DEBLUR_CACHE") or Path(caches, "deblur"))
 
 
 def free_memory(device: torch.device) -> int:

@@ -51,7 +51,7 @@ base=$out/base/checkpoints/last.ckpt  # not the best by PSNR on photos: rates fa
 mixed=(data=mixed blur=shipped data.root="$out/photos" data.dataset.listed=pairs.csv)
 mixed+=(data.crop=192 data.dataset.size="$SIZE")
 tune=(experiment=finetune init="$base" "${mixed[@]}" data.batch_size=7)
-tune+=(trainer.max_epochs="$MIX" model.decay_epochs="$MIX")
+tune+=(trainer.max_epochs="$MIX" model.schedule.decay_epochs="$MIX")
 
 if [ ! -e "$out/made/index.json" ]; then
     $python scripts/fetch_photos.py "$out/photos"
@@ -70,11 +70,11 @@ PYTHON
 fi
 
 train base experiment=small init="$INIT" data.root="$out/made" \
-    trainer.max_epochs="$BASE" model.decay_epochs="$BASE"
+    trainer.max_epochs="$BASE" model.schedule.decay_epochs="$BASE"
 if [ ! -d "$roots/GOPRO_Large" ] || [ ! -d "$roots/REDS" ]; then
     echo "no GoPro and REDS in $roots: small is the base, and gan learns from made pairs"
     train gan experiment=gan init="$base" data=folder data.root="$out/made" \
-        trainer.max_epochs="$GAN" model.decay_epochs="$((GAN / 2))"
+        trainer.max_epochs="$GAN" model.schedule.decay_epochs="$((GAN / 2))"
     exit
 fi
 for clip in "${clips[@]}"; do
@@ -90,6 +90,6 @@ for weight in 0.05 0; do
     name=gan$([ $weight = 0 ] && echo -0 || true)
     train "$name" experiment=gan init="$small" "${mixed[@]}" \
         model.weights.adversarial=$weight \
-        trainer.max_epochs="$GAN" model.decay_epochs="$((GAN / 2))"
+        trainer.max_epochs="$GAN" model.schedule.decay_epochs="$((GAN / 2))"
 done
 echo "into the package:  python scripts/ship.py small $small --crops N --about TEXT"

@@ -21,6 +21,7 @@ from torch import nn
 ROOT = Path(__file__).parent.parent
 TINY = [
     "experiment=quick",
+    "minutes=null",
     "trainer=cpu",
     "trainer.precision=32-true",
     "trainer.max_epochs=2",

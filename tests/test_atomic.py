@@ -1,63 +1,184 @@
 import errno
 import os
+import re
+import sys
+from collections.abc import Callable
+from io import RawIOBase
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import pytest
-import torch
+from conftest import ROOT
 
-from deblur.atomic import duplicate, replacing
+from deblur import atomic
+from deblur.atomic import discard_parts, duplicate, hide, install, replacing, write_text
 
-
-def test_a_file_is_replaced_when_it_is_whole(tmp_path: Path) -> None:
-    path = tmp_path / "new" / "a.ckpt"
-    for text in (b"one", b"two"):
-        with replacing(path) as file:
-            file.write(text)
-            assert not path.exists() or path.read_bytes() == b"one"
-    assert path.read_bytes() == b"two"
-    assert [path] == list(path.parent.iterdir())
+OLD, NEW = b"the old file", b"the new one, which is longer"
 
 
-def test_a_file_is_on_the_disk_before_it_takes_a_place(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    done: list[str] = []
+class Killed(BaseException):
+    """The end of a process that has no time to tidy up."""
+
+
+class Disk(RawIOBase):
+    """A file to which something happens at each of its bytes, and at its end."""
+
+    def __init__(self, file: BinaryIO, happen: Callable[[], None]) -> None:
+        self.file, self.happen = file, happen
+
+    def write(self, data: Any) -> int:
+        for byte in bytes(data):
+            self.happen()
+            self.file.write(bytes([byte]))
+            self.file.flush()
+        return len(data)
+
+
+def watch(monkeypatch: pytest.MonkeyPatch, happen: Callable[[], None]) -> None:
+    """Let something happen before and after each call of the system."""
     for name in ("fsync", "replace"):
         known = getattr(os, name)
-        monkeypatch.setattr(os, name, lambda *a, n=name, k=known: (done.append(n), k(*a)))
-    with replacing(tmp_path / "a.ckpt") as file:
-        file.write(b"one")
-    assert done == ["fsync", "replace", "fsync"]  # of the file, and of its folder
+
+        def call(*arguments: Any, known: Any = known) -> None:
+            happen()
+            known(*arguments)
+            happen()
+
+        monkeypatch.setattr(os, name, call)
 
 
-class Full:
-    """A disk that has no room left after some bytes."""
+@pytest.fixture(params=["a file", "nothing"])
+def target(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    path = tmp_path / "a.bin"
+    if request.param == "a file":
+        path.write_bytes(OLD)
+    return path
 
-    def __init__(self, file: Any) -> None:
-        self.file, self.left = file, 1000
 
-    def write(self, data: bytes) -> int:
-        self.left -= len(data)
-        if self.left < 0:
+def content(path: Path) -> bytes | None:
+    return path.read_bytes() if path.exists() else None
+
+
+MOMENTS = len(NEW) + 2 * 3
+"""Bytes, and before and after each of three calls: a file's fsync, its renaming, its folder's."""
+
+
+@pytest.mark.parametrize("moment", range(MOMENTS))
+def test_a_kill_leaves_the_old_file_or_the_new_one(
+    moment: int, target: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before, moments = content(target), iter(range(MOMENTS))
+
+    def happen() -> None:
+        if next(moments, None) == moment:
+            raise Killed
+
+    with monkeypatch.context() as patch:
+        watch(patch, happen)
+        patch.setattr(Path, "unlink", lambda *_, **__: None)  # nobody tidies up
+        with pytest.raises(Killed), replacing(target) as file:
+            Disk(file, happen).write(NEW)
+    assert content(target) in (before, NEW)
+    assert content(target) == (NEW if moment >= MOMENTS - 3 else before)
+    with replacing(target) as file:
+        file.write(NEW)
+    assert [target] == list(target.parent.iterdir()) and content(target) == NEW
+
+
+def test_a_power_cut_leaves_the_old_file_or_the_new_one(
+    target: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the disk surely has is what was synced: only such a file ever has the target's name."""
+    before = content(target)
+    safe = {target.stat().st_ino} if before else set()
+    synced: list[bool] = []
+    known = os.fsync
+
+    def fsync(handle: int) -> None:
+        known(handle)
+        safe.add(os.fstat(handle).st_ino)
+        synced.append(os.fstat(handle).st_ino == target.parent.stat().st_ino)
+
+    def happen() -> None:
+        assert content(target) in (before, NEW)
+        assert not target.exists() or target.stat().st_ino in safe
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    watch(monkeypatch, happen)
+    with replacing(target) as file:
+        Disk(file, happen).write(NEW)
+    happen()
+    assert synced == [False, True]  # the file, and then its folder
+
+
+@pytest.mark.parametrize("moment", range(MOMENTS - 3))
+def test_a_full_disk_is_named_and_leaves_the_old_file(
+    moment: int, target: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before, moments = content(target), iter(range(MOMENTS))
+
+    def happen() -> None:
+        if next(moments) == moment:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        written: int = self.file.write(data)
-        return written
 
-    def flush(self) -> None:
-        self.file.flush()
+    watch(monkeypatch, happen)
+    with pytest.raises(OSError) as caught, replacing(target) as file:
+        Disk(file, happen).write(NEW)
+    assert (caught.value.errno, caught.value.filename) == (errno.ENOSPC, str(target))
+    assert content(target) == before and len(list(target.parent.iterdir())) == bool(before)
 
 
-def test_what_was_there_stays_where_writing_fails(tmp_path: Path) -> None:
-    path = tmp_path / "a.ckpt"
-    path.write_bytes(b"old")
-    with pytest.raises(OSError, match="a.ckpt: cannot be written: No space left on device"):
-        with replacing(path) as file:
-            torch.save({"a": torch.zeros(5000)}, Full(file))
-    with pytest.raises(RuntimeError, match="another"):
-        with replacing(path) as file:
-            raise RuntimeError("another")
-    assert path.read_bytes() == b"old" and list(tmp_path.iterdir()) == [path]
+def test_other_errors_stay_what_they_are(target: Path) -> None:
+    before = content(target)
+    for error in (RuntimeError("out of memory"), FileNotFoundError(2, "gone", "source.png")):
+        with pytest.raises(type(error)) as caught, replacing(target) as file:
+            file.write(NEW)
+            raise error
+        assert caught.value is error
+    assert content(target) == before
+
+
+def test_links_and_modes_stay_and_new_files_follow_the_umask(tmp_path: Path) -> None:
+    target, link, plain = tmp_path / "a.txt", tmp_path / "link.txt", tmp_path / "plain"
+    plain.touch()
+    write_text(target, "é\n")
+    assert target.stat().st_mode == plain.stat().st_mode
+    target.chmod(0o640)
+    link.symlink_to("a.txt")
+    write_text(link, "two\n")
+    assert link.is_symlink() and target.read_bytes() == b"two\n"
+    assert target.stat().st_mode & 0o777 == 0o640
+    made = tmp_path / "made"
+    made.write_bytes(b"three")
+    install(made, link)
+    assert link.is_symlink() and target.read_bytes() == b"three" and not made.exists()
+    assert target.stat().st_mode & 0o777 == 0o640
+
+
+def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
+    target = tmp_path / "none" / "a.bin"
+    with pytest.raises(FileNotFoundError) as caught, replacing(target):
+        pass
+    assert caught.value.filename == str(target)
+
+
+@pytest.mark.parametrize("ending", [".part", ".mp4"])
+def test_what_killed_processes_left_of_a_target_alone_is_discarded(
+    ending: str, tmp_path: Path
+) -> None:
+    left = {name: hide(tmp_path / name, ending) for name in ("a.png", "b.png")}
+    for path in left.values():
+        path.touch()
+    discard_parts(tmp_path / "a.png")
+    assert [*tmp_path.iterdir()] == [left["b.png"]]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="not Linux")
+def test_a_device_is_written_to_and_not_replaced() -> None:
+    with pytest.raises(OSError) as caught, replacing(Path("/dev/full")) as file:
+        file.write(NEW)
+    assert (caught.value.errno, caught.value.filename) == (errno.ENOSPC, "/dev/full")
+    assert Path("/dev/full").is_char_device()
 
 
 @pytest.mark.parametrize("links", [True, False])
@@ -71,11 +192,23 @@ def test_a_second_name_keeps_the_content(
 
         monkeypatch.setattr(os, "link", refuse)
     path, second = tmp_path / "last.ckpt", tmp_path / "best.ckpt"
-    for content in (b"one", b"two"):
-        with replacing(path) as file:
-            file.write(content)
-        if content == b"one":
+    for text in ("one", "two"):
+        write_text(path, text)
+        if text == "one":
             second.write_bytes(b"older")
             duplicate(path, "best.ckpt")
     assert (path.read_bytes(), second.read_bytes()) == (b"two", b"one")
     assert sorted(tmp_path.iterdir()) == [second, path]
+    for _ in range(2):  # and again, when both are the same file
+        duplicate(path, "best.ckpt")
+        assert sorted(tmp_path.iterdir()) == [second, path]
+
+
+def test_whole_files_are_written_here_alone() -> None:
+    own = re.compile(r"\bos\.(replace|rename|fsync)\b|\.write_(text|bytes)\(|\bpart\.replace\(")
+    others = {
+        str(path.relative_to(ROOT))
+        for path in (ROOT / "deblur").rglob("*.py")
+        if own.search(path.read_text(encoding="utf-8")) and path != Path(atomic.__file__)
+    }
+    assert others == {"deblur/hardware.py"}  # a command to the system, not a file

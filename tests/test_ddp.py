@@ -36,7 +36,7 @@ EQUAL = [
     *(setting for setting in QUICKEST if setting not in ("trainer=cpu", "experiment=quick")),
     *("experiment=quick", "model/generator=resnet_kupyn", "model/discriminator=patch"),
     *("model/optimizer=sgd", "model.lr=1e-3", "model.discriminator_lr=1e-4"),
-    *("model.generator.dropout=0", "model.decay_epochs=0", "model.average=0.5"),
+    *("model.generator.dropout=0", "model.schedule.decay_epochs=0", "model.average=0.5"),
     "data.dataset.held_out={crop: 32, val: 7, test: 3}",
 ]
 """Networks whose images have nothing to do with each other."""
@@ -237,9 +237,7 @@ def test_more_devices_than_there_are_are_refused(
         monkeypatch.setattr(f"deblur.{user}.pick_device", lambda _: torch.device("cpu"))
     for part in ("fabric", "pytorch"):
         monkeypatch.setattr(f"lightning.{part}.accelerators.cuda.num_cuda_devices", lambda: 1)
-    with pytest.raises(
-        SystemExit, match="^error: trainer: You requested gpu: .0, 1.*only has: .0."
-    ):
+    with pytest.raises(SystemExit, match="^error: trainer: .*gpu"):
         start("train", *BATCH_NORM, *DDP, "trainer.accelerator=cuda", f"hydra.run.dir={tmp_path}")
 
 

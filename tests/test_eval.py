@@ -69,7 +69,7 @@ def test_a_shipped_model_is_measured_and_trained_on_by_its_name(
     for name in begun:
         if "running" not in name and "num_batches" not in name:
             assert torch.allclose(begun[name], gone_on[name], atol=1e-6), name
-    with pytest.raises(SystemExit, match="huge: no such file, nor a model that is shipped .tiny"):
+    with pytest.raises(SystemExit, match="huge: .*tiny"):
         start("eval", "ckpt=huge", f"hydra.run.dir={tmp_path / 'none'}")
 
 
@@ -114,7 +114,7 @@ def test_several_checkpoints_under_several_protocols(
 
 
 def test_a_list_must_name_files(tmp_path: Path, start: Callable[..., None]) -> None:
-    with pytest.raises(SystemExit, match="error: a.ckpt: no such file"):
+    with pytest.raises(SystemExit, match="error: a.ckpt"):
         start("eval", "ckpt=[a.ckpt, b.ckpt]", f"hydra.run.dir={tmp_path}")
 
 
@@ -287,5 +287,5 @@ def test_a_checkpoint_fetches_no_data(
 
 
 def test_a_missing_checkpoint_is_one_line(tmp_path: Path, start: Callable[..., None]) -> None:
-    with pytest.raises(SystemExit, match="error: gone.ckpt: no such file"):
+    with pytest.raises(SystemExit, match="error: gone.ckpt"):
         start("eval", "ckpt=gone.ckpt", f"hydra.run.dir={tmp_path}")

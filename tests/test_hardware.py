@@ -1,4 +1,3 @@
-import logging
 import platform
 import subprocess
 import sys
@@ -12,7 +11,6 @@ from deblur.hardware import (
     check_mps,
     has_bfloat16,
     pick_device,
-    pick_precision,
     place,
 )
 from deblur.networks import ResNet
@@ -24,26 +22,15 @@ def test_auto_finds_a_device_and_an_absent_one_is_refused() -> None:
     assert pick_device().type in ("cpu", "cuda", "mps")
     assert pick_device("cpu") == CPU
     absent = next(kind for kind in ("cuda", "mps") if not getattr(torch, kind).is_available())
-    with pytest.raises(ValueError, match=f"device={absent}, but this machine has only"):
+    with pytest.raises(ValueError, match=f"device={absent}"):
         pick_device(absent)
-
-
-@pytest.mark.parametrize("units", [True, False])
-def test_the_precision_and_its_reason_are_said(
-    units: bool, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    monkeypatch.setattr("deblur.hardware.has_bfloat16", lambda device: units)
-    with caplog.at_level(logging.INFO):
-        assert pick_precision(CPU) == ("bf16-mixed" if units else "32-true")
-    assert ("cpu has bfloat16 units" if units else "no bfloat16 units") in caplog.text
 
 
 def test_mps_is_float32_and_contiguous_and_wants_a_new_torch() -> None:
     mps = torch.device("mps")
     assert not has_bfloat16(mps)
-    assert pick_precision(mps) == "32-true"
     check_mps("2.14.0+git")
-    with pytest.raises(ValueError, match="torch 2.13.1 has wrong convolutions on MPS"):
+    with pytest.raises(ValueError, match="2.13.1.*MPS"):
         check_mps("2.13.1")
 
 

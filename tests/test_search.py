@@ -83,9 +83,9 @@ def test_ranges_are_hydras(search: Any, tmp_path: Path) -> None:
         assert chosen["width"] in range(8, 17) and chosen["blocks"] in (2, 5, 8)
         assert chosen["model/adversarial"] in ("none", "minimax")
         assert chosen["crop"] in ("64", "128")
-    with pytest.raises(ValueError, match="no range in it, such as KEY=interval"):
+    with pytest.raises(ValueError, match="KEY=interval"):
         search.Search(tmp_path / "other", ["lr=1e-4"], 0)
-    with pytest.raises(ValueError, match="is a search of .*: take another folder"):
+    with pytest.raises(ValueError, match="another folder"):
         search.Search(tmp_path / "runs", ["lr=1,2"], 0)
 
 

@@ -1,6 +1,7 @@
 """What a run does when something goes wrong: whole runs, and what they say."""
 
 import csv
+import errno
 import json
 import multiprocessing
 import os
@@ -21,27 +22,28 @@ from conftest import QUICKEST, ROOT
 from deblur.checkpoints import load_generator
 from deblur.data.photos import Photos
 from deblur.training.gan import DeblurGAN
+from deblur.training.step_losses import StepLosses
 
 NAN = float("nan")
 
 
 def spoil(patch: pytest.MonkeyPatch, *steps: int, by: float = NAN) -> None:
     """Spoil the generator's loss in some steps, counted from 0, and with NaN all statistics."""
-    total, learn, now = DeblurGAN.total, DeblurGAN._learn, [-1]
+    total, learn, now = StepLosses.total, DeblurGAN._learn, [-1]
 
     def counted(self: DeblurGAN, *arguments: Any) -> None:
         now[0] += 1
         learn(self, *arguments)
 
-    def spoiled(self: DeblurGAN, losses: Any) -> torch.Tensor:
+    def spoiled(self: StepLosses, losses: Any) -> torch.Tensor:
         value = total(self, losses)
         if now[0] not in steps or len(losses) < 2:
             return value
-        self(torch.full((1, 3, 32, 32), NAN))
+        self.generator(torch.full((1, 3, 32, 32), NAN))
         return value * by
 
     patch.setattr(DeblurGAN, "_learn", counted)
-    patch.setattr(DeblurGAN, "total", spoiled)
+    patch.setattr(StepLosses, "total", spoiled)
 
 
 @pytest.mark.parametrize("by", [NAN, float("inf")])
@@ -62,7 +64,7 @@ def test_too_many_of_them_end_the_run_and_name_the_pictures(
     tmp_path: Path, start: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     spoil(monkeypatch, 3, 4, 5)
-    with pytest.raises(SystemExit, match="error: epoch 1, batch 2: the loss, nan, .* 3. time"):
+    with pytest.raises(SystemExit, match="error: epoch 1, batch 2: .*nan"):
         start("train", *QUICKEST, f"hydra.run.dir={tmp_path}")
     batches = json.loads((tmp_path / "not_finite.json").read_text())
     assert [(one["epoch"], one["batch"]) for one in batches] == [(1, 0), (1, 1), (1, 2)]
@@ -74,29 +76,29 @@ def test_too_many_of_them_end_the_run_and_name_the_pictures(
 def test_a_collapsed_run_ends_early(
     tmp_path: Path, start: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(DeblurGAN, "scales", lambda self, blur: [0 * self(blur)])
+    monkeypatch.setattr(StepLosses, "restore", lambda self, blur: [0 * self.generator(blur)])
     patience = "trainer.callbacks.7.patience=2"
     start("train", *QUICKEST, patience, "trainer.max_epochs=9", f"hydra.run.dir={tmp_path}")
     log = (tmp_path / "train.log").read_text()
     assert "its images are constant in 2 batches on end, so the run ends here (epoch 0)" in log
 
 
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="not Linux")
 def test_a_full_disk_ends_the_run_and_leaves_the_last_good_checkpoint(
     tmp_path: Path, start: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = tmp_path / "checkpoints"
     learn = DeblurGAN._learn
 
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
     def fill(self: DeblurGAN, *arguments: Any) -> None:
         if self.current_epoch == 1:
-            for part in (folder / "next.ckpt.part", tmp_path / "outcome.json.part"):
-                part.unlink(missing_ok=True)
-                part.symlink_to("/dev/full")
+            monkeypatch.setattr(os, "fsync", full)
         learn(self, *arguments)
 
     monkeypatch.setattr(DeblurGAN, "_learn", fill)
-    with pytest.raises(SystemExit, match="error: .*cannot be written: No space left on device"):
+    with pytest.raises(SystemExit, match=f"^error: {tmp_path}/.*: No space left on device"):
         start("train", *QUICKEST, f"hydra.run.dir={tmp_path}")
     assert {path.name for path in folder.iterdir()} == {"best.ckpt", "last.ckpt"}
     assert torch.load(folder / "last.ckpt", weights_only=True)["epoch"] == 1
@@ -170,7 +172,7 @@ def test_a_damaged_picture_is_told_before_training(
 ) -> None:
     own = [*QUICKEST, f"data.root={photos}", "data.dataset.size=40", "trainer.max_epochs=1"]
     told = r"of \d+, 1 cannot be used: \S+/07.png: not a readable picture"
-    with pytest.raises(SystemExit, match=rf"^error: {told} .*unreadable=skip"):
+    with pytest.raises(SystemExit, match=f"^error: {told} .*unreadable=skip"):
         start("train", *own, f"hydra.run.dir={tmp_path / 'a'}")
     assert not (tmp_path / "a" / "checkpoints").exists()
     start("train", *own, "data.unreadable=skip", f"hydra.run.dir={tmp_path / 'b'}")

@@ -15,6 +15,7 @@ from conftest import ROOT
 from lightning.pytorch.utilities import rank_zero_only
 
 from deblur.training.gan import DeblurGAN
+from deblur.training.step_losses import StepLosses
 
 # Their imports are done once, in a process that has no threads yet.
 CONTEXT: Any = multiprocessing.get_context("forkserver")
@@ -81,9 +82,9 @@ def spoil_second(rank: int) -> None:
 
     What a rank has after each step is written into the run's folder, as rank0.pt and rank1.pt.
     """
-    total, step, now = DeblurGAN.total, DeblurGAN.training_step, [-1]
+    total, step, now = StepLosses.total, DeblurGAN.training_step, [-1]
 
-    def spoiled(self: DeblurGAN, losses: Any) -> torch.Tensor:
+    def spoiled(self: StepLosses, losses: Any) -> torch.Tensor:
         value = total(self, losses)
         return value * torch.nan if rank and now[0] in (1, 3, 4, 5) else value
 
@@ -94,7 +95,7 @@ def spoil_second(rank: int) -> None:
         return outputs
 
     DeblurGAN.training_step = counted  # type: ignore[method-assign]
-    DeblurGAN.total = spoiled  # type: ignore[method-assign]
+    StepLosses.total = spoiled  # type: ignore[method-assign]
 
 
 def stop_second(rank: int) -> None:

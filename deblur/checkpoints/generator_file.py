@@ -70,7 +70,23 @@ def load_generator(
     if stages is None and used is not None:
         stages = int(used)
     config = _shorten(path, network, contents.config, stages)
+    if ranges := read_ranges(path, about.get("digest")):
+        setattr(network, "ranges", ranges)
     return Generator(network.eval(), config, contents.data, about)
+
+
+def read_ranges(path: Path, digest: str | None) -> list[Any] | None:
+    """Read the ranges for 8-bit integers beside a generator's file, NAME.int8.json.
+
+    They are there where integers are known to be exact enough (`scripts/calibrate.py`). None
+    without them, and where they are those of other weights.
+    """
+    try:
+        told = json.loads(path.with_suffix(".int8.json").read_text(encoding="utf-8"))
+        ranges: list[Any] | None = told["ranges"] if told["digest"] == digest else None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return ranges
 
 
 def _shorten(
@@ -136,6 +152,7 @@ def save_generator(
         "digest": digest(weights),
         "format": "pt",
     }
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
     with replacing(Path(path)) as file:  # safetensors' own files are for their owner alone
         file.write(save(weights, metadata))
 

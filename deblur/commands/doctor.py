@@ -57,7 +57,7 @@ def run(options: argparse.Namespace) -> int:
     free = free_memory(device) / 1e9
     print(f"device: {device.type}{f' ({name})' if name else ''}, {cores}, {free:.1f} GB free")
     units = has_bfloat16(device)
-    print(f"precision: {'bfloat16, in units made for it' if units else 'float32'}")
+    _tell_races(device)
     wrong = _check(device, units)
     _measure(device, units, options.seconds)
     print(f"models: {', '.join(list_shipped()) or 'none is shipped yet; --model FILE'}")
@@ -65,6 +65,23 @@ def run(options: argparse.Namespace) -> int:
         print(_tell_extra(extra, module, use))
     print(_tell_training())
     return int(wrong)
+
+
+def _tell_races(device: Any) -> None:
+    """Print how fast each arithmetic is, and which one is used."""
+    from deblur.checkpoints import load_generator
+    from deblur.checkpoints.shipped import DEFAULT, find_model, list_shipped
+    from deblur.hardware import keep_memory
+    from deblur.inference import measure
+    from deblur.networks import ResNet
+
+    keep_memory()
+    networks: dict[str, Any] = {"Li's generator": ResNet().eval()}
+    if DEFAULT in list_shipped():
+        networks[DEFAULT] = load_generator(find_model(DEFAULT)).network
+    for name, network in networks.items():
+        verdict = measure(network, device)
+        print(f"precision: {verdict.winner} for {name} ({verdict.describe()})")
 
 
 def _tell_training() -> str:

@@ -27,6 +27,7 @@ from PIL import Image
 from rich.console import Console
 from rich.progress import Progress
 
+from deblur.atomic import replacing
 from deblur.data.frames import CURVES, average, motion
 from deblur.media.images import Pixels
 from deblur.media.video import Burst, bursts, open_frames
@@ -150,9 +151,8 @@ class Scene:
 def _save(pixels: Pixels, path: Path) -> None:
     """Write a PNG whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.part")
-    Image.fromarray(pixels).save(partial, "PNG")
-    partial.replace(path)
+    with replacing(path) as file:
+        Image.fromarray(pixels).save(file, "PNG")
 
 
 def _odd_range(text: str) -> tuple[int, int]:

@@ -27,6 +27,7 @@ import torch
 from rich.progress import track
 from torch import Tensor
 
+from deblur.atomic import replacing_text, write_text
 from deblur.evaluation.loop import rehearse
 from deblur.evaluation.matching import Truth, match
 from deblur.evaluation.results import Result, summarize_method, to_json
@@ -89,7 +90,7 @@ def run(options: argparse.Namespace) -> int:
         document: dict[str, Any] = {"restored": str(options.restored), "sharp": str(options.sharp)}
         document |= {"pairs": len(matched), "protocols": to_json(summary)}
         text = json.dumps(document, indent=2)
-        options.json.write_text(text + "\n", encoding="utf-8")
+        write_text(options.json, text + "\n")
     if missing:
         some = ", ".join(printable(truth.names[0]) for truth in missing[:3])
         print(f"warning: {len(missing)} sharp pictures have no restored one: {some}")
@@ -146,7 +147,7 @@ def _load(file: Path) -> Tensor:
 def _write_rows(path: Path, results: list[Result]) -> None:
     scored = {name for result in results for name in result.scores}
     figures = [name for name in FIGURES if name in scored]
-    with open(path, "w", newline="", encoding="utf-8") as file:
+    with replacing_text(path) as file:
         writer = csv.writer(file)
         writer.writerow(["name", "scene", "protocol", "width", "height", *figures])
         for r in results:

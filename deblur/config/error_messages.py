@@ -3,6 +3,7 @@
 import difflib
 import re
 from collections.abc import Iterator
+from traceback import walk_tb
 from typing import Any
 
 from hydra.core.global_hydra import GlobalHydra
@@ -42,14 +43,16 @@ def explain(error: BaseException) -> str:
     """Say in one line what is wrong, beginning with the key where the error knows it."""
     cause = error.__cause__
     if isinstance(error, InstantiationException) and cause is not None:
-        place = re.search(r"full_key: (\S+)", str(error))
-        return f"{place[1]}: {_flat(cause)}" if place else _flat(cause)
+        key = find_key(error)
+        return f"{key}: {_flat(cause)}" if key else _flat(cause)
     if isinstance(error, MissingConfigException) and error.missing_cfg_file:
         group, _, name = error.missing_cfg_file.rpartition("/")
         if group == "hydra/launcher" and name.split("_")[0] in LAUNCHERS:
             return f"{group}={name} requires Hydra's plugin: {install_command('sweep')}"
         if options := error.options or list_options(group):
             return f"{group}={name} is no choice, {suggest(name, options)}"
+    if isinstance(error, OSError) and error.filename and error.strerror:
+        return f"{error.filename}: {error.strerror}"
     if isinstance(error, OverrideParseException):
         return f"{error.override}: {_flat(error).partition(' See https://hydra.cc')[0]}"
     if isinstance(cause, ConfigAttributeError | ConfigKeyError):
@@ -60,6 +63,16 @@ def explain(error: BaseException) -> str:
         text = str(error).splitlines()[0]
         return f"{error.full_key}: {text}" if error.full_key else text
     return _flat(error)
+
+
+def find_key(error: InstantiationException) -> str:
+    """Return the dotted key of what could not be built; "" for a whole config.
+
+    Hydra's error has it in its text alone; the function that has failed has it as a variable.
+    """
+    frames = [frame for frame, _ in walk_tb(error.__traceback__)]
+    found = (frame.f_locals.get("full_key") for frame in reversed(frames))
+    return next((key for key in found if isinstance(key, str)), "")
 
 
 def _flat(error: BaseException) -> str:

@@ -11,7 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from deblur.config.error_messages import find_elsewhere
 from deblur.config.overrides import PATHS
-from deblur.config.typecheck import find_typo, list_unknown
+from deblur.config.typecheck import SettingError, find_typo, list_unknown
 
 
 @dataclass
@@ -22,6 +22,7 @@ class TrainScalars:
     run_dir: str
     ckpt: str | None
     init: str | None
+    minutes: float | None
     save_minutes: float | None
     histograms: int
 
@@ -49,7 +50,7 @@ class EvalScalars:
 def check_scalars(cfg: DictConfig, schema: type[Any]) -> None:
     """Check the root scalars against their types; the groups are checked by their classes.
 
-    Raises ValueError with the key, what it was and what was expected.
+    Raises SettingError.
     """
     from deblur.config.settings import GROUPS, check_value
 
@@ -63,7 +64,7 @@ def check_scalars(cfg: DictConfig, schema: type[Any]) -> None:
             continue
         meant = find_typo(key, known) or find_elsewhere(key, cfg)
         told = f"did you mean {meant}?" if meant else f"and no other refers to it by ${{{key}}}"
-        raise ValueError(f"{key} is no setting, {told}")
+        raise SettingError(key, f"{key} is no setting, {told}")
 
 
 def _list_referred(cfg: DictConfig) -> set[str]:

@@ -18,7 +18,7 @@ from omegaconf import DictConfig, OmegaConf
 from torch import nn
 
 from deblur.config.moved_targets import rename_moved
-from deblur.config.typecheck import find_fault
+from deblur.config.typecheck import SettingError, find_fault
 from deblur.hardware import pick_device
 from deblur.pair import Pair
 
@@ -77,7 +77,7 @@ def check_groups(cfg: DictConfig, *names: str) -> None:
     Old names of classes that have moved are replaced first.
 
     Ranges are the constructors' own: everything is built once, by networks that hold no memory
-    and without reading files. Raises ValueError with the key, what it is and what was expected.
+    and without reading files. Raises SettingError, or what a constructor raises.
     """
     for name in names:
         rename_moved(cfg[name])
@@ -101,7 +101,7 @@ def check_groups(cfg: DictConfig, *names: str) -> None:
 def check_value(key: str, value: Any, hint: Any) -> None:
     """Check one value alike, against a type hint."""
     if fault := find_fault(key, value, hint):
-        raise ValueError(fault)
+        raise SettingError(*fault)
     check_range(key, value)
 
 
@@ -110,17 +110,18 @@ def check_range(key: str, value: Any) -> None:
     low, high = RANGES.get(key, (-ENDLESS, ENDLESS))
     if isinstance(value, int | float) and not low <= value <= high:
         ends = {low: f"{low}", ENDLESS: f"{low} or more"}
-        raise ValueError(f"{key} is {value}, expected {ends.get(high, f'{low} to {high}')}")
+        told = f"{key} is {value}, expected {ends.get(high, f'{low} to {high}')}"
+        raise SettingError(key, told)
 
 
 def _check_hardware(trainer: DictConfig) -> None:
     try:
         pick_device(trainer.accelerator)
     except ValueError as error:
-        raise ValueError(f"trainer.accelerator: {error}") from error
+        raise SettingError("trainer.accelerator", f"trainer.accelerator: {error}") from error
     if trainer.get("precision") not in (None, *PRECISIONS):
-        known = ", ".join(PRECISIONS[:3])
-        raise ValueError(f"trainer.precision is {trainer.precision}, expected one of {known}")
+        key, known = "trainer.precision", ", ".join(PRECISIONS[:3])
+        raise SettingError(key, f"{key} is {trainer.precision}, expected one of {known}")
 
 
 def _check_instead(cfg: DictConfig) -> None:
@@ -128,9 +129,8 @@ def _check_instead(cfg: DictConfig) -> None:
         value = OmegaConf.select(cfg, key)
         if value not in allowed:
             told = instead.format(value=value)
-            raise ValueError(
-                f"{key} is {value}, expected {allowed[-1]}: {told}".replace("None", "null")
-            )
+            line = f"{key} is {value}, expected {allowed[-1]}: {told}"
+            raise SettingError(key, line.replace("None", "null"))
 
 
 def _rehearse(name: str, cfg: DictConfig) -> None:
@@ -157,7 +157,7 @@ def _build(name: str, cfg: DictConfig, device: str) -> None:
             _try_step(built, cfg.data.crop, device)
         except Exception as error:
             if isinstance(error, ValueError) or device == "cpu":
-                raise ValueError(f"model: {error}") from error
+                raise SettingError("model", f"model: {error}") from error
             raise
 
 
@@ -166,17 +166,14 @@ def _try_optimizer(make: Callable[..., Any], *rates: float) -> None:
         try:
             make([nn.Parameter(torch.zeros(1))], lr=rate)
         except Exception as error:
-            raise ValueError(f"model.optimizer: {error}") from error
+            raise SettingError("model.optimizer", f"model.optimizer: {error}") from error
 
 
 def _try_step(model: Any, crop: int, device: str) -> None:
     """Compute the losses of black crops: do the parts go together?"""
     images = torch.zeros(2, 3, crop, crop, device=device)
-    scales = model.scales(images)
-    model.generator_losses(Pair(images, images, ""), scales)
-    if model.adversary:
-        objective, discriminator = model.adversary
-        objective.discriminator_loss(discriminator, scales[-1].detach(), images)
+    for turn in model.losses.turns(Pair(images, images, ""), model.losses.restore(images)):
+        turn.compute()
 
 
 def _lighten(node: Any) -> None:

@@ -9,7 +9,7 @@ import math
 import pkgutil
 from collections.abc import Callable, Iterable, Mapping
 from types import NoneType, UnionType
-from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal, NamedTuple, Union, get_args, get_origin, get_type_hints
 
 MISSING = "???"
 OF_HYDRA = {"_target_", "_partial_", "_convert_"}
@@ -18,8 +18,25 @@ Parameters = dict[str, inspect.Parameter]
 NAMES = {float: "a number", None: "null", NoneType: "null", Any: "anything"}
 
 
-def find_fault(key: str, value: Any, hint: Any) -> str:
-    """Say in a line what is wrong with a config's value, the innermost first; "" for nothing.
+class Fault(NamedTuple):
+    """What is wrong with a config's value."""
+
+    key: str
+    """The value's, dotted: that which was checked, or one inside."""
+    told: str
+    """A line that begins with the key."""
+
+
+class SettingError(ValueError):
+    """A setting is wrong; `key` is its dotted name, with which the message begins."""
+
+    def __init__(self, key: str, told: str) -> None:
+        super().__init__(told)
+        self.key = key
+
+
+def find_fault(key: str, value: Any, hint: Any) -> Fault | None:
+    """Return what is wrong with a config's value, the innermost first; None for nothing.
 
     key: its name, dotted. value: plain, resolved. hint: the type that it should have. A mapping
     with a `_target_` stands for the object that it describes; its values are checked against the
@@ -28,12 +45,12 @@ def find_fault(key: str, value: Any, hint: Any) -> str:
     if isinstance(value, dict) and "_target_" in value:
         return _fault_of_target(key, value, hint)
     if value == MISSING:
-        return f"{key} is missing, expected {_name(hint)}"
+        return Fault(key, f"{key} is missing, expected {_name(hint)}")
     faults = [_fault_of_plain(key, value, option) for option in _options(hint)]
-    if not all(faults):
-        return ""
-    deeper = (fault for fault in faults if not fault.startswith(f"{key} "))
-    return next(deeper, f"{key} is {_show(value)}, expected {_name(hint)}")
+    if None in faults:
+        return None
+    deeper = (fault for fault in faults if fault and fault.key != key)
+    return next(deeper, Fault(key, f"{key} is {_show(value)}, expected {_name(hint)}"))
 
 
 def list_unknown(node: Any, key: str = "") -> list[str]:
@@ -69,12 +86,12 @@ def find_typo(name: str, known: Iterable[str]) -> str:
     return next(iter(difflib.get_close_matches(name, known, 1, 0.8)), "")
 
 
-def _fault_of_plain(key: str, value: Any, hint: Any) -> str:
+def _fault_of_plain(key: str, value: Any, hint: Any) -> Fault | None:
     """Check a value against one type, no union; lists and mappings are always looked into."""
     origin, arguments = get_origin(hint) or hint, get_args(hint)
-    unfit = f"{key} is {_show(value)}, expected {_name(hint)}"
+    unfit = Fault(key, f"{key} is {_show(value)}, expected {_name(hint)}")
     if not isinstance(value, dict | list):
-        return "" if _is_of(value, hint) else unfit
+        return None if _is_of(value, hint) else unfit
     pairs = list(value.items() if isinstance(value, dict) else enumerate(value))
     kinds = [arguments[-1] if arguments else Any] * len(pairs)
     if origin is tuple and isinstance(value, list):
@@ -85,32 +102,35 @@ def _fault_of_plain(key: str, value: Any, hint: Any) -> str:
     if len(kinds) != len(pairs):
         return unfit
     faults = (find_fault(f"{key}.{name}", one, kind) for (name, one), kind in zip(pairs, kinds))
-    return next(filter(None, faults), "")
+    return next(filter(None, faults), None)
 
 
-def _fault_of_target(key: str, node: dict[str, Any], hint: Any) -> str:
+def _fault_of_target(key: str, node: dict[str, Any], hint: Any) -> Fault | None:
     """Check a node that is to become an object, and that it will be one of the right type."""
-    name, partial = f"{key}._target_ is {node['_target_']}", node.get("_partial_") is True
+    own, partial = f"{key}._target_", node.get("_partial_") is True
+    name = f"{own} is {node['_target_']}"
     try:
         target = pkgutil.resolve_name(str(node["_target_"]))
         parameters, hints = _signature(target)
     except Exception as error:  # an import runs a module, which can fail in any way
-        return f"{name}, expected a class that can be imported ({type(error).__name__}: {error})"
+        cause = f"{type(error).__name__}: {error}"
+        return Fault(own, f"{name}, expected a class that can be imported ({cause})")
     if not any(_gives(hints["return"], option, partial) for option in _options(hint)):
-        return f"{name}{' with _partial_: true' * partial}, expected {_name(hint)}"
+        return Fault(own, f"{name}{' with _partial_: true' * partial}, expected {_name(hint)}")
     values = {str(one): value for one, value in node.items() if one not in OF_HYDRA}
     for one, value in values.items():
         own = f"{key}.{one}"
         if not _is_known(one, parameters):
-            return f"{own} is no setting of {target.__name__}, {suggest(own, parameters)}"
+            told = f"{own} is no setting of {target.__name__}, {suggest(own, parameters)}"
+            return Fault(own, told)
         if fault := find_fault(own, value, hints.get(one, Any)):
             return fault
     for parameter in parameters.values():
         needed = parameter.default is parameter.empty and parameter.kind in NAMED
         if needed and not partial and parameter.name not in values:
-            kind = _name(hints.get(parameter.name, Any))
-            return f"{key}.{parameter.name} is missing, expected {kind}"
-    return ""
+            own, kind = f"{key}.{parameter.name}", _name(hints.get(parameter.name, Any))
+            return Fault(own, f"{own} is missing, expected {kind}")
+    return None
 
 
 def _signature(target: Callable[..., Any]) -> tuple[Parameters, dict[str, Any]]:

@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.progress import track
 
 from deblur.distributed import is_first
+from deblur.hardware import find_cache_folder
 from deblur.media.images import decode
 
 log = logging.getLogger(__name__)
@@ -63,8 +64,7 @@ def refuse(damaged: Mapping[Path, str], files: Iterable[Path]) -> None:
 
 def find_cache() -> Path:
     """Return the path of the data base of what was decoded, in DEBLUR_CACHE or the user's cache."""
-    caches = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(os.environ.get("DEBLUR_CACHE") or Path(caches, "deblur"), "decoded.sqlite")
+    return find_cache_folder() / "decoded.sqlite"
 
 
 def _find_fault(file: Path) -> str:

@@ -1,6 +1,6 @@
 """Pairs from disk: the blurred and sharp pictures of a data set, in any layout of the table."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from itertools import chain
 from pathlib import Path
 from typing import Literal
@@ -14,17 +14,13 @@ from torch.utils.data import Dataset
 from deblur.data.crops import Key, Split, detail, locate, orient, spot
 from deblur.data.decoding import find_damaged, refuse
 from deblur.data.download import fetch
-from deblur.data.layouts import LAYOUTS, Layout
-from deblur.data.lists import read_lines
-from deblur.data.prepared import INDEX, Prepared
-from deblur.data.renaming import suggest
-from deblur.data.search import Found, find_pairs, guess, guess_below, suggest_renaming
+from deblur.data.layouts import LAYOUTS
+from deblur.data.search import Found
+from deblur.data.selection import INSTEAD, advise, check_sizes, check_use, only, open_pairs
 from deblur.data.splits import choose_split
 from deblur.data.unreadable_files import Choice, hold, read_or_next, sift
 from deblur.media.images import Pixels, read
 from deblur.pair import Pair, encode
-
-INSTEAD = "Type data=photos to use the built-in photos instead."
 
 
 class PairedFolder(Dataset[Pair]):
@@ -92,22 +88,22 @@ class PairedFolder(Dataset[Pair]):
         self.detail = detail if split == "train" and fit == "crop" else 0.0
         if download:
             fetch(layout, Path(root))
-        self.layout, found, self.prepared = _open(Path(root), layout, blur)
-        _check_use(root, LAYOUTS[self.layout], split, found if not whole else [])
+        self.layout, found, self.prepared = open_pairs(Path(root), layout, blur)
+        check_use(root, LAYOUTS[self.layout], split, found if not whole else [])
         own = found if whole else choose_split(found, split, val_scenes or [])
         if not own:
             raise FileNotFoundError(
                 f"{root}: found no {split} pairs in the layout {self.layout} "
                 f"({LAYOUTS[self.layout].title}), but {len(found)} others: "
-                f"{_advise(found, split)}. {INSTEAD}"
+                f"{advise(found, split)}. {INSTEAD}"
             )
-        self.pairs = _only(own, names)[:limit]
+        self.pairs = only(own, names)[:limit]
         sizes = sift(self.pairs, self._look, self.unreadable)
         self.pairs = [pair for pair in self.pairs if pair in sizes]
         if resize is not None:
             sizes = {pair: (resize[0], resize[1]) for pair in self.pairs}
         if fit == "crop" and split != "test":
-            _check_sizes(self.pairs, sizes, crop)
+            check_sizes(self.pairs, sizes, crop)
         self._maps: dict[int, np.ndarray] = {}
         if split == "val" and self.unreadable == "skip":
             self.decode_all()  # no validation pair may stand for another
@@ -198,105 +194,3 @@ def resample(pixels: Pixels, size: tuple[int, int]) -> Pixels:
 def image(pixels: Pixels) -> Tensor:
     """Give (H, W, 3) in 8 bits as (3, H, W) in [-1, 1]."""
     return encode(torch.from_numpy(pixels).permute(2, 0, 1).contiguous())
-
-
-def _open(
-    root: Path, layout: str | None, blur: str | None
-) -> tuple[str, list[Found], Prepared | None]:
-    if layout is not None and layout not in LAYOUTS:
-        raise ValueError(f"layout is {layout}, expected one of {', '.join(LAYOUTS)}")
-    if (root / INDEX).is_file():
-        prepared = Prepared(root)
-        holds, asked = (prepared.layout, prepared.blur), (layout or prepared.layout, blur)
-        if holds != asked:
-            raise ValueError(f"{root}: holds {_named(*holds)}, expected {_named(*asked)}")
-        return prepared.layout, prepared.pairs, prepared
-    if not root.exists():
-        raise FileNotFoundError(
-            f"{root}: no such folder; {_wanted(root, layout, blur)} (set it by "
-            f"data.root=FOLDER). {INSTEAD}"
-        )
-    layout = layout or guess(root)
-    found, unpaired = find_pairs(root, layout, blur) if layout else ([], [])
-    if unpaired:
-        raise ValueError(
-            f"{root}: {len(found)} pairs, and pictures without a partner of the same name: "
-            f"{', '.join(unpaired[:3])}{', ...' * (len(unpaired) > 3)}; "
-            f"{suggest(unpaired) or f'deblur check-data {root} tells more'}"
-        )
-    if layout is None or not found:
-        inside = guess_below(root)
-        hint = (
-            f"{inside} has pairs: data.root={inside}" if inside else suggest_renaming(root, layout)
-        )
-        hint = f" {hint}." if hint else ""
-        raise FileNotFoundError(
-            f"{root}: found no pairs; {_wanted(root, layout, blur)}.{hint} {INSTEAD}"
-        )
-    return layout, found, None
-
-
-def _advise(found: list[Found], split: Split) -> str:
-    """Say what gives a set pairs of a split that it lacks, but never pairs of another split."""
-    others = sorted({pair.split for pair in found if pair.split})
-    if split in others:
-        return f"its only {split} scene, or pair, is held out for validation; expected two or more"
-    if others:
-        return f"they are its {' and '.join(others)} pairs; expected a folder {split}/ beside those"
-    if split == "test":
-        return "data.dataset.whole=true measures all of them"
-    return (
-        "three scenes, or pairs of one scene, are the fewest that can be split into train, val and "
-        "test"
-    )
-
-
-def _named(layout: str, blur: str | None) -> str:
-    return f"{layout} ({blur})" if blur else layout
-
-
-def _check_use(root: str, kind: Layout, split: Split, found: list[Found]) -> None:
-    """Refuse what would give wrong figures."""
-    if not kind.benchmark and split == "test":
-        raise ValueError(
-            f"{root}: {kind.title}: not a benchmark, for no other figures are measured on the same "
-            "pairs, and its scenes may be in the training set"
-        )
-    if kind.lists and found and not any(pair.split for pair in found):
-        raise FileNotFoundError(
-            f"{root}: found {len(found)} pairs, but not the lists that tell their splits: put "
-            f"{kind.lists.format(split='train')} and the others from {kind.page} into it"
-        )
-
-
-def _check_sizes(pairs: list[Found], sizes: Mapping[Found, tuple[int, int]], crop: int) -> None:
-    for pair in pairs:
-        width, height = sizes[pair]
-        if min(width, height) < crop:
-            raise ValueError(
-                f"{pair.blur[0]}: is {width}x{height}, too small for a crop of {crop} pixels "
-                "(lower data.crop)"
-            )
-
-
-def _wanted(root: Path, layout: str | None, blur: str | None) -> str:
-    if layout is None or not LAYOUTS[layout].templates:
-        return "expected pairs of blurred and sharp pictures, laid out as in docs/data.md"
-    blurred, sharp = (
-        template.replace("{blur}", blur or LAYOUTS[layout].blur)
-        for template in LAYOUTS[layout].templates[0]
-    )
-    return f"expected {root}/{blurred}.png and {root}/{sharp}.png"
-
-
-def _only(found: list[Found], names: str | list[str] | None) -> list[Found]:
-    if names is None:
-        return found
-    if isinstance(names, str):
-        names = [name for line in read_lines(Path(names)) for name in line.split()]
-    if missing := sorted(set(names) - {pair.name for pair in found}):
-        raise FileNotFoundError(
-            f"of the {len(set(names))} pairs named, {len(missing)} are not there: "
-            f"{', '.join(missing[:3])}{', ...' * (len(missing) > 3)}"
-        )
-    return [pair for pair in found if pair.name in set(names)]

@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from deblur.atomic import replacing, write_text
 from deblur.data.bounds import check_name
 from deblur.data.search import Found, find_pairs
 from deblur.media.images import Pixels
@@ -140,7 +141,7 @@ def keep(
     (out / split).mkdir(exist_ok=True)
     for count, (name, both) in enumerate(pairs, 1):
         path = out / split / f"{name}.npy"
-        np.save(path, both)
+        _save(path, both)
         files = [f"{split}/{side}/{name}.png" for side in ("blur", "sharp")]
         own = {"name": name, "scene": "", "split": split, "files": files}
         place = {"array": f"{split}/{name}.npy", "width": both.shape[2], "height": both.shape[1]}
@@ -153,10 +154,7 @@ def keep(
 def _unpack(pair: Found, path: Path) -> tuple[Path, int, int]:
     width, height = pair.size()
     if not path.is_file():
-        part = path.with_suffix(".part")
-        with open(part, "wb") as file:
-            np.save(file, pair.read())
-        part.replace(path)
+        _save(path, pair.read())
     return path, width, height
 
 
@@ -199,7 +197,10 @@ def _read_index(path: Path) -> dict[str, Any]:
     return index
 
 
+def _save(path: Path, both: Pixels) -> None:
+    with replacing(path) as file:
+        np.save(file, both)
+
+
 def _write(path: Path, content: dict[str, Any]) -> None:
-    part = path.with_suffix(".part")
-    part.write_text(json.dumps(content, indent=1), encoding="utf-8")
-    part.replace(path)
+    write_text(path, json.dumps(content, indent=1))

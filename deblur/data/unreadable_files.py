@@ -1,14 +1,18 @@
 """Files that cannot be read: a run stops, or goes on without them, and says which they are."""
 
 import logging
+import multiprocessing
 import os
-import re
 import signal
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import ExitStack
+from multiprocessing.util import Finalize
 from typing import Literal, TypeVar
 
 import torch
 from torch import Tensor
+
+from deblur.media.pillow_settings import read_any_picture
 
 log = logging.getLogger(__name__)
 
@@ -18,14 +22,23 @@ HINT = " (data.unreadable=skip leaves such files out)"
 GRACE = 30
 """Seconds that loading goes on after SIGTERM, which schedulers send to all processes at once."""
 NOTE = 2048
-"""Bytes in which a loading process notes its file."""
+"""Bytes in which a loading process notes its files, and again what was wrong with them."""
+PROCESS, FILES, FAULT = range(3)
+"""The rows of a loading process' notes: its number until it ends, its files, what was wrong."""
 
 Item = TypeVar("Item")
 Found = TypeVar("Found")
 
 
 class UnreadableError(ValueError):
-    """A file cannot be read in the middle of a run."""
+    """A file cannot be read in the middle of a run.
+
+    Of a loading process' own error torch makes another with a long text: `explain` tells the file.
+    """
+
+    def __init__(self, told: str) -> None:
+        super().__init__(told)
+        _write_note(FAULT, told)
 
 
 def sift(
@@ -70,6 +83,7 @@ def read_or_next(
 
 _known: set[str] = set()
 _note: Tensor | None = None
+_settings = ExitStack()
 
 
 def _warn_once(fault: str) -> None:
@@ -84,7 +98,7 @@ def _flat(error: BaseException) -> str:
 
 def make_notes(workers: int) -> Tensor:
     """Give memory in which so many processes note what they hold."""
-    notes = torch.zeros((workers, NOTE), dtype=torch.uint8)
+    notes = torch.zeros((workers, 3, NOTE), dtype=torch.uint8)
     return notes.share_memory_()  # type: ignore[no-any-return, no-untyped-call]
 
 
@@ -95,6 +109,9 @@ def start_worker(notes: Tensor, number: int) -> None:
     """
     global _note
     _note = notes[number]
+    _settings.enter_context(read_any_picture())  # a process that is not forked has Pillow's own
+    _write_note(PROCESS, str(os.getpid()))
+    Finalize(None, _write_note, (PROCESS, ""), exitpriority=0)  # at an orderly end
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if hasattr(signal, "SIGALRM"):
         signal.signal(signal.SIGTERM, lambda *_: signal.alarm(GRACE))
@@ -102,17 +119,26 @@ def start_worker(notes: Tensor, number: int) -> None:
 
 def hold(*files: object) -> None:
     """Note which files are about to be read, where this is a loading process."""
-    if _note is not None:
-        text = f"{os.getpid()} {', '.join(map(str, files))}\0".encode()[:NOTE]
-        _note[: len(text)] = torch.frombuffer(bytearray(text), dtype=torch.uint8)
+    _write_note(FILES, ", ".join(map(str, files)))
 
 
 def explain(error: BaseException, notes: Iterable[Tensor]) -> str:
     """Say in one line which file ended a run; "" where it was none, and something else is wrong."""
+    processes = [[_read_note(row) for row in process] for all_ in notes for process in all_]
     if isinstance(error, UnreadableError):
-        return str(error).splitlines()[-1].split("UnreadableError: ")[-1]  # a process adds its own
-    if not (dead := re.search(r"DataLoader worker \(pid(?:\(s\))? ([\d, ]+)\)(.*)", str(error))):
+        return next((fault for *_, fault in processes if fault), str(error))
+    living = {str(process.pid) for process in multiprocessing.active_children()}
+    held = [files for pid, files, _ in processes if pid and pid not in living]
+    if not held or not isinstance(error, RuntimeError):
         return ""
-    texts = (bytes(row.tolist()).partition(b"\0")[0].decode() for all_ in notes for row in all_)
-    held = [text.split(" ", 1)[1] for text in texts if text.split(" ")[0] in dead[1].split(", ")]
-    return f"a loading process has died ({dead[2].strip()}); it held {'; '.join(held) or 'no file'}"
+    return f"a loading process has died ({_flat(error)}); it held {'; '.join(held) or 'no file'}"
+
+
+def _write_note(kind: int, text: str) -> None:
+    if _note is not None:
+        content = f"{text}\0".encode()[:NOTE]
+        _note[kind, : len(content)] = torch.frombuffer(bytearray(content), dtype=torch.uint8)
+
+
+def _read_note(row: Tensor) -> str:
+    return bytes(row.tolist()).partition(b"\0")[0].decode(errors="replace")

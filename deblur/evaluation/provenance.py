@@ -92,7 +92,7 @@ def check_data(dataset: object) -> dict[str, Any] | None:
 
 
 def digest(path: Path) -> str:
-    """Return a file's SHA-256, in hexadecimal; of a folder that of its files' names and SHA-256s."""
+    """Return a file's SHA-256, in hexadecimal, or a folder's, of its files' names and digests."""
     if path.is_dir():
         files = sorted(file for file in path.rglob("*") if file.is_file())
         lines = "".join(f"{file.relative_to(path).as_posix()} {digest(file)}\n" for file in files)

@@ -3,19 +3,18 @@
 import csv
 import json
 import math
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from PIL import Image
 from torch import Tensor
 
+from deblur.atomic import replacing_text, write_text
 from deblur.evaluation.html_report import Shown, page
-from deblur.evaluation.loop import SIZES, Restored, Timing
+from deblur.evaluation.loop import Restored, Timing
+from deblur.evaluation.picture_choice import draw, find_figures, show
 from deblur.evaluation.results import BLURRY, Result, summarize_method, to_json
 from deblur.evaluation.statistics import Summary
 from deblur.evaluation.table4 import TABLE4
@@ -28,7 +27,8 @@ from deblur.evaluation.tables import (
     table4,
     tell_identical,
 )
-from deblur.media.image_grid import error_map, sheet
+from deblur.evaluation.times import summarize_times
+from deblur.media.image_grid import sheet
 from deblur.metrics.protocol import FIGURES, PROTOCOLS
 from deblur.pair import decode
 
@@ -36,7 +36,6 @@ EXTREMES = 5
 """So many of the best, and of the worst pictures are on the page."""
 PARTS = 12
 """Rows of a table, at the most, that has one for each part of the data."""
-WIDEST = 960
 
 
 class Report:
@@ -79,14 +78,14 @@ class Report:
             (self.folder / "sheets").mkdir(parents=True, exist_ok=True)
             sheet(self.folder / "sheets" / f"{name.replace('/', '-')}.png", self.columns[-1:])
         for model in self.models:
-            figures = _figures(restored.results, model)
-            show = (name, model, figures, pair.blur, restored.images[model], sharp)
+            figures = find_figures(restored.results, model)
+            of = (name, model, figures, pair.blur, restored.images[model], sharp)
             if chosen:
-                self.shown.append(_shown("sheet", *show))
+                self.shown.append(show("sheet", *of))
             for kind, sign in (("best", 1), ("worst", -1)) if "gain" in figures else ():
                 kept = self.extremes.setdefault((model, kind), [])
                 if len(kept) < EXTREMES or sign * (figures["gain"] - kept[-1].figures["gain"]) > 0:
-                    kept.append(_shown(kind, *show))
+                    kept.append(show(kind, *of))
                     kept.sort(key=lambda one: one.figures["gain"], reverse=kind == "best")
                     del kept[EXTREMES:]
 
@@ -201,7 +200,7 @@ class Report:
             },
             "gains": {name: self.gains(name) for name in self.protocols},
             "scenes": len({result.scene for result in self.results}),
-            "times": _times(timings),
+            "times": summarize_times(timings),
             "published": [
                 {**asdict(row), "differs": differs(row, summary, data, pairs)}
                 for row in (TABLE4 if published else ())
@@ -222,8 +221,8 @@ class Report:
             "metrics.json": json.dumps(to_json(document), indent=2),
             "report.html": page(document, rows, pictures),
         }.items():
-            (self.folder / name).write_text(text + "\n", encoding="utf-8")
-        with open(self.folder / "per_image.csv", "w", newline="", encoding="utf-8") as file:
+            write_text(self.folder / name, text + "\n")
+        with replacing_text(self.folder / "per_image.csv") as file:
             writer = csv.DictWriter(file, [*rows[0]])
             writer.writeheader()
             writer.writerows(rows)
@@ -253,76 +252,6 @@ class Report:
             }
             for result in self.results
         ]
-
-
-def draw(scenes: Sequence[str], count: int) -> set[int]:
-    """Draw so many pictures at random, one of each scene in turn: return their places.
-
-    scenes: of each picture, in order. The draw is the same each time.
-    """
-    met = Counter[str]()
-    turns: list[tuple[int, int, int]] = []
-    for place in np.random.default_rng(0).permutation(len(scenes)).tolist():
-        turns.append((met[scenes[place]], len(turns), place))
-        met[scenes[place]] += 1
-    return {place for *_, place in sorted(turns)[:count]}
-
-
-def _figures(results: Sequence[Result], method: str) -> dict[str, float]:
-    """Give a picture's figures under the first protocol, and its gain in PSNR if it has one."""
-    own = next(result for result in results if result.method == method)
-    before = next((r for r in results if r.method == BLURRY and r.protocol == own.protocol), None)
-    if before is None or "psnr" not in own.scores or before.scores["psnr"] == math.inf:
-        return own.scores
-    return {"gain": own.scores["psnr"] - before.scores["psnr"], **own.scores}
-
-
-def _shown(
-    kind: str,
-    name: str,
-    method: str,
-    figures: dict[str, float],
-    blur: Tensor,
-    restored: Tensor,
-    sharp: Tensor | None,
-) -> Shown:
-    images = {"blurred": blur, "restored": restored} | ({} if sharp is None else {"sharp": sharp})
-    levels = {title: decode(image[0]) for title, image in images.items()}
-    pictures = {
-        title: Image.fromarray(pixels.permute(1, 2, 0).contiguous().numpy())
-        for title, pixels in levels.items()
-    }
-    if sharp is not None:
-        pictures["error"] = error_map(levels["restored"], levels["sharp"])
-    for picture in pictures.values():
-        picture.thumbnail((WIDEST, 4 * WIDEST), Image.Resampling.LANCZOS)
-    return Shown(name, method, kind, figures, pictures)
-
-
-def _times(timings: Sequence[Timing]) -> list[dict[str, Any]]:
-    """Give a row for each method and size; of many sizes, one for them all."""
-    rows = []
-    for method in dict.fromkeys(timing.method for timing in timings):
-        own = [timing for timing in timings if timing.method == method]
-        groups = [[timing] for timing in own] if len(own) <= SIZES else [own]
-        rows += [{"method": method, **_timed(group)} for group in groups]
-    return rows
-
-
-def _timed(group: Sequence[Timing]) -> dict[str, Any]:
-    by_area = sorted((timing.size for timing in group), key=math.prod)
-    ends = dict.fromkeys(f"{width}x{height}" for width, height in (by_area[0], by_area[-1]))
-    seconds = [value for timing in group for value in timing.seconds]
-    files = [value for timing in group for value in timing.file_to_file]
-    peaks = [timing.peak_memory for timing in group if timing.peak_memory]
-    return {
-        "size": " to ".join(ends),
-        "images": len(seconds),
-        "median": float(np.median(seconds)),
-        "p95": float(np.percentile(seconds, 95)),
-        "file_to_file": float(np.median(files)),
-        "peak_memory_mb": max(peaks) / 1e6 if peaks else None,
-    }
 
 
 def _rounded(value: float | None) -> float | None:

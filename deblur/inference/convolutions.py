@@ -49,6 +49,7 @@ class Conv(nn.Module):
         self.stride, self.dilation, self.groups = conv.stride, conv.dilation, conv.groups
         self.activation = activation
         self.packed: Tensor | None = None
+        self.packed_for: torch.Size | None = None
 
     def forward(
         self, features: Tensor, add: Tensor | None = None, scale: Tensor | None = None
@@ -71,7 +72,10 @@ class Conv(nn.Module):
     def _convolve(self, features: Tensor, weight: Tensor, add: Tensor | None) -> Tensor:
         settings = self.padding, self.stride, self.dilation, self.groups
         if weight is self.weight:
-            if self.packed is None:
+            # Kernels of other sizes may use another layout of the weight. oneDNN would convert
+            # between two of its layouts in each call, 20 times as slowly as from ours.
+            if self.packed is None or self.packed_for != features.shape:
+                self.packed_for = features.shape
                 size = [*features.shape]
                 self.packed = ONEDNN._reorder_convolution_weight(weight, *settings, size)
             weight = self.packed

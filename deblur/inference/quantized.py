@@ -12,6 +12,9 @@ from deblur.inference.streamline import SwiftResidual
 from deblur.networks.padding import reflect
 
 ONEDNN: Any = torch.ops.onednn
+Ranges = list[list[float] | None]
+"""The largest absolute values of the features of each row of convolutions: of its input, and of its
+parts' outputs. None for a row that is not to be of integers."""
 LEAST = 32
 """Output channels from which integers pay."""
 TINY = 1e-12
@@ -102,11 +105,10 @@ class Row(nn.Module):
         return output.to(self.dtype).sub(zero).mul(step)
 
 
-def quantize(network: nn.Module, images: Iterable[Tensor]) -> nn.Module:
-    """Let neighbouring convolutions of a streamlined network be of integers, on a CPU.
+def calibrate(network: nn.Module, images: Iterable[Tensor]) -> Ranges:
+    """Find the ranges of a streamlined network's features on some images, row by row.
 
-    images: (N, 3, H, W) in [-1, 1], of which the ranges of all features are learnt; what is beyond
-    is clipped. Gives the network.
+    images: (N, 3, H, W) in [-1, 1]; what is beyond their ranges will be clipped.
     """
     rows = [*_find_rows(network)]
     tops = {part: TINY for row in rows for layer in row for part in layer.modules()}
@@ -122,14 +124,34 @@ def quantize(network: nn.Module, images: Iterable[Tensor]) -> nn.Module:
         network(image)
     for hook in hooks:
         hook.remove()
+    return [[firsts[row[0]], *(tops[part] for part in _list_parts(row))] for row in rows]
+
+
+def quantize(network: nn.Module, ranges: Ranges) -> nn.Module:
+    """Let rows of convolutions of a streamlined network be of integers, on a CPU; return it.
+
+    ranges: see `calibrate`. Raises ValueError where they are those of another network.
+    """
     swapped: dict[nn.Module, nn.Module] = {}
-    for row in rows:
-        swapped |= {layer: nn.Identity() for layer in row}
-        swapped[row[0]] = _build(row, firsts[row[0]], tops)
+    for row, own in zip(_find_rows(network), ranges, strict=True):
+        if own is not None:
+            first, *others = own
+            tops = dict(zip(_list_parts(row), others, strict=True))
+            swapped |= {layer: nn.Identity() for layer in row}
+            swapped[row[0]] = _build(row, first, tops)
     for module in [*network.modules()]:
         for name, child in module.named_children():
             setattr(module, name, swapped.get(child, child))
     return network
+
+
+def _list_parts(row: Iterable[Any]) -> list[nn.Module]:
+    """List what has a range of its own: convolutions, and blocks instead of their last one."""
+    return [
+        part
+        for layer in row
+        for part in ([layer] if type(layer) is Conv else [*layer.layers, layer])
+    ]
 
 
 def _find_rows(module: nn.Module) -> Iterator[list[nn.Module]]:

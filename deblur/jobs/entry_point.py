@@ -5,6 +5,7 @@ import logging
 import os
 import signal
 import sys
+import threading
 import traceback
 import warnings
 from collections.abc import Callable
@@ -31,7 +32,10 @@ CHATTER = (
 
 
 def reset_loggers() -> None:
-    """Let Lightning's warnings reach Hydra's log file, once each; its chatter goes."""
+    """Let Lightning's warnings reach Hydra's log file, once each; its chatter goes.
+
+    Errors of TensorBoard's threads go, too.
+    """
     for name in ("lightning", "lightning.pytorch", "lightning.fabric"):
         logger = logging.getLogger(name)
         logger.handlers.clear()
@@ -46,6 +50,13 @@ def reset_loggers() -> None:
     )  # of a killed one
     for message in CHATTER:
         warnings.filterwarnings("ignore", message)
+    threading.excepthook = tell_of_thread
+
+
+def tell_of_thread(args: threading.ExceptHookArgs) -> None:
+    """Print a thread's error, but for TensorBoard's: that is raised where the next event is."""
+    if "tensorboard" not in type(args.thread).__module__:
+        threading.__excepthook__(args)
 
 
 def launch(main: Callable[[], Any]) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from deblur.config.moved_targets import rename_override
 from deblur.distributed import is_first
 from deblur.jobs import run_status
 from deblur.jobs.run_status import RunStatus
@@ -30,6 +31,10 @@ class Start(NamedTuple):
     """How many epochs were trained until then."""
     inside: bool
     """Whether it is a run of the same folder that goes on."""
+    precision: str | None = None
+    """Lightning's, in which it was trained; None for the beginning."""
+    minutes: float = 0.0
+    """How long it was trained until then."""
 
 
 def recall(arguments: list[str]) -> list[str]:
@@ -58,7 +63,8 @@ def recall(arguments: list[str]) -> list[str]:
     if before is None:
         place = Path(folder, run_status.NAME)
         sys.exit(f"error: {folder}: holds no run that could go on; expected {place}")
-    return [*(one for one in before.overrides if _key(one) not in given), *arguments]
+    started = map(rename_override, before.overrides)
+    return [*(one for one in started if _key(one) not in given), *arguments]
 
 
 def find(ckpt: str | None, folder: Path) -> Start:
@@ -88,11 +94,13 @@ def find(ckpt: str | None, folder: Path) -> Start:
         counters = checkpoint["loops"]["fit_loop"]
         step = int(counters["epoch_loop.state_dict"]["_batches_that_stepped"])
         epochs = int(counters["epoch_progress"]["current"]["completed"])
+        precision = checkpoint.get("precision")
+        minutes = float(checkpoint.get("minutes", 0.0))
     except Exception as error:  # nothing is known of the file, and torch's text is advice to run it
         raise ValueError(
             f"{path}: not a checkpoint of train.py; init={path} takes weights alone"
         ) from error
-    return Start(path, step, epochs, inside)
+    return Start(path, step, epochs, inside, precision, minutes)
 
 
 def check_unused(folder: Path) -> None:
@@ -106,27 +114,45 @@ def check_unused(folder: Path) -> None:
         raise ValueError(f"{folder}: already used ({trace}): give another hydra.run.dir=FOLDER")
 
 
-def check_left(start: Start, epochs: int | None, folder: Path) -> RunStatus | None:
-    """Compare the epochs that are trained with those that a run is to have (None: no limit).
+def check_left(
+    start: Start, epochs: int | None, folder: Path, minutes: float | None = None
+) -> RunStatus | None:
+    """Compare the epochs and minutes that are trained with those that a run is to have.
 
-    Returns how the run ended, where nothing is left to do for it. Raises ValueError where nothing
-    can be trained.
+    None is no limit. Returns how the run ended, where nothing is left to do for it. Raises
+    ValueError where nothing can be trained.
     """
-    if start.path is None or epochs is None or start.epochs < epochs:
+    if start.path is None:
         return None
-    before = run_status.read(folder) if start.inside else None
+    if minutes is not None and start.minutes >= minutes:
+        return _find_end(start, folder, f"its {minutes:g} minutes are used", "minutes", 2 * minutes)
+    if epochs is None or start.epochs < epochs:
+        return None
     more = f"expected trainer.max_epochs={start.epochs + 1} or more"
     if start.epochs > epochs:
         told = f"trainer.max_epochs is {epochs}, but {start.path} has {start.epochs}"
         raise ValueError(f"{told} epochs behind it, {more}")
     if not start.inside:
         raise ValueError(f"{start.path}: all {epochs} epochs are trained, {more}")
+    return _find_end(
+        start, folder, f"all {epochs} epochs are trained", "trainer.max_epochs", 2 * epochs
+    )
+
+
+def _find_end(start: Start, folder: Path, why: str, key: str, more: float) -> RunStatus | None:
+    """Return how a run ended that has nothing left to do; log how it could be trained on.
+
+    None where its best generator is not written yet.
+    """
+    if not start.inside:
+        raise ValueError(f"{start.path}: {why}, expected {key}={more:g} or so")
+    before = run_status.read(folder)
     if before is None or before.status != "finished":
-        return None  # its best generator is not written yet
-    log.info("%s: finished, all %d epochs are trained; nothing was done", folder, epochs)
+        return None
+    log.info("%s: finished, %s; nothing was done", folder, why)
+    name = start.path.stem if start.path else "last"
     log.info(
-        "to train on:  python train.py hydra.run.dir=%s ckpt=%s trainer.max_epochs=%d",
-        *(folder, start.path.stem, 2 * epochs),
+        "to train on:  python train.py hydra.run.dir=%s ckpt=%s %s=%g", folder, name, key, more
     )
     return before
 

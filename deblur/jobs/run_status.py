@@ -10,6 +10,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from deblur.atomic import write_text
+
 if TYPE_CHECKING:
     from deblur.config.errors import Fault  # which imports Hydra
 
@@ -37,9 +39,7 @@ class RunStatus:
     def write(self, folder: Path) -> None:
         """Write it into a run's folder, whole or not at all."""
         folder.mkdir(parents=True, exist_ok=True)
-        part = folder / f"{NAME}.part"
-        part.write_text(json.dumps(asdict(self), indent=1) + "\n", encoding="utf-8")
-        os.replace(part, folder / NAME)
+        write_text(folder / NAME, json.dumps(asdict(self), indent=1) + "\n")
 
 
 def read(folder: Path) -> RunStatus | None:

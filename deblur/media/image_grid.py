@@ -8,7 +8,7 @@ import torch
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
-from deblur.media.photo import replacing
+from deblur.atomic import replacing
 
 RIM = 4
 """Pixels of white between pictures."""

@@ -1,7 +1,7 @@
 """Picture files, as arrays of 8-bit RGB pixels."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from pathlib import Path
 
 import kornia_rs
@@ -9,16 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
-from deblur.media.formats.source import long_texts
+from deblur.media.formats.png_chunks import find_plain_depth
+from deblur.media.picture_kinds import DATA, LARGEST_DATA, format_of
 
 Pixels = NDArray[np.uint8]
 """(H, W, 3), RGB."""
 
-ENDINGS = {".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp"}
-FORMATS = ("PNG", "JPEG", "WEBP", "TIFF", "BMP")
-"""What their content may be, in Pillow's words: for others, such as EPS, it runs programs."""
-LIMIT = 178_956_970
-"""Pixels, as Pillow has it: a file of a few bytes can claim any number, and fill the memory."""
 SAMPLE_FORMAT, SIGNED = 339, 2
 """TIFF's tag, and the value of those of 8 bits that Pillow takes for unsigned."""
 TURNED = {5, 6, 7, 8}
@@ -27,7 +23,7 @@ TURNED = {5, 6, 7, 8}
 
 def is_picture(path: Path) -> bool:
     """Say whether a file's name is that of a picture that can be read; hidden ones are not."""
-    return path.suffix.lower() in ENDINGS and not path.name.startswith(".")
+    return format_of(path) in DATA and not path.name.startswith(".")
 
 
 def list_pictures(folder: Path) -> list[Path]:
@@ -39,10 +35,10 @@ def read(path: Path) -> Pixels:
     """Read a picture upright (EXIF orientation applied) as 8-bit RGB.
 
     Grey and palette become RGB, 16 bits are rounded to 8, alpha is dropped, and CMYK converted.
-    Raises ValueError for what can't be read, for more pixels than LIMIT, for animations and for
-    floating-point pixels.
+    Raises ValueError for what can't be read, for more pixels than LARGEST_DATA, for animations and
+    for floating-point pixels.
     """
-    if bits := _bits_of_plain_png(path):
+    if bits := _plain_depth(path):
         try:
             if bits == 8:
                 pixels: Pixels = kornia_rs.io.read_image_png_u8(str(path), "rgb")
@@ -78,27 +74,20 @@ def read_size(path: Path) -> tuple[int, int]:
     with _opened(path) as picture:
         width, height = picture.size
         # Asking a PNG for its EXIF decodes all of it.
-        turned = not _bits_of_plain_png(path) and picture.getexif().get(0x0112) in TURNED
+        turned = not _plain_depth(path) and picture.getexif().get(0x0112) in TURNED
         return (height, width) if turned else (width, height)
 
 
-def _bits_of_plain_png(path: Path) -> int:
-    """Give 8 or 16 for a PNG of RGB with neither orientation nor frames, 0 for other files.
+def _plain_depth(path: Path) -> int:
+    """Return 8 or 16 for a PNG of RGB with neither orientation nor frames, 0 for other files.
 
     Those are read in a third of the time by a library that knows nothing else (GoPro's are).
     """
     with open(path, "rb") as file:
-        head = file.read(26)
-        if head[:8] != b"\x89PNG\r\n\x1a\n" or head[12:16] != b"IHDR" or head[25:] != b"\x02":
-            return 0
-        if int.from_bytes(head[16:20]) * int.from_bytes(head[20:24]) > LIMIT:
-            return 0
-        file.seek(33)
-        while len(chunk := file.read(8)) == 8:
-            if chunk[4:] in (b"eXIf", b"acTL"):
-                return 0
-            file.seek(int.from_bytes(chunk[:4], "big") + 4, 1)
-    return head[24]
+        depth = find_plain_depth(file)
+        file.seek(16)
+        width, height = int.from_bytes(file.read(4)), int.from_bytes(file.read(4))
+    return depth if width * height <= LARGEST_DATA else 0
 
 
 def _to_8_bits(pixels: NDArray[np.uint16]) -> Pixels:
@@ -108,17 +97,16 @@ def _to_8_bits(pixels: NDArray[np.uint16]) -> Pixels:
 @contextmanager
 def _opened(path: Path) -> Iterator[Image.Image]:
     try:
-        # Texts are read with the head, and behind the pixels again.
-        with long_texts() if path.suffix.lower() == ".png" else nullcontext():
-            with Image.open(path, formats=FORMATS) as picture:
-                if SIGNED in getattr(picture, "tag_v2", {}).get(SAMPLE_FORMAT, ()):
-                    raise ValueError("signed pixels, expected unsigned ones")
-                yield picture
+        with Image.open(path, formats=DATA) as picture:
+            width, height = picture.size
+            if width * height > LARGEST_DATA:
+                raise ValueError(
+                    f"{width}x{height} pixels, expected at most {LARGEST_DATA / 1e6:.0f} million"
+                )
+            if SIGNED in getattr(picture, "tag_v2", {}).get(SAMPLE_FORMAT, ()):
+                raise ValueError("signed pixels, expected unsigned ones")
+            yield picture
     except FileNotFoundError:
         raise
-    except Image.DecompressionBombError as error:
-        raise ValueError(
-            f"{path}: says it has more than {LIMIT / 1e6:.0f} million pixels"
-        ) from error
     except Exception as error:  # libraries raise anything for a broken file
         raise ValueError(f"{path}: not a readable picture ({error})") from error

@@ -5,37 +5,28 @@ its quality and what it says beside the pixels: EXIF, XMP, colour profile, densi
 can't be kept is noted.
 """
 
-import hashlib
-import os
-import secrets
-import shutil
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
-from tempfile import SpooledTemporaryFile
 from types import TracebackType
-from typing import BinaryIO, NamedTuple, cast
+from typing import BinaryIO, NamedTuple
 
+from deblur.atomic import held_back, replacing
 from deblur.media.formats import avif, heif, jpeg, plain, png, raw, tiff
 from deblur.media.formats.frame import Frame, check, fit
 from deblur.media.formats.original import Original
 from deblur.media.formats.reader import PillowReader
 from deblur.media.formats.source import Source
+from deblur.media.picture_kinds import LARGEST_PHOTO, format_of
 
-__all__ = ["LIMIT", "Frame", "Photo", "discard_parts", "format_of", "open_photo", "replacing"]
+__all__ = ["Frame", "Photo", "format_of", "open_photo"]
 
-LIMIT = 1_100_000_000
-"""Pixels of a frame; a bad file may claim more than any memory holds."""
-IN_MEMORY = 1 << 26
-"""Bytes that wait in memory for a stream, until they are complete."""
 Writer = Callable[[BinaryIO, Iterable[Frame], Original, int | None], None]
 
 
 class Format(NamedTuple):
     """What a format can hold, and how it is written."""
 
-    endings: tuple[str, ...]
     write: Writer
     alpha: bool = True
     deep: bool = False
@@ -47,28 +38,21 @@ class Format(NamedTuple):
 
 
 USUAL = frozenset({"EXIF", "XMP", "ICC profile"})
-JPEGS = (".jpg", ".jpeg", ".jpe", ".jfif", ".mpo")
 PRINTED = USUAL | {"density", "comment"}
 FORMATS = {
-    "JPEG": Format(JPEGS, jpeg.write, alpha=False, holds=PRINTED),
-    "PNG": Format((".png", ".apng"), png.write, deep=True, many=True, holds=PRINTED | {"CICP"}),
-    "WEBP": Format((".webp",), plain.write_webp, many=True, holds=USUAL),
-    "TIFF": Format((".tif", ".tiff"), tiff.write, deep=True, many=True, holds=USUAL | {"density"}),
-    "HEIF": Format((".heic", ".heif", ".hif"), heif.write, deep=True, holds=USUAL | {"CICP"}),
-    "AVIF": Format((".avif",), avif.write, many=True, holds=USUAL | {"CICP"}),
-    "GIF": Format((".gif",), plain.write_gif, many=True, holds=frozenset({"comment"})),
-    "BMP": Format((".bmp", ".dib"), plain.write_bmp, alpha=False, holds=frozenset({"density"})),
-    "PPM": Format((".ppm", ".pgm", ".pbm", ".pnm"), plain.write_ppm, alpha=False, deep=True),
+    "JPEG": Format(jpeg.write, alpha=False, holds=PRINTED),
+    "PNG": Format(png.write, deep=True, many=True, holds=PRINTED | {"CICP"}),
+    "WEBP": Format(plain.write_webp, many=True, holds=USUAL),
+    "TIFF": Format(tiff.write, deep=True, many=True, holds=USUAL | {"density"}),
+    "HEIF": Format(heif.write, deep=True, holds=USUAL | {"CICP"}),
+    "AVIF": Format(avif.write, many=True, holds=USUAL | {"CICP"}),
+    "GIF": Format(plain.write_gif, many=True, holds=frozenset({"comment"})),
+    "BMP": Format(plain.write_bmp, alpha=False, holds=frozenset({"density"})),
+    "PPM": Format(plain.write_ppm, alpha=False, deep=True),
 }
 
 
-def format_of(path: Path) -> str | None:
-    """Tell a picture's format by its file's ending, as Photo names it; None for other files."""
-    ending = path.suffix.lower()
-    return next((name for name, format in FORMATS.items() if ending in format.endings), None)
-
-
-def open_photo(source: Path | BinaryIO, *, limit: int = LIMIT) -> "Photo":
+def open_photo(source: Path | BinaryIO, *, limit: int = LARGEST_PHOTO) -> "Photo":
     """Open a picture file, or a stream, and read what it says; pixels are read later.
 
     limit: of pixels, by the file's head. Raises ValueError ("PATH: reason") for what is no picture,
@@ -140,7 +124,7 @@ class Photo:
         if quality is not None and not 1 <= quality <= 100:
             raise ValueError(f"quality {quality}, expected 1 to 100")
         self._note_lost(name)
-        with replacing(target) if isinstance(target, Path) else _held_back(target) as file:
+        with replacing(target) if isinstance(target, Path) else held_back(target) as file:
             FORMATS[name].write(file, self._fitted(frames, name), self._original, quality)
 
     def _note_lost(self, name: str) -> None:
@@ -173,53 +157,3 @@ class Photo:
             yield fit(check(frame), name, note, alpha=format.alpha, deep=format.deep)
         if number < expected:
             raise ValueError(f"{number} frames, expected {expected} as {self.name} has")
-
-
-@contextmanager
-def replacing(target: Path) -> Iterator[BinaryIO]:
-    """Open a file that takes the target's place once the block is through, whole or not at all.
-
-    A target that is no file but, say, a pipe is written to at the end. What a process that was
-    killed left of the same target goes. OSErrors name the target.
-    """
-    place = Path(os.path.realpath(target))
-    part = place.with_name(f"{_start_of_parts(place)}-{secrets.token_hex(8)}.part")
-    try:
-        if place.exists() and not place.is_file():
-            with open(place, "wb") as device, _held_back(device) as file:
-                yield file
-            return
-        with open(part, "xb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        if place.exists():
-            shutil.copymode(place, part)
-        os.replace(part, place)
-        discard_parts(target)
-    except BaseException as error:
-        part.unlink(missing_ok=True)
-        if isinstance(error, OSError) and error.filename in (None, str(part)):
-            raise OSError(error.errno, error.strerror or str(error), str(target)) from error
-        raise
-
-
-def discard_parts(target: Path) -> None:
-    """Delete what processes that were killed have left of a target."""
-    place = Path(os.path.realpath(target))
-    for left in place.parent.glob(f"{_start_of_parts(place)}-*.part"):
-        left.unlink(missing_ok=True)
-
-
-def _start_of_parts(place: Path) -> str:
-    """Name what is hidden beside a file until it is complete: short, for any name, in ASCII."""
-    return f".deblur-{hashlib.sha256(os.fsencode(place.name)).hexdigest()[:16]}"
-
-
-@contextmanager
-def _held_back(target: BinaryIO) -> Iterator[BinaryIO]:
-    """Hold back what is written to a stream until the block is through."""
-    with SpooledTemporaryFile(IN_MEMORY) as file:
-        yield cast(BinaryIO, file)
-        file.seek(0)
-        shutil.copyfileobj(file, target)

@@ -19,6 +19,8 @@ class Job(NamedTuple):
     target: Path
     sheet: Path | None = None
     """Where before and after are shown side by side, if anywhere."""
+    backup: Path | None = None
+    """Of a picture that is restored in its own place: where it is kept as it was."""
 
     @property
     def moves(self) -> bool:
@@ -32,7 +34,7 @@ class Job(NamedTuple):
 
     def is_done(self) -> bool:
         """Say whether its files exist already."""
-        return all(os.path.exists(path) for path in self[1:] if path is not None)
+        return all(os.path.exists(path) for path in (self.target, self.sheet) if path is not None)
 
 
 class Outcome(NamedTuple):
@@ -40,12 +42,15 @@ class Outcome(NamedTuple):
 
     source: str
     target: str
-    status: Literal["restored", "skipped", "failed"]
+    status: Literal["restored", "skipped", "failed", "kept"]
+    """Kept: left out, since it is not blurred by motion."""
     seconds: float = 0.0
     reason: str = ""
     """Of a failure, a line."""
     notes: tuple[str, ...] = ()
     """What could not be kept as it was."""
+    sharpness: tuple[float, float] | None = None
+    """Before and after, if it was measured."""
 
 
 class Plan(NamedTuple):
@@ -148,7 +153,7 @@ def is_video(file: Path) -> bool:
 
 def _check(jobs: Iterable[Job]) -> None:
     owners: dict[Path, Path] = {}
-    for source, target, _ in jobs:
+    for source, target, *_ in jobs:
         if target in owners:
             raise ValueError(f"{owners[target]} and {source} would both be written to {target}")
         with suppress(OSError):  # of what cannot be looked at, which fails when it is restored
@@ -160,7 +165,7 @@ def _check(jobs: Iterable[Job]) -> None:
 def _name_sheets(jobs: list[Job]) -> list[Job]:
     """Name sheets NAME_compare.png, but NAME.ENDING_compare.png where others have that name."""
     short = [job.target.with_name(f"{job.target.stem}_compare.png") for job in jobs]
-    counts = Counter(short + [path for source, target, _ in jobs for path in (source, target)])
+    counts = Counter(short + [path for job in jobs for path in (job.source, job.target)])
     long = [job.target.with_name(f"{job.target.name}_compare.png") for job in jobs]
     return [
         job if job.moves else job._replace(sheet=name if counts[name] == 1 else other)
@@ -176,6 +181,8 @@ def summarize(outcomes: Iterable[Outcome]) -> str:
         parts.append(
             f"{counts['skipped']} skipped, there already (--overwrite restores them again)"
         )
+    if counts["kept"]:
+        parts.append(f"{counts['kept']} not blurred by motion")
     if counts["failed"]:
         parts.append(f"{counts['failed']} failed")
     return ", ".join(parts)

@@ -3,9 +3,11 @@
 import os
 import time
 from argparse import Namespace
+from pathlib import Path
 from typing import Any
 
-from deblur.restoration.batch import Job, Outcome
+from deblur.restoration.batch import Job, Outcome, is_video
+from deblur.restoration.in_place import is_restored, replace_restored
 from deblur.restoration.progress import Tiles
 from deblur.restoration.video import Progress, restore_film
 from deblur.restoration.worker_pool import Tell
@@ -14,15 +16,16 @@ from deblur.restoration.worker_pool import Tell
 def restore_job(restorer: Any, options: Namespace, job: Job, tell: Tell) -> None:
     """Restore one file, and tell its Outcome, and before that how far it is.
 
-    restorer: a Restorer. options: `quality` and `overwrite` of the command. Whatever goes wrong
+    restorer: a Restorer. options: `quality`, `overwrite`, `only_blurred` and `sharpness` of the
+    command. Whatever goes wrong
     with one file is told, in a line, and not raised.
     """
     start = time.perf_counter()
     frames = Progress(0, None)
 
-    def end(status: Any, reason: str = "", notes: tuple[str, ...] = ()) -> None:
+    def end(status: Any, reason: str = "", **more: Any) -> None:
         seconds = time.perf_counter() - start
-        tell(Outcome(*job.names, status, seconds, reason, notes))
+        tell(Outcome(*job.names, status, seconds, reason, **more))
 
     def watch(progress: Progress) -> None:
         nonlocal frames
@@ -31,16 +34,29 @@ def restore_job(restorer: Any, options: Namespace, job: Job, tell: Tell) -> None
 
     restorer.tiles.watch = lambda done, count: tell(Tiles(done, count))
     try:
+        if options.only_blurred and (reason := _find_no_need(job)):
+            end("kept", reason)
+            return
+        before = _measure(job.source, options)
         job.target.parent.mkdir(parents=True, exist_ok=True)
-        exists = not options.overwrite and os.path.exists(job.target)
+        exists = not options.overwrite and _exists(job)
         notes: list[str] = []
         if not exists and job.moves:
             settings = {"quality": options.quality, "watch": watch}
             notes = restore_film(job.source, job.target, restorer.restore, **settings)
         elif not exists:
             settings = {"quality": options.quality, "overwrite": options.overwrite}
-            notes = restorer.restore_file(job.source, job.target, format=options.format, **settings)
+
+            def restore(source: Path, target: Path) -> list[str]:
+                kept: list[str] = restorer.restore_file(
+                    source, target, format=options.format, **settings
+                )
+                return kept
+
+            in_place = job.backup is not None
+            notes = replace_restored(job, restore) if in_place else restore(job.source, job.target)
         notes += _write_sheet(job, options.overwrite)
+        after = None if exists else _measure(job.target, options)
     except KeyboardInterrupt:
         if frames.done and os.path.exists(job.target):
             of = f" of {frames.total}" if frames.total else ""
@@ -50,7 +66,35 @@ def restore_job(restorer: Any, options: Namespace, job: Job, tell: Tell) -> None
     except Exception as error:  # libraries raise anything
         end("failed", explain(error))
     else:
-        end("skipped" if exists else "restored", notes=tuple(notes))
+        measured = None if before is None or after is None else (before, after)
+        status = "skipped" if exists else "restored"
+        end(status, notes=tuple(notes), sharpness=measured)
+
+
+def _exists(job: Job) -> bool:
+    """Say whether a job's target is its result already."""
+    return os.path.exists(job.target) if job.backup is None else is_restored(job)
+
+
+def _find_no_need(job: Job) -> str:
+    """Say why a picture need not be restored; "" where it is blurred by motion."""
+    if job.moves:
+        return "a video, which is not looked at"
+    from deblur.restoration.diagnosis import diagnose
+
+    diagnosis = diagnose(job.source)
+    return "" if diagnosis.kind == "motion" else diagnosis.describe()
+
+
+def _measure(path: Path, options: Namespace) -> float | None:
+    """Measure a picture's sharpness, if that is asked for."""
+    if not (options.sharpness or options.only_blurred) or is_video(path):
+        return None
+    from deblur.restoration.diagnosis import read_luma
+    from deblur.restoration.sharpness import measure_sharpness
+    from deblur.restoration.spectra import cut_windows
+
+    return measure_sharpness(cut_windows(read_luma(path)))
 
 
 def _write_sheet(job: Job, overwrite: bool) -> list[str]:

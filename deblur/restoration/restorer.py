@@ -31,7 +31,8 @@ class Restorer:
         generator: maps (N, 3, H, W) to the same, in [-1, 1].
         device: "auto" is the fastest that is there.
         precision: of the network's arithmetic, "float32", "bfloat16" or "int8" (see `adapt`);
-            "auto" is bfloat16 where the device has units for it. The picture itself stays float32.
+            "auto" is the fastest on this machine, by a race that is remembered. The picture itself
+            stays float32.
         tile: the side of a tile in pixels (or another shape of that area); None for as large ones
             as memory allows, or as the network is best on (MAXIM, whose grid spans a tile). Tiles
             overlap by as much as a cut changes the output, so that no seam can be seen. Networks
@@ -112,7 +113,8 @@ class Restorer:
         """Restore a picture's file, and all that it holds beside the pixels.
 
         Args:
-            format, quality: of the target, else those of its name and of the source.
+            format: of the target, else its name's.
+            quality: of the target, else the source's.
             overwrite: whether the target may exist.
             strength: as in the constructor; None for what was given there.
 

@@ -24,8 +24,8 @@ CONTEXT = 64
 """What the network sees around that part, in pixels of each scale's image."""
 SHARE = 0.85
 """A larger scale is chosen where it changes this share of what any changes."""
-LEAST = 0.02
-"""Root mean square change at half the size, of black to white: less means a sharp picture."""
+LEAST = 0.025
+"""Root mean square change, of black to white: less at all scales means a sharp picture."""
 
 
 def shrink(image: Tensor, scale: int) -> Tensor:
@@ -78,8 +78,9 @@ def choose_scale(restore: Bands, image: Tensor, low: float, high: float) -> Lite
 
 def pick_scale(changes: dict[int, float]) -> Literal[1, 2, 4]:
     """Pick the scale, 1, 2 or 4, by the change at each, of black to white."""
-    enough = SHARE * max(changes.values())
-    if changes[2] < LEAST or changes[1] >= enough:
+    most = max(changes.values())
+    enough = SHARE * most
+    if most < LEAST or changes[1] >= enough:
         return 1
     return 2 if changes[2] >= enough else 4
 

@@ -55,6 +55,11 @@ def _walk(paths: Sequence[str], out: Path) -> Iterator[Path]:
                 inner = [place for place in inner if place.resolve() != results]
                 folders[:] = [place.name for place in inner]
                 yield from filter(Path.is_symlink, inner)
-                for file in (Path(folder, name) for name in files if not name.startswith(".")):
+                for file in (Path(folder, name) for name in files if _counts(name)):
                     if format_of(file) is None and file.suffix.lower() not in VIDEO_ENDINGS:
                         yield file
+
+
+def _counts(name: str) -> bool:
+    """Say whether a file is neither hidden nor a copy that `--in-place` or an editor has kept."""
+    return not name.startswith(".") and not name.endswith("~")

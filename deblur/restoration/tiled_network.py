@@ -53,7 +53,7 @@ class Harm:
 class TiledNetwork:
     """Restores images with a network, in tiles where they are large.
 
-    Args: see `deblur.restoration.restorer.Restorer`.
+    For its parameters see `deblur.restoration.restorer.Restorer`.
     """
 
     def __init__(
@@ -96,7 +96,8 @@ class TiledNetwork:
 
         Args:
             image: (1 or 3, H, W), any dtype, on any device. Only a tile at a time is converted.
-            low, high: its black and its white.
+            low: its black.
+            high: its white.
             strength: the share of the change that is made, over 0 and up to 1.
             harm: counts what the guard keeps as it was.
 

@@ -1,18 +1,17 @@
 """A video restored, frame by frame; what lies beside its frames is kept."""
 
 import os
-import secrets
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from fractions import Fraction
-from glob import escape
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from deblur.atomic import hide, install
 from deblur.media.video import FULL, LIMITED, Colours, import_av, open_video, view
 from deblur.media.video_encoding import TAGS, Encoding, has_alpha, plan_encoding
 
@@ -50,7 +49,7 @@ def restore_film(
 
     The target appears when it is complete. On Ctrl-C it is finished with what was restored, and
     KeyboardInterrupt raised again; other errors leave nothing. Until then the file is hidden beside
-    the target, .NAME.xxxxxxxx.ENDING, and even of a killed process it can be played.
+    the target, .deblur-*.ENDING, and even of a killed process it can be played.
 
     Returns what was changed or left out. Raises ValueError ("PATH: reason") for what is no video
     and targets that cannot be, OSError, and ImportError where PyAV is missing.
@@ -123,20 +122,18 @@ def _demux(film: Any, encoding: Encoding, writer: "_Writer") -> Iterator[Any]:
 def _writing(target: Path, encoding: Encoding) -> Iterator["_Writer"]:
     """Give a writer of a hidden file, which becomes the target: complete, or as far as Ctrl-C."""
     av = import_av()
-    part = target.with_name(f".{target.stem}.{secrets.token_hex(4)}{target.suffix}")
+    part = hide(target, target.suffix)
     writer = None
     try:
         writer = _Writer(part, encoding)
         yield writer
         writer.finish(target)
-        for left in part.parent.glob(f".{escape(target.stem)}.{'[0-9a-f]' * 8}{target.suffix}"):
-            left.unlink(missing_ok=True)  # of a process that was killed
     except KeyboardInterrupt:
         if writer is not None and writer.count:
             writer.finish(target)
         raise
     except av.FFmpegError as error:
-        raise OSError(f"{target}: could not be written ({error.strerror})") from error
+        raise OSError(error.errno, error.strerror, str(target)) from error
     finally:
         if writer is not None:
             with suppress(av.FFmpegError):
@@ -214,4 +211,4 @@ class _Writer:
             self.container.mux(self.stream.encode())
         self.container.close()
         if self.file.exists():
-            os.replace(self.file, target)
+            install(self.file, target)

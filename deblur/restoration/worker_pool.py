@@ -8,6 +8,7 @@ from multiprocessing import get_context, resource_tracker
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
+from deblur.media.pillow_settings import read_any_picture
 from deblur.terminal import raising_signals
 
 TRIES = 2
@@ -150,7 +151,7 @@ def _sheltered() -> Iterator[None]:
 def _work(connection: Connection, number: int, start: Callable[[int], Work]) -> None:
     """Work on what the first process sends, until that closes the connection or is gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # it reaches all, and the first one decides
-    with suppress(EOFError, OSError, KeyboardInterrupt), raising_signals():
+    with suppress(EOFError, OSError, KeyboardInterrupt), raising_signals(), read_any_picture():
         try:
             work = start(number)
         except Exception as error:

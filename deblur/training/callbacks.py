@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from deblur.checkpoints import read_generator, save_generator
 from deblur.hardware import place
 from deblur.pair import Pair
-from deblur.training.checkpointing import find_place
+from deblur.training.budget import Pace, count_left, find_limit
 from deblur.training.gan import DeblurGAN
 
 log = logging.getLogger(__name__)
@@ -76,32 +76,39 @@ def _order_gradient(norm: nn.Module, _: Any, output: Tensor) -> None:
         output.register_hook(torch.Tensor.contiguous)  # type: ignore[no-untyped-call]
 
 
-class TimeEstimate(Callback):
-    """Says before the first epoch how long the run will take on this machine.
+CORRECT = 60.0
+"""Seconds of training after which its pace is known."""
 
-    Rehearses one step's passes on a few images, which changes neither weights nor statistics.
+
+class TimeEstimate(Callback):
+    """Logs before the first epoch how long the run will take on this machine.
+
+    Rehearses one step's passes on a few images, which changes neither weights nor statistics. Where
+    the run turns out to be slower or faster, it logs that, too.
     """
 
     def __init__(self, *, images: int = 4) -> None:
         if images < 1:
             raise ValueError(f"images must be positive, got {images}")
         self.images = images
+        self.expected = 0.0
+        """Seconds from the start to the end."""
+        self.look = CORRECT
+        """Seconds from the start, when the estimate is compared again."""
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Rehearse once to warm up, then with the clock, and log the estimate."""
         assert isinstance(pl_module, DeblurGAN)
         loader: Any = trainer.train_dataloader
         batches = trainer.num_training_batches
-        left = batches * ((trainer.max_epochs or 0) - trainer.current_epoch)
-        if place := find_place(trainer):
-            left -= place.batches
+        left = count_left(trainer)
         start = time.perf_counter()
         items = [loader.dataset[(0, index)] for index in range(min(self.images, loader.batch_size))]
         loading = time.perf_counter() - start
         # With all that is done to a batch on its way, such as blur that is made on the device.
         batch = trainer.strategy.batch_to_device(loader.collate_fn(items))
         statistics = {name: value.clone() for name, value in pl_module.named_buffers()}
-        steps = max(pl_module.every.values(), default=1)  # rare losses are due in one of these
+        steps = pl_module.losses.period  # rare losses are due in one of these
         with trainer.precision_plugin.train_step_context():
             rehearse(pl_module, batch, 0)
             start = time.perf_counter()
@@ -112,26 +119,39 @@ class TimeEstimate(Callback):
             for name, value in pl_module.named_buffers():
                 value.copy_(statistics[name])
         total = seconds / len(items) * loader.batch_size * left
+        self.expected = min(total, find_limit(trainer))
         log.info(
-            "%d epochs of %d batches, %d in all: about %s to the end on this machine",
-            trainer.max_epochs,
-            batches,
-            left,
-            _duration(total),
+            "%d epochs of %d batches, %d in all: about %s to the end on this machine%s",
+            *(trainer.max_epochs, batches, left, _duration(self.expected)),
+            ", where the minutes will end" if self.expected < total else "",
         )
+        self.pace = Pace(trainer)
+
+    def on_train_batch_end(
+        self,
+        trainer: L.Trainer,
+        pl_module: L.LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+    ) -> None:
+        """Correct the estimate after one minute, two, four ... where it is wrong by a quarter."""
+        elapsed = self.pace.elapsed
+        if elapsed < self.look:
+            return
+        self.look = 2 * elapsed
+        left = self.pace.estimate_left(trainer)
+        if abs(left - (self.expected - elapsed)) > 0.25 * left:
+            log.info("about %s to the end, by the pace so far", _duration(left))
+            self.expected = elapsed + left
 
 
 def rehearse(module: DeblurGAN, batch: Pair, batch_idx: int) -> None:
     """Do the passes of one training step; its gradients reach no weight, nor other devices."""
     weights = [weight for weight in module.parameters() if weight.requires_grad]
-    scales = module.scales(batch.blur)
-    if module.adversary:
-        objective, discriminator = module.adversary
-        for _ in range(module.discriminator_steps):
-            verdict = objective.discriminator_loss(discriminator, scales[-1].detach(), batch.sharp)
-            torch.autograd.grad(verdict.loss, weights, allow_unused=True)
-    loss = module.total(module.generator_losses(batch, scales, batch_idx))
-    torch.autograd.grad(loss, weights, allow_unused=True)
+    scales = module.losses.restore(batch.blur)
+    for turn in module.losses.turns(batch, scales, batch_idx):
+        torch.autograd.grad(turn.compute().total, weights, allow_unused=True)
     if module.device.type != "cpu":
         getattr(torch, module.device.type).synchronize()
 
@@ -144,12 +164,19 @@ def _duration(seconds: float) -> str:
     return f"{seconds / 3600:.1f} hours"
 
 
+FIGURES = {
+    "train/generator": "loss {:.4g}",
+    "val/psnr": "PSNR {:.2f} dB restored",
+    "val/blur_psnr": "{:.2f} dB blurred",
+}
+"""Of the line an epoch, with how they are written."""
+
+
 class PlainProgress(ProgressBar):
-    """Prints a line an epoch, for logs."""
+    """Prints a line an epoch, for logs; all figures are in the run's csv/metrics.csv."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.start = 0.0
         self.silent = False
 
     def disable(self) -> None:
@@ -158,21 +185,21 @@ class PlainProgress(ProgressBar):
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Start the clock."""
-        self.start = time.monotonic()
+        self.pace = Pace(trainer)
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Print the newest figures."""
+        """Print the epoch, the time, the loss and PSNR."""
         if self.silent:
             return
-        figures = {
-            name: value
-            for name, value in trainer.callback_metrics.items()
-            if name.startswith(("train/", "val/"))
-        }
+        last = trainer.should_stop or trainer.current_epoch + 1 == trainer.max_epochs
+        left = "" if last else f", about {_duration(self.pace.estimate_left(trainer))} left"
+        found = trainer.callback_metrics
+        figures = [
+            words.format(float(found[name])) for name, words in FIGURES.items() if name in found
+        ]
         print(
             f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}"
-            f" ({_duration(time.monotonic() - self.start)})",
-            *(f"{name}={value:.4g}" for name, value in sorted(figures.items())),
+            f" after {_duration(self.pace.elapsed)}{left}: {', '.join(figures)}",
             flush=True,
         )
 

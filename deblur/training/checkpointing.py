@@ -15,7 +15,7 @@ from lightning.fabric.plugins import TorchCheckpointIO
 from lightning.pytorch.callbacks import Checkpoint
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
-from deblur.atomic import duplicate, replacing
+from deblur.atomic import duplicate, install, replacing
 
 log = logging.getLogger(__name__)
 
@@ -56,8 +56,15 @@ class SyncedIO(TorchCheckpointIO):
         self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any | None = None
     ) -> None:
         """Write; raises OSError, which names the path."""
-        with replacing(Path(path)) as file:
-            torch.save(checkpoint, file)
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with replacing(Path(path)) as file:
+                torch.save(checkpoint, file)
+        except RuntimeError as error:
+            # Of a full disk torch says something of its own while Python's error is handled.
+            if isinstance(cause := error.__context__, OSError):
+                raise OSError(cause.errno, cause.strerror, str(path)) from error
+            raise
 
 
 class Checkpoints(Checkpoint):
@@ -213,7 +220,7 @@ class Checkpoints(Checkpoint):
                 duplicate(self.folder / "next.ckpt", "best.ckpt")
             if self.rotates and (self.folder / "last.ckpt").is_file():
                 duplicate(self.folder / "last.ckpt", "previous.ckpt")
-            os.replace(self.folder / "next.ckpt", self.folder / "last.ckpt")
+            install(self.folder / "next.ckpt", self.folder / "last.ckpt")
         self.score, self.rotates = None, True
         self.since = time.monotonic()
 

@@ -10,6 +10,7 @@ import torch
 from lightning.pytorch.callbacks import Callback
 from torch import Tensor
 
+from deblur.atomic import write_text
 from deblur.distributed import gather_names
 from deblur.pair import Pair
 
@@ -122,7 +123,7 @@ class DivergenceAlarm(Callback):
             return
         path = Path(trainer.default_root_dir, "not_finite.json")
         if trainer.is_global_zero:
-            path.write_text(json.dumps(self.skipped, indent=1) + "\n", encoding="utf-8")
+            write_text(path, json.dumps(self.skipped, indent=1) + "\n")
         raise FloatingPointError(
             f"{told}, the {len(self.skipped)}. time in this epoch; {path} names the pictures. Try "
             "a lower model.lr, or model.clip_norm=1."

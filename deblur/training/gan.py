@@ -1,8 +1,7 @@
 """Who learns when: the alternating training of a generator and a discriminator."""
 
-import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Literal
+from typing import Any
 
 import lightning as L
 import numpy as np
@@ -14,36 +13,36 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torchmetrics import MeanMetric
 
 from deblur.distributed import average_statistics
-from deblur.losses.adversarial import Objective, OnePass
-from deblur.losses.content import halve
+from deblur.losses.adversarial import Objective
 from deblur.metrics.metric import ProtocolMetric
 from deblur.networks.arguments import find_config
 from deblur.networks.recompute import recompute as recompute_blocks
 from deblur.pair import Pair, decode
 from deblur.training.gradients import NotFinite, find_norm, is_finite
+from deblur.training.number_checks import check_positive
+from deblur.training.schedule import Schedule
+from deblur.training.step_losses import StepLosses, TurnLoss
 
 
 class DeblurGAN(L.LightningModule):
     """Trains a generator to restore blurred images, against a discriminator or alone.
 
-    adversarial, discriminator: the objective and the opponent; None for both trains on the content
-    losses alone. content: the generator's content losses by name. weights: of each of them and of
-    "adversarial"; the names are also the logged ones, and each name needs its weight. A generator
-    with a method `pyramid` has the mean of each content loss over its scales and stages.
-    every: compute a content loss in every so many batches alone, times that number.
-    optimizer: called with parameters and lr, once for each network.
-    lr: of both networks, unless discriminator_lr is given; constant, but for the last
-    decay_epochs, when it falls to its share decay_to, as decay says: "linear", or "cosine", half a
-    wave.
-    freeze_epochs: the first ones, in which the generator's backbone, trained before, is kept.
-    discriminator_steps: for each step of the generator, all on the same batch.
-    clip_norm: the largest norm of either network's gradient; None for no limit.
-    average: keep a running average of the generator's weights, to which each step leaves this share
-    of what it was (0.999); validation uses it then, and so does who loads the checkpoint.
-    one_pass: let the discriminator judge sharp and restored images as one batch, which is faster;
-    a batch norm in it normalizes the two kinds together then.
-    recompute: keep less of the generator for the way back, and compute it again (see `recompute`).
-    seed: with the epoch, the batch and the rank it gives the step's random numbers (dropout).
+    Args:
+        generator, discriminator, adversarial, content, weights, every, discriminator_steps,
+            one_pass: See `StepLosses`. One pass is faster; a batch norm in the discriminator then
+            normalizes sharp and restored images together.
+        optimizer: Called with parameters and lr, once for each network.
+        lr: The learning rate of both networks, unless discriminator_lr is given.
+        schedule: How the rates fall, and how long a backbone is frozen; None for neither.
+        seed: With the epoch, the batch and the rank, it makes a step's random numbers (dropout).
+        clip_norm: The largest norm of either network's gradient; None for no limit.
+        average: The decay of an exponential moving average (EMA) of the generator's weights, such
+            as 0.999; validation uses the average then, and so does who loads the checkpoint.
+        recompute: Keep fewer of the generator's activations, and compute them again for the
+            backward pass (see `recompute`).
+
+    Raises:
+        ValueError: For what does not go together, and for values out of their ranges.
     """
 
     def __init__(
@@ -57,12 +56,9 @@ class DeblurGAN(L.LightningModule):
         optimizer: Callable[..., Optimizer],
         lr: float,
         discriminator_lr: float | None = None,
+        schedule: Schedule | None = None,
         seed: int,
         every: Mapping[str, int] | None = None,
-        decay_epochs: int = 0,
-        decay: Literal["linear", "cosine"] = "linear",
-        decay_to: float = 0.0,
-        freeze_epochs: int = 0,
         discriminator_steps: int = 1,
         clip_norm: float | None = None,
         average: float | None = None,
@@ -70,32 +66,22 @@ class DeblurGAN(L.LightningModule):
         recompute: bool = False,
     ) -> None:
         super().__init__()
-        if (adversarial is None) != (discriminator is None):
-            raise ValueError("an adversarial objective and a discriminator want each other")
-        wanted = sorted([*content, "adversarial"] if adversarial else content)
-        if sorted(weights) != wanted:
+        self.losses = StepLosses(
+            generator=generator,
+            discriminator=discriminator,
+            adversarial=adversarial,
+            content=content,
+            weights=weights,
+            every=every or {},
+            discriminator_steps=discriminator_steps,
+            one_pass=one_pass,
+        )
+        self.schedule = schedule or Schedule()
+        if self.schedule.freeze_epochs and not hasattr(generator, "freeze_backbone"):
             raise ValueError(
-                f"weights are for {sorted(weights)}, expected {wanted}: give those that lack by "
-                "model.weights.NAME=1, take others out by ~model.weights.NAME"
+                f"{type(generator).__name__} has no backbone: schedule.freeze_epochs must be 0"
             )
-        if unknown := set(every or {}) - set(content):
-            raise ValueError(f"every names {sorted(unknown)}, expected some of {sorted(content)}")
-        if adversarial is None and all((every or {}).get(name, 1) > 1 for name in content):
-            raise ValueError(
-                "without an adversarial objective one content loss must be in every batch"
-            )
-        if freeze_epochs and not hasattr(generator, "freeze_backbone"):
-            raise ValueError(f"{type(generator).__name__} has no backbone: freeze_epochs must be 0")
-        if decay not in ("linear", "cosine"):
-            raise ValueError(f"decay must be linear or cosine, got {decay}")
-        if not 0 <= decay_to <= 1:
-            raise ValueError(f"decay_to must lie in 0 to 1, got {decay_to}")
-        rates = {"lr": lr, "discriminator_lr": discriminator_lr, "clip_norm": clip_norm}
-        counts = {"discriminator_steps": discriminator_steps}
-        counts |= {f"every.{name}": count for name, count in (every or {}).items()}
-        epochs = {"decay_epochs": decay_epochs, "freeze_epochs": freeze_epochs}
-        shares = {f"weights.{name}": weight for name, weight in weights.items()}
-        _check_signs({**rates, **counts}, {**epochs, **shares})
+        check_positive({"lr": lr, "discriminator_lr": discriminator_lr, "clip_norm": clip_norm})
         if average is not None and not 0 < average < 1:
             raise ValueError(f"average must lie between 0 and 1, got {average}")
         self.automatic_optimization = False
@@ -103,25 +89,19 @@ class DeblurGAN(L.LightningModule):
         self.discriminator = discriminator
         self.adversarial = adversarial
         self.content = nn.ModuleDict(content)
-        self.weights = dict(weights)
-        self.every = {name: (every or {}).get(name, 1) for name in content}
         self.optimizer = optimizer
         self.lr = lr
         self.discriminator_lr = lr if discriminator_lr is None else discriminator_lr
         self.seed = seed
-        self.decay_epochs = decay_epochs
-        self.decay = decay
-        self.decay_to = decay_to
-        self.freeze_epochs = freeze_epochs
-        self.discriminator_steps = discriminator_steps
         self.clip_norm = clip_norm
-        self.one_pass = one_pass
         if recompute:
             recompute_blocks(generator)
         self.average: AveragedModel | None = None
         if average is not None:
             averaging = get_ema_multi_avg_fn(average)  # type: ignore[no-untyped-call]
             self.average = AveragedModel(generator, multi_avg_fn=averaging).requires_grad_(False)
+        self.time_used = 0.0
+        """The share of its time that a run has used, where that is limited."""
         self.means: dict[str, tuple[Tensor, int]] = {}
         self.scores = ProtocolMetric("wang-rgb")
         self.blur_scores = ProtocolMetric("wang-rgb")
@@ -139,8 +119,8 @@ class DeblurGAN(L.LightningModule):
         changes anything; what is returned then has an entry "skipped", the loss.
         """
         self._seed_step(batch_idx, self.global_rank)
-        before = [value.clone() for value in self.buffers()]
-        scales = self.scales(batch.blur)
+        before = [value.clone() for value in self._statistics()]
+        scales = self.losses.restore(batch.blur)
         outputs = {"restored": scales[-1].detach()}
         try:
             self._learn(batch, scales, batch_idx)
@@ -148,60 +128,15 @@ class DeblurGAN(L.LightningModule):
             outputs["skipped"] = fault.loss
             self.zero_grad()
             with torch.no_grad():
-                for value, old in zip(self.buffers(), before):
+                for value, old in zip(self._statistics(), before):
                     value.copy_(old)
         return outputs
 
     def on_train_batch_end(self, outputs: Any, batch: Pair, batch_idx: int) -> None:
-        """Log the epoch's means after its last batch."""
-        if self.trainer.is_last_batch:
+        """Log the epoch's means after its last batch, or the run's."""
+        if self.trainer.is_last_batch or self.trainer.should_stop:
             for name, (total, count) in self.means.items():
                 self.log(f"train/{name}", total / count, on_step=False, on_epoch=True)
-
-    @property
-    def adversary(self) -> tuple[Objective, nn.Module] | None:
-        """The objective and the discriminator, where there are any."""
-        if self.adversarial is None or self.discriminator is None:
-            return None
-        return self.adversarial, self.discriminator
-
-    def scales(self, blur: Tensor) -> list[Tensor]:
-        """Restore (N, 3, H, W) at each scale and stage that the generator has, the result last."""
-        pyramid = getattr(self.generator, "pyramid", None)
-        images: list[Tensor] = pyramid(blur) if pyramid else [self(blur)]
-        return images
-
-    def generator_losses(
-        self, batch: Pair, scales: Sequence[Tensor], batch_idx: int = 0
-    ) -> dict[str, Tensor]:
-        """Give the generator's losses that are due in this batch, unweighted, by name.
-
-        scales: what it restored; the last has the sharp images' size, the others that of halvings.
-        """
-        truths = [self._shrink(batch.sharp, image) for image in scales[:-1]]
-        truths.append(batch.sharp)
-        losses = {
-            name: torch.stack([loss(*images) for images in zip(scales, truths)]).mean()
-            for name, loss in self.content.items()
-            if batch_idx % self.every[name] == 0
-        }
-        if self.adversary:
-            objective, discriminator = self.adversary
-            losses["adversarial"] = objective.generator_loss(discriminator, scales[-1], batch.sharp)
-        return losses
-
-    def _shrink(self, sharp: Tensor, image: Tensor) -> Tensor:
-        """Halve sharp images until they are no larger than those that a scale restored."""
-        while sharp.shape[-1] > image.shape[-1]:
-            sharp = halve(sharp)
-        return sharp
-
-    def total(self, losses: Mapping[str, Tensor]) -> Tensor:
-        """Weigh and add losses."""
-        parts = [
-            self.weights[name] * self.every.get(name, 1) * loss for name, loss in losses.items()
-        ]
-        return torch.stack(parts).sum()
 
     def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
         """Clip here, where a gradient scaler has already undone its factor."""
@@ -255,14 +190,16 @@ class DeblurGAN(L.LightningModule):
 
     def _begin_epoch(self) -> None:
         """Set rates and what is frozen: functions of the epoch, so there is no state to restore."""
-        if self.freeze_epochs:
+        if self.schedule.freeze_epochs:
             freeze: Any = self.generator.freeze_backbone
-            freeze(self.current_epoch < self.freeze_epochs)
-        left = (self.trainer.max_epochs or 0) - self.current_epoch
-        factor = min(1.0, left / self.decay_epochs) if self.decay_epochs else 1.0
-        if self.decay == "cosine":
-            factor = (1 - math.cos(math.pi * factor)) / 2
-        factor = self.decay_to + (1 - self.decay_to) * factor
+            freeze(self.current_epoch < self.schedule.freeze_epochs)
+        self.set_rates()
+
+    def set_rates(self) -> None:
+        """Set the learning rates for the share of the epochs, or of the time, that is used."""
+        epochs = self.trainer.max_epochs or 0
+        left = min(epochs - self.current_epoch, epochs * (1 - self.time_used))
+        factor = self.schedule.factor(left)
         for optimizer, lr in zip(self.trainer.optimizers, (self.lr, self.discriminator_lr)):
             for group in optimizer.param_groups:
                 group["lr"] = lr * factor
@@ -271,55 +208,53 @@ class DeblurGAN(L.LightningModule):
         place = (self.seed, self.current_epoch, batch_idx, rank)
         torch.manual_seed(int(np.random.SeedSequence(place).generate_state(1)[0]))
 
+    def _statistics(self) -> list[Tensor]:
+        """List the buffers that a step may change; those of content losses are frozen."""
+        parts = (self.generator, self.discriminator, self.adversarial)
+        return [value for part in parts if isinstance(part, nn.Module) for value in part.buffers()]
+
     def _learn(self, batch: Pair, scales: Sequence[Tensor], batch_idx: int) -> None:
-        optimizers = self._optimizers()
-        if self.adversary:
-            if self.trainer.world_size > 1:
-                self._seed_step(batch_idx, 0)  # an objective draws for the batch of all devices
-            self._judge(*self.adversary, optimizers[1], scales[-1].detach(), batch.sharp)
-        with self.toggled_optimizer(optimizers[0]):
-            losses = self.generator_losses(batch, scales, batch_idx)
-            every: int = self.trainer.log_every_n_steps  # type: ignore[attr-defined]
-            rare = {name: loss for name, loss in losses.items() if self.every.get(name, 1) > 1}
-            if self.adversary and batch_idx % every == 0:
-                rare["adversarial_share"] = self._adversarial_share(losses)
-            total = self.total(losses)
-            self._descend(optimizers[0], total)
+        """Take the turns of a step, and log their losses."""
+        optimizers = dict(zip((self.generator, self.discriminator), self._optimizers()))
+        if self.discriminator is not None and self.trainer.world_size > 1:
+            self._seed_step(batch_idx, 0)  # an objective draws for the batch of all devices
+        found: dict[nn.Module, TurnLoss] = {}
+        rare = {}
+        for turn in self.losses.turns(batch, scales, batch_idx):
+            with self.toggled_optimizer(optimizers[turn.network]):
+                found[turn.network] = loss = turn.compute()
+                if turn.network is self.generator:
+                    rare = self._rare(loss.parts, batch_idx)
+                self._descend(optimizers[turn.network], loss.total)
         average_statistics([self.generator, self.discriminator])
         if self.average is not None:
             self.average.update_parameters(self.generator)
-        for name, loss in {**losses, **rare}.items():
-            if name not in rare:
-                self.log(f"train/{name}", loss.detach(), sync_dist=True)
-                continue
+        for name, network in (("discriminator", self.discriminator), ("generator", self.generator)):
+            if network is not None:
+                self._log_turn(name, found[network], optimizers[network])
+        for name, value in rare.items():
             # Not Lightning's own mean, which would be lost when a run is stopped.
             added, count = self.means.get(name, (torch.zeros(()), 0))
-            self.means[name] = (added.to(loss.device) + self._average_over_ranks(loss), count + 1)
-        self.log("train/generator", total.detach(), prog_bar=True, sync_dist=True)
-        for name, optimizer in zip(("generator", "discriminator"), optimizers):
-            self.log(f"lr/{name}", optimizer.param_groups[0]["lr"])
+            self.means[name] = (added.to(value.device) + self._average_over_ranks(value), count + 1)
+
+    def _rare(self, losses: dict[str, Tensor], batch_idx: int) -> dict[str, Tensor]:
+        """Return the figures of the generator's turn that are not due in every batch."""
+        rare = {name: loss for name, loss in losses.items() if self.losses.is_rare(name)}
+        every: int = self.trainer.log_every_n_steps  # type: ignore[attr-defined]
+        if "adversarial" in losses and batch_idx % every == 0:
+            rare["adversarial_share"] = self._adversarial_share(losses)
+        return rare
+
+    def _log_turn(self, name: str, loss: TurnLoss, optimizer: LightningOptimizer) -> None:
+        self.log(f"train/{name}", loss.total.detach(), prog_bar=True, sync_dist=True)
+        often = {part: value for part, value in loss.parts.items() if not self.losses.is_rare(part)}
+        for part, value in {**often, **loss.figures}.items():
+            self.log(f"train/{part}", value.detach(), sync_dist=True)
+        self.log(f"lr/{name}", optimizer.param_groups[0]["lr"])
 
     def _optimizers(self) -> list[LightningOptimizer]:
         found: Any = self.optimizers()
         return found if isinstance(found, list) else [found]
-
-    def _judge(
-        self,
-        objective: Objective,
-        discriminator: nn.Module,
-        optimizer: LightningOptimizer,
-        restored: Tensor,
-        sharp: Tensor,
-    ) -> None:
-        """Let the discriminator learn."""
-        for _ in range(self.discriminator_steps):
-            with self.toggled_optimizer(optimizer):
-                judge = OnePass(discriminator, sharp, restored) if self.one_pass else discriminator
-                verdict = objective.discriminator_loss(judge, restored, sharp)
-                self._descend(optimizer, verdict.loss)
-        self.log("train/discriminator", verdict.loss.detach(), prog_bar=True, sync_dist=True)
-        scores = {"train/score_sharp": verdict.sharp, "train/score_restored": verdict.restored}
-        self.log_dict(scores, sync_dist=True)
 
     def _descend(self, optimizer: LightningOptimizer, loss: Tensor) -> None:
         """Take a step; raises NotFinite, on all devices alike, where the loss does not allow it."""
@@ -341,18 +276,8 @@ class DeblurGAN(L.LightningModule):
         """Give |a| / (|a| + |c|), a and c the generator's adversarial and content gradients."""
         content = {name: loss for name, loss in losses.items() if name != "adversarial"}
         norms = [
-            find_norm(self.total(part), self.generator)
+            find_norm(self.losses.total(part), self.generator)
             for part in ({"adversarial": losses["adversarial"]}, content)
             if part
         ]
         return norms[0] / torch.stack(norms).sum().clamp(min=torch.finfo(torch.float32).tiny)
-
-
-def _check_signs(positive: Mapping[str, float | None], others: Mapping[str, float]) -> None:
-    """Raise ValueError for a number that is not positive, or negative where it may be zero."""
-    for name, number in positive.items():
-        if number is not None and not number > 0:
-            raise ValueError(f"{name} must be positive, got {number}")
-    for name, number in others.items():
-        if not number >= 0:
-            raise ValueError(f"{name} must not be negative, got {number}")

@@ -2,7 +2,6 @@
 
 import csv
 import os
-import threading
 from argparse import Namespace
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -16,6 +15,8 @@ from tensorboard.backend.event_processing import (  # type: ignore[import-untype
 )
 from tensorboard.compat.proto import event_pb2  # type: ignore[import-untyped]
 
+from deblur.atomic import replacing_text
+
 TABLE = "metrics.csv"
 
 
@@ -28,15 +29,17 @@ def _naming(path: Path) -> Iterator[None]:
         cause = error if isinstance(error, OSError) else error.__cause__  # as Lightning raises it
         if not isinstance(cause, OSError):
             raise
-        raise OSError(f"{path}: cannot be written: {cause.strerror or cause}") from error
+        raise OSError(cause.errno, cause.strerror or str(cause), str(path)) from error
 
 
 class Events(TensorBoardLogger):
-    """Writes TensorBoard's events into a run's folder; its errors name it."""
+    """Writes TensorBoard's events into a run's folder; its errors name it.
+
+    TensorBoard's thread prints them, too, where `threading.excepthook` lets it.
+    """
 
     def __init__(self, *, folder: str) -> None:
         super().__init__(save_dir=folder, name="", version="", default_hp_metric=False)
-        threading.excepthook = _tell_of_thread
 
     @rank_zero_only
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
@@ -55,12 +58,6 @@ class Events(TensorBoardLogger):
         """Close the file; a run that has failed has told why."""
         with suppress(OSError) if status == "failed" else _naming(Path(self.log_dir)):
             super().finalize(status)
-
-
-def _tell_of_thread(args: threading.ExceptHookArgs) -> None:
-    """Print a thread's error, but for TensorBoard's: that is raised where the next event is."""
-    if "tensorboard" not in type(args.thread).__module__:
-        threading.__excepthook__(args)
 
 
 class Table(Logger):
@@ -142,9 +139,7 @@ def _read(path: Path) -> tuple[list[str], list[dict[str, str]]]:
 
 def _write(path: Path, columns: list[str], rows: list[dict[str, str]]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix(".part")
-    with open(part, "w", newline="", encoding="utf-8") as file:
+    with replacing_text(path) as file:
         writer = csv.DictWriter(file, columns)
         writer.writeheader()
         writer.writerows(rows)
-    os.replace(part, path)

@@ -103,9 +103,30 @@ def compare(network: nn.Module, other: Callable[[Tensor], Tensor], tolerance: fl
 @pytest.mark.parametrize("kind", KINDS)
 def test_onnx_gives_what_the_network_gives_at_any_size(kind: str, tmp_path: Path) -> None:
     network, path = lively(GENERATORS[kind]()), tmp_path / "generator.onnx"
-    export_onnx(path, describe(network))
+    export_onnx(path, describe(network), value_range="minus-one-one")
     assert list(tmp_path.iterdir()) == [path]
     compare(network, open_onnx(path), 1e-4)
+    model = onnx.load(path)
+    opset = 18 if kind == "MAXIM" else 17
+    assert [(one.domain, one.version) for one in model.opset_import] == [("", opset)]
+    onnx.checker.check_model(model, full_check=True)
+
+
+@pytest.mark.parametrize("half", [False, True])
+def test_onnx_takes_and_returns_zero_to_one(half: bool, tmp_path: Path) -> None:
+    network, path = lively(GENERATORS["ResUNet"]()), tmp_path / "generator.onnx"
+    blur = noise(1, 3, 45, 71)
+    restored = network(blur).detach()
+    export_onnx(path, describe(network), half=half)
+    given = open_onnx(path)((blur + 1) / 2)
+    tolerance = 5e-3 if half else 1e-4
+    torch.testing.assert_close(given * 2 - 1, restored.clamp(-1, 1), atol=tolerance, rtol=0)
+    told = {entry.key: entry.value for entry in onnx.load(path).metadata_props}
+    assert told["range"] == "[0, 1]" and told["precision"] == ("float16" if half else "float32")
+    kinds = {onnx.TensorProto.FLOAT16 if half else onnx.TensorProto.FLOAT}
+    assert kinds >= {
+        one.data_type for one in onnx.load(path).graph.initializer if len(one.dims) > 2
+    }
 
 
 @pytest.mark.parametrize("kind", KINDS[:-1])  # the last one's trace is ONNX's
@@ -142,7 +163,7 @@ def test_an_onnx_file_says_what_it_is(tmp_path: Path) -> None:
         sides = [side.dim_param or side.dim_value for side in kind.shape.dim]
         assert sides == ["batch", 3, "height", "width"]
     told = {entry.key: entry.value for entry in model.metadata_props}
-    assert told["range"] == "[-1, 1]"
+    assert told["range"] == "[0, 1]"
     assert json.loads(told["generator"]) == generator.config
     assert json.loads(told["data"]) == generator.data
     # Nothing of the machine that wrote it.
@@ -173,8 +194,10 @@ def test_a_missing_package_is_named(
 def test_a_package_whose_graphs_are_wrong_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    installed = {"onnx": "1.23.2", "onnxscript": "0.7.0"}
-    monkeypatch.setattr(extras, "version", installed.__getitem__)
+    installed = extras.version
+    monkeypatch.setattr(
+        extras, "version", lambda name: "0.7.0" if name == "onnxscript" else installed(name)
+    )
     told = f"onnxscript 0.7.0 is out of range: {install_command('export')}"
     with pytest.raises(ImportError, match=re.escape(told)):
         export_onnx(tmp_path / "generator.onnx", describe(nn.Identity()))

@@ -23,7 +23,7 @@ def test_any_damage_is_found(tmp_path: Path) -> None:
             assert torch.equal(torch.load(path)["a"], torch.arange(1000.0))
     path.write_bytes(whole[:-100])
     other.write_bytes(whole)
-    with pytest.raises(ValueError, match=f"; {other} is whole: ckpt={other}$"):
+    with pytest.raises(ValueError, match=f"ckpt={other}$"):
         check_whole(path)
-    with pytest.raises(FileNotFoundError, match="none.ckpt: no such file; expected a .ckpt"):
+    with pytest.raises(FileNotFoundError, match="none.ckpt"):
         check_whole(tmp_path / "none.ckpt")

@@ -35,7 +35,7 @@ def test_nothing_is_written_over(published: Path, capsys: pytest.CaptureFixture[
     out = published.with_suffix(".safetensors")
     out.write_text("mine")
     assert main(["convert", str(published), "-o", str(out)]) == 2
-    assert "is there already" in capsys.readouterr().err and out.read_text() == "mine"
+    assert "already exists" in capsys.readouterr().err and out.read_text() == "mine"
     assert main(["convert", str(published), "-o", str(out), "--overwrite"]) == 0
     assert load_generator(out).about["source"]
 
@@ -44,7 +44,7 @@ def test_nothing_is_written_over(published: Path, capsys: pytest.CaptureFixture[
 def test_endings_choose_the_format(
     ending: str, writer: str, published: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def write(path: Path, generator: Generator) -> None:
+    def write(path: Path, generator: Generator, **settings: object) -> None:
         path.write_text(generator.about["license"])
 
     monkeypatch.setattr(export, writer, write)
@@ -56,7 +56,12 @@ def test_endings_choose_the_format(
 @pytest.mark.parametrize(
     "arguments, said",
     [
-        (["-o", "a.bin"], "a.bin: expected a name that ends in .safetensors, .onnx or .pt2"),
+        (
+            ["-o", "a.bin"],
+            "a.bin: expected a name that ends in .safetensors, .onnx, .dtmodel, .pt2",
+        ),
+        (["-o", "a.safetensors", "--fp16"], "--fp16 is for .onnx"),
+        (["-o", "a.pt2", "--range", "minus-one-one"], "--range minus-one-one is for .onnx"),
         (["-o", "a.onnx", "--precision", "float16"], "--precision float16 is for .safetensors"),
     ],
 )

@@ -62,8 +62,8 @@ def test_hydras_options_are_left_alone() -> None:
 
 
 def test_scripts_read_a_folder_of_home(home: Path, start: Callable[..., None]) -> None:
-    with pytest.raises(SystemExit, match=f"error: {home}/none: no such folder"):
+    with pytest.raises(SystemExit, match=f"error: {home}/none"):
         start("train", *QUICKEST, "data.root=~/none", "hydra.run.dir=~/run")
-    with pytest.raises(SystemExit, match=f"error: {home}/a.ckpt: no such file"):
+    with pytest.raises(SystemExit, match=f"error: {home}/a.ckpt"):
         start("eval", "ckpt=[~/a.ckpt,~/b.ckpt]", "hydra.run.dir=~/eval")
     assert not os.path.exists("~")

@@ -40,8 +40,8 @@ def hydra_config() -> Iterator[None]:
         ("sed=1", "sed is no setting, did you mean seed?"),
         (
             "zzz=1",
-            "zzz is no setting, expected seed, data, blur, ckpt, init, save_minutes, histograms, "
-            "model, trainer or experiment",
+            "zzz is no setting, expected seed, data, blur, ckpt, init, minutes, save_minutes, "
+            "histograms, model, trainer or experiment",
         ),
         (
             "model/content=[charbonier,vgg16]",

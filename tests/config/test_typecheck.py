@@ -126,13 +126,14 @@ WRONG: list[tuple[Any, Any, str]] = [
 
 @pytest.mark.parametrize("value, hint", RIGHT)
 def test_what_fits_passes(value: Any, hint: Any) -> None:
-    assert find_fault("key", value, hint) == ""
+    assert find_fault("key", value, hint) is None
 
 
 @pytest.mark.parametrize("value, hint, told", WRONG)
 def test_what_does_not_is_told_in_a_line(value: Any, hint: Any, told: str) -> None:
     fault = find_fault("key", value, hint)
-    assert told in fault and "\n" not in fault
+    assert fault and told in fault.told and "\n" not in fault.told
+    assert fault.told.startswith(f"{fault.key} ")
 
 
 @pytest.mark.parametrize(

@@ -42,14 +42,12 @@ def test_workers_change_nothing(workers: int) -> None:
 
 
 def test_more_than_there_is_in_a_batch_is_refused() -> None:
-    with pytest.raises(ValueError, match="5 training pairs do not fill a batch of 6"):
+    with pytest.raises(ValueError, match="batch of 6"):
         data(batch_size=6).setup("fit")
 
 
 def test_sizes_must_be_positive() -> None:
-    with pytest.raises(
-        ValueError, match="batch_size must be positive and crop 16 to 4096, got 2 and 0"
-    ):
+    with pytest.raises(ValueError, match="batch_size"):
         data(crop=0)
 
 
@@ -68,5 +66,5 @@ def test_blur_made_on_the_device_is_the_same() -> None:
 
 
 def test_where_blur_is_made_is_checked() -> None:
-    with pytest.raises(ValueError, match="blur_on must be"):
+    with pytest.raises(ValueError, match="blur_on"):
         data(blur_on="moon")

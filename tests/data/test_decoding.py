@@ -125,7 +125,7 @@ def test_pairs_are_decoded_before_a_training(gopro: Path, caplog: pytest.LogCapt
     fit(dataset, gopro, "stop")
     for scene in ("GOPR0372_07_00", "GOPR0374_11_00"):
         cut(gopro / "train" / scene / "blur" / "000001.png")
-    with pytest.raises(ValueError, match=r"of 3, 1 cannot be used: \S+GOPR0374_11_00\S+000001.png"):
+    with pytest.raises(ValueError, match=r"\S+GOPR0374_11_00\S+000001.png"):
         fit(dataset, gopro, "stop")
     with caplog.at_level(logging.INFO):
         data = fit(dataset, gopro, "skip")
@@ -145,7 +145,7 @@ def test_photos_are_decoded_before_a_training(tmp_path: Path, picture: Callable[
         held_out={"crop": 32, "val": 4, "test": 4},
     )
     cut(tmp_path / "photos" / "07.png")
-    with pytest.raises(ValueError, match=r"cannot be used: \S+07.png.*unreadable=skip"):
+    with pytest.raises(ValueError, match=r"\S+07.png.*unreadable=skip"):
         fit(dataset, tmp_path / "photos", "stop")
     photos: Any = fit(dataset, tmp_path / "photos", "skip").splits["train"]
     assert "07" not in {path.stem for path in photos.photos} and len(photos.photos) > 6

@@ -41,9 +41,9 @@ def test_frames_can_be_brought_to_another_size_first(gopro: Path, split: str) ->
     expected = torch.from_numpy(np.array(whole)).permute(2, 0, 1)
     if split != "train":
         assert torch.equal(decode(image), expected[:, :, 2:22] if split == "val" else expected)
-    with pytest.raises(ValueError, match="24x20, too small for a crop of 24"):
+    with pytest.raises(ValueError, match="24x20.*crop"):
         folder(gopro, crop=24, resize=[24, 20])
-    with pytest.raises(ValueError, match="resize must be a width and a height"):
+    with pytest.raises(ValueError, match="resize"):
         folder(gopro, resize=[24])
 
 
@@ -113,20 +113,20 @@ def test_a_limit_takes_the_first_by_name(gopro: Path) -> None:
 
 
 def test_missing_data_says_what_was_expected_and_what_to_type(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError, match=r"no such folder.*{scene}/blur/.*data=photos"):
+    with pytest.raises(FileNotFoundError, match="{scene}/blur/.*data=photos"):
         folder(tmp_path / "GOPRO_Large", layout="gopro")
-    with pytest.raises(FileNotFoundError, match=r"found no pairs.*docs/data.md.*data=photos"):
+    with pytest.raises(FileNotFoundError, match="docs/data.md.*data=photos"):
         folder(tmp_path)
 
 
 def test_a_missing_blurred_folder_is_named(gopro: Path) -> None:
-    with pytest.raises(FileNotFoundError, match="found no pairs; expected .*/blur_lin/"):
+    with pytest.raises(FileNotFoundError, match="/blur_lin/"):
         folder(gopro, blur="blur_lin")
 
 
 def test_a_picture_without_a_partner_is_named(gopro: Path) -> None:
     (gopro / "train/GOPR0372_07_00/sharp/000001.png").unlink()
-    with pytest.raises(ValueError, match="8 pairs, and pictures without a partner.*000001"):
+    with pytest.raises(ValueError, match="8 pairs.*000001"):
         folder(gopro)
 
 
@@ -137,7 +137,7 @@ def test_a_pair_of_two_sizes_is_named(gopro: Path, picture: Callable[..., Path])
 
 
 def test_a_frame_smaller_than_the_crop_is_named(gopro: Path) -> None:
-    with pytest.raises(ValueError, match="is 48x40, too small for a crop of 41 pixels"):
+    with pytest.raises(ValueError, match="48x40.*crop"):
         folder(gopro, crop=41)
     assert len(folder(gopro, crop=41, fit="resize")) > 0
 
@@ -145,20 +145,20 @@ def test_a_frame_smaller_than_the_crop_is_named(gopro: Path) -> None:
 def test_empty_folders_are_no_data(gopro: Path) -> None:
     for file in (gopro / "test").rglob("*.png"):
         file.unlink()
-    with pytest.raises(FileNotFoundError, match="found no test pairs in the layout gopro"):
+    with pytest.raises(FileNotFoundError, match="test pairs.*gopro"):
         folder(gopro, split="test")
 
 
 def test_an_unreadable_file_is_named(gopro: Path) -> None:
     (gopro / "test/T1/blur/000000.png").write_bytes(b"not a picture")
-    with pytest.raises(ValueError, match="000000.png: not a readable picture"):
+    with pytest.raises(ValueError, match="000000.png"):
         folder(gopro, split="test")
 
 
 def test_a_truncated_file_is_named_when_it_is_read(gopro: Path) -> None:
     file = gopro / "test/T1/blur/000000.png"
     file.write_bytes(file.read_bytes()[:2000])
-    with pytest.raises(ValueError, match="000000.png: not a readable picture"):
+    with pytest.raises(ValueError, match="000000.png"):
         folder(gopro, split="test")[0, 0]
 
 
@@ -213,7 +213,7 @@ def test_pairs_are_chosen_by_a_list_of_names(gopro: Path, tmp_path: Path) -> Non
     names.write_text("GOPR0372_07_00-000001\nGOPR0374_11_00-000002\n")
     assert len(folder(gopro, names=str(names), val_scenes=["none"], whole=True).pairs) == 2
     names.write_text("elsewhere-000001\n")
-    with pytest.raises(FileNotFoundError, match="of the 1 pairs named, 1 are not there: elsewh"):
+    with pytest.raises(FileNotFoundError, match="elsewhere"):
         folder(gopro, names=str(names))
 
 
@@ -230,7 +230,7 @@ def test_a_folder_too_high_up_is_pointed_down(gopro: Path) -> None:
 
 
 def test_an_unknown_layout_is_refused(gopro: Path) -> None:
-    with pytest.raises(ValueError, match="layout is goopro, expected one of gopro, "):
+    with pytest.raises(ValueError, match="layout"):
         folder(gopro, layout="goopro")
 
 

@@ -109,18 +109,18 @@ def test_samples_depend_on_seed_epoch_and_index(folder: Path) -> None:
 def test_a_listed_pair_that_is_not_there_is_named(folder: Path) -> None:
     (folder / "gopro/train/GOPR0372_07_00/blur/000048.png").unlink()
     (folder / "gopro/train/GOPR0372_07_00/sharp/000048.png").unlink()
-    with pytest.raises(FileNotFoundError, match="of the 2 pairs named, 1 are not there: GOPR0372"):
+    with pytest.raises(FileNotFoundError, match="GOPR0372"):
         mixed(folder)
 
 
 @pytest.mark.parametrize("shares", [{"photos": 1}, {"photos": 0, "gopro": 1}])
 def test_shares_must_fit_the_parts(folder: Path, shares: dict[str, float]) -> None:
-    with pytest.raises(ValueError, match="expected a number for each of photos, gopro"):
+    with pytest.raises(ValueError, match="photos, gopro"):
         mixed(folder, shares=shares)
 
 
 def test_a_root_of_no_part_is_refused(folder: Path) -> None:
-    with pytest.raises(ValueError, match="roots has gopr0, expected some of gopro"):
+    with pytest.raises(ValueError, match="roots.*gopr0"):
         mixed(folder, roots={"gopro": "x", "gopr0": "y"})
 
 

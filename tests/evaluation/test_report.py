@@ -8,7 +8,8 @@ import torch
 from PIL import Image
 
 from deblur.evaluation.loop import Restored, Timing
-from deblur.evaluation.report import Report, draw
+from deblur.evaluation.picture_choice import draw
+from deblur.evaluation.report import Report
 from deblur.evaluation.results import BLURRY, Result
 from deblur.pair import Pair
 

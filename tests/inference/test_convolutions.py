@@ -106,3 +106,17 @@ def test_its_arithmetic_is_of_its_own_type() -> None:
         restored = swift(features)
     assert restored.dtype == torch.bfloat16
     assert torch.allclose(restored.float(), conv(features), atol=0.02)
+
+
+@pytest.mark.skipif(not torch._C._has_mkldnn, reason="no oneDNN")
+def test_weights_are_packed_for_the_size_that_comes() -> None:
+    """oneDNN converts weights that were packed for another size, slowly, in each call."""
+    conv = Conv(nn.Conv2d(8, 8, 3, padding=1), dtype=torch.float32)
+    for size in ((1, 8, 16, 16), (1, 8, 32, 24), (1, 8, 16, 16)):
+        features = torch.rand(size)
+        exact = F.conv2d(features, conv.weight, conv.bias, padding=1)
+        assert torch.allclose(conv(features), exact, atol=1e-5)
+        packed = conv.packed
+        assert packed is not None and conv.packed_for == features.shape
+        conv(torch.rand(size))
+        assert conv.packed is packed

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from deblur.checkpoints import load_generator
 from deblur.checkpoints.shipped import find_model
-from deblur.inference import adapt, maxim, multi_axis
+from deblur.inference import adapt, maxim_blocks, multi_axis
 from deblur.networks import MAXIM
 from deblur.networks.multi_axis import GELU
 
@@ -40,7 +40,7 @@ def test_the_fast_path_equals_the_plain_one(
     assert psnr(expected, blur) < 40
     for band in (1 << 30, 5000, 300):  # of all, of some rows, of parts of a row
         monkeypatch.setattr(multi_axis, "BAND", band)
-        monkeypatch.setattr(maxim, "ROWS", band)
+        monkeypatch.setattr(maxim_blocks, "ROWS", band)
         restored = adapt(network, CPU, "float32")(blur)
         torch.testing.assert_close(restored, expected, atol=1e-5, rtol=0)
 

@@ -7,20 +7,39 @@ import torch
 from deblur.inference import adapt, has_int8, name_arithmetic, precision
 from deblur.inference.convolutions import Conv
 from deblur.inference.quantized import Row
+from deblur.inference.race import Verdict
 from deblur.networks import NAFNet, ResNet
 
 CPU = torch.device("cpu")
 
 
-@pytest.mark.parametrize(("units", "dtype"), [(True, torch.bfloat16), (False, torch.float32)])
-def test_auto_is_what_the_device_has_units_for(
-    units: bool, dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(precision, "has_bfloat16", lambda device: units)
-    assert name_arithmetic(CPU, "auto") == str(dtype).removeprefix("torch.")
-    assert name_arithmetic(CPU, "float32") == "float32"
-    swift = adapt(ResNet(blocks=1, width=8), CPU)
+@pytest.mark.parametrize("winner", ["float32", "bfloat16", "int8 and float32"])
+def test_auto_is_what_wins_the_race(winner: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(precision, "has_bfloat16", lambda device: True)
+    monkeypatch.setattr(precision, "has_int8", lambda device: True)
+    entered: list[str] = []
+
+    def settle(use: str, network: Any, device: Any, entrants: Any, **_: Any) -> Verdict:
+        entered.extend(entrants)
+        return Verdict(winner, {}, 0)
+
+    monkeypatch.setattr(precision, "settle", settle)
+    monkeypatch.setattr(precision, "quantize", lambda network, *given: network)
+    generator = ResNet(blocks=1, width=8)
+    if "int8" in winner:
+        generator.ranges = {}
+    swift = adapt(generator, CPU)
+    assert name_arithmetic(swift) == winner
+    dtype = getattr(torch, winner.removeprefix("int8 and "))
     assert {part.weight.dtype for part in swift.modules() if type(part) is Conv} == {dtype}
+    # Integers take part where their ranges are known to be right.
+    assert entered[:2] == ["float32", "bfloat16"] and len(entered) == 2 + 2 * ("int8" in winner)
+
+
+@pytest.mark.parametrize("asked", ["float32", "bfloat16"])
+def test_what_is_asked_for_does_not_race(asked: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(precision, "settle")
+    assert name_arithmetic(adapt(ResNet(blocks=1, width=8), CPU, asked)) == asked
 
 
 def test_unknown_precisions_are_refused() -> None:

@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from deblur.inference.convolutions import Conv
 from deblur.inference.precision import has_int8
-from deblur.inference.quantized import Quantized, QuantizedResidual, Row, Scale, quantize
+from deblur.inference.quantized import Quantized, QuantizedResidual, Row, Scale, calibrate, quantize
 from deblur.inference.streamline import streamline
 from deblur.networks import FPN, MultiScale, NAFNet, ResNet, ResUNet, UNet
 
@@ -36,13 +36,18 @@ def noise(*size: int) -> Tensor:
     return torch.rand(*size, generator=torch.Generator().manual_seed(0)) * 2 - 1
 
 
+def integers(network: nn.Module, dtype: torch.dtype, image: Tensor) -> nn.Module:
+    swift = streamline(network, CPU, dtype)
+    return quantize(swift, calibrate(swift, [image]))
+
+
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
 @pytest.mark.parametrize("name", NETWORKS)
 @torch.inference_mode()
 def test_the_output_is_nearly_the_same(name: str, dtype: torch.dtype) -> None:
     network = NETWORKS[name][0].eval()
     exact = streamline(network, CPU, dtype)
-    swift = quantize(streamline(network, CPU, dtype), [noise(1, 3, 64, 64)])
+    swift = integers(network, dtype, noise(1, 3, 64, 64))
     assert sum(isinstance(part, Quantized) for part in swift.modules()) == NETWORKS[name][1]
     for count, height, width in ((1, 70, 93), (2, 64, 48), (1, 70, 93)):
         blur = noise(count, 3, height, width)
@@ -99,6 +104,6 @@ def test_a_network_of_one_colour_does_not_divide_by_zero() -> None:
     network = ResNet(blocks=1, width=32).eval()
     for value in network.parameters():
         value.zero_()
-    swift = quantize(streamline(network, CPU, torch.bfloat16), [torch.zeros(1, 3, 32, 32)])
+    swift = integers(network, torch.bfloat16, torch.zeros(1, 3, 32, 32))
     blur = noise(1, 3, 40, 40)
     assert torch.allclose(swift(blur), network(blur), atol=1e-2)

@@ -174,11 +174,11 @@ def test_the_number_of_maps_must_fit() -> None:
 
 
 def test_bad_arguments_are_refused() -> None:
-    with pytest.raises(ValueError, match="mixing must be"):
+    with pytest.raises(ValueError, match="mixing"):
         WassersteinGP(mixing="none")  # type: ignore[arg-type]
-    with pytest.raises(ValueError, match="norm must be"):
+    with pytest.raises(ValueError, match="norm"):
         WassersteinGP(norm="map")  # type: ignore[arg-type]
-    with pytest.raises(ValueError, match="history must be 0 to 1,000,000"):
+    with pytest.raises(ValueError, match="history"):
         RelativisticLS(history=-1)
 
 

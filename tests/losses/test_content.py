@@ -86,9 +86,7 @@ def test_other_weights_come_from_a_file(tmp_path: object) -> None:
 
 
 def test_bad_arguments_are_refused() -> None:
-    with pytest.raises(
-        ValueError, match="no layer relu9_9 of vgg16, expected one of vgg16: relu1_2"
-    ):
+    with pytest.raises(ValueError, match="relu9_9.*vgg16: relu1_2"):
         Perceptual(layer="relu9_9")
     with pytest.raises(FileNotFoundError, match="none.safetensors"):
         Perceptual(weights="none.safetensors")
@@ -120,7 +118,7 @@ def test_the_multi_scale_loss_averages_sizes() -> None:
     loss = MultiScale(loss=nn.L1Loss(), scales=2)(restored, sharp).item()
     small = (restored - sharp).unfold(2, 2, 2).unfold(3, 2, 2).mean((-1, -2)).abs().mean()
     assert loss == pytest.approx(((restored - sharp).abs().mean() + small).item() / 2, rel=1e-5)
-    with pytest.raises(ValueError, match="scales must be 1 to 10"):
+    with pytest.raises(ValueError, match="scales"):
         MultiScale(loss=nn.L1Loss(), scales=0)
 
 
@@ -129,9 +127,7 @@ def test_halving_rounds_up_and_keeps_a_constant() -> None:
 
 
 def test_vgg19_wants_weights_and_takes_a_file(tmp_path: Path) -> None:
-    with pytest.raises(
-        ValueError, match="VGG19's weights do not come along: .*model/content=vgg16"
-    ):
+    with pytest.raises(ValueError, match="model/content=vgg16"):
         Perceptual(network="vgg19", layer="conv3_3")
     loss = Perceptual(network="vgg19", layer="conv3_3", weights="random")
     assert len(loss.features) == 15 and isinstance(loss.features[-1], nn.Conv2d)

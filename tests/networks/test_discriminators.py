@@ -57,7 +57,7 @@ def test_any_size_is_judged() -> None:
 
 
 def test_bad_arguments_of_patches_are_refused() -> None:
-    with pytest.raises(ValueError, match="layers must be 1 to 10, got 0"):
+    with pytest.raises(ValueError, match="layers"):
         PatchDiscriminator(layers=0)
-    with pytest.raises(ValueError, match="norm must be instance or none, got batch"):
+    with pytest.raises(ValueError, match="norm"):
         PatchDiscriminator(norm="batch")  # type: ignore[arg-type]

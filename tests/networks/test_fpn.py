@@ -284,7 +284,7 @@ def test_a_bad_choice_is_refused_by_name(bad: dict[str, Any]) -> None:
     ("backbone", "other"), [("mobilenet", "timm"), ("inception", "torchvision")]
 )
 def test_each_backbone_has_its_own_source(backbone: Any, other: str) -> None:
-    with pytest.raises(ValueError, match=f"weights of {backbone} are .* got {other}"):
+    with pytest.raises(ValueError, match=f"weights of {backbone}.*{other}"):
         FPN(backbone=backbone, weights=other)
 
 
@@ -333,9 +333,9 @@ def test_weights_that_do_not_fit_are_refused(tmp_path: Path, change: Any, reason
 def test_what_is_no_file_of_weights_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "text.safetensors"
     path.write_text("no weights")
-    with pytest.raises(ValueError, match="text.safetensors: not a safetensors file"):
+    with pytest.raises(ValueError, match="text.safetensors"):
         FPN(weights=str(path))
-    with pytest.raises(FileNotFoundError, match="none.safetensors: no such file"):
+    with pytest.raises(FileNotFoundError, match="none.safetensors"):
         FPN(weights="none.safetensors")
 
 
@@ -351,7 +351,7 @@ def test_weights_are_fetched_on_request(monkeypatch: pytest.MonkeyPatch) -> None
         raise OSError("no route to host")
 
     monkeypatch.setattr(MobileNet_V2_Weights, "get_state_dict", fail)
-    with pytest.raises(ValueError, match="could not be fetched .no route to host.; name a .safe"):
+    with pytest.raises(ValueError, match="no route to host"):
         FPN(weights="torchvision")
 
 

@@ -181,10 +181,10 @@ def test_a_network_that_pads_small_images_gets_the_same_windows() -> None:
     ],
 )
 def test_a_window_of_nothing_is_refused(call: Any) -> None:
-    with pytest.raises(ValueError, match="window must be positive"):
+    with pytest.raises(ValueError, match="window"):
         call()
 
 
 def test_a_crop_of_nothing_is_refused() -> None:
-    with pytest.raises(ValueError, match="crop must be positive or None, got 0"):
+    with pytest.raises(ValueError, match="crop"):
         localize(nn.Identity(), 0)

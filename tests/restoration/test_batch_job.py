@@ -9,7 +9,7 @@ from deblur.restoration.batch import Job, Outcome
 from deblur.restoration.batch_job import explain, restore_job
 from deblur.restoration.video import Progress
 
-OPTIONS = Namespace(quality=None, overwrite=False, format=None)
+OPTIONS = Namespace(quality=None, overwrite=False, format=None, only_blurred=False, sharpness=False)
 
 
 class Double:
@@ -17,6 +17,7 @@ class Double:
 
     def __init__(self, error: BaseException | None = None) -> None:
         self.error = error
+        self.tiles = Namespace(watch=None)
 
     def restore_file(self, source: Path, target: Path, **settings: object) -> list[str]:
         if self.error:

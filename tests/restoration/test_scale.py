@@ -50,6 +50,7 @@ def test_no_change_leaves_every_pixel() -> None:
         ((0.075, 0.083, 0.072), 1),
         ((0.034, 0.093, 0.092), 2),
         ((0.023, 0.066, 0.090), 4),
+        ((0.009, 0.016, 0.080), 4),
     ],
 )
 def test_the_largest_scale_that_changes_enough_is_picked(

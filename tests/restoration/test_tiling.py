@@ -42,7 +42,7 @@ def test_a_picture_that_fits_is_one_tile() -> None:
 
 
 def test_tiles_without_room_for_their_overlap_are_refused() -> None:
-    with pytest.raises(ValueError, match="tiles of 100 pixels are too small for an overlap of 64"):
+    with pytest.raises(ValueError, match="100 pixels.*64"):
         plan_tiles((500, 500), 100, 64, 8)
 
 

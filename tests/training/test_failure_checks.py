@@ -59,7 +59,7 @@ def test_one_bad_batch_is_forgiven() -> None:
 
 def test_patience_must_be_positive() -> None:
     for alarm in (CollapseAlarm, DivergenceAlarm):
-        with pytest.raises(ValueError, match="patience must be positive, got 0"):
+        with pytest.raises(ValueError, match="patience"):
             alarm(patience=0)
 
 
@@ -76,7 +76,7 @@ def test_a_run_that_goes_on_has_not_forgotten(alarm: Any, tmp_path: Path) -> Non
         again.on_train_batch_end(trainer, cast(Any, None), outputs, batch, 1)
         assert trainer.should_stop
         return
-    with pytest.raises(FloatingPointError, match="batch 1: the loss, inf, or .*, the 2. time"):
+    with pytest.raises(FloatingPointError, match="batch 1: .*inf.* 2"):
         again.on_train_batch_end(trainer, cast(Any, None), outputs, batch, 1)
     noted = json.loads((tmp_path / "not_finite.json").read_text())
     assert [one["names"] for one in noted] == [["a", "b"]] * 2

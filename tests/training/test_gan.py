@@ -14,6 +14,7 @@ from deblur.networks import DenseDiscriminator, DoubleDiscriminator, ResNet
 from deblur.pair import Pair
 from deblur.training.gan import DeblurGAN
 from deblur.training.optimizers.lars import LARS
+from deblur.training.schedule import Schedule
 
 
 def gan(kind: type[DeblurGAN] = DeblurGAN, **changes: Any) -> DeblurGAN:
@@ -107,19 +108,19 @@ def test_the_generators_step_is_that_of_the_weighted_sum() -> None:
 
 def test_weights_must_name_the_losses() -> None:
     for wrong in ({"charbonnier": 1.0}, {"charbonnier": 1.0, "adversarial": 1.0, "tv": 1.0}):
-        with pytest.raises(ValueError, match="expected .'adversarial', 'charbonnier'"):
+        with pytest.raises(ValueError, match="weights.*'adversarial', 'charbonnier'"):
             gan(weights=wrong)
-    with pytest.raises(ValueError, match="every names .'tv'"):
+    with pytest.raises(ValueError, match="every"):
         gan(every={"tv": 2})
 
 
 def test_a_rare_loss_weighs_as_much_in_the_long_run() -> None:
     module = gan(every={"charbonnier": 4})
     restored, pair = torch.zeros(2, 3, 16, 16), next(iter(batches(1)))
-    due = [name for i in range(8) for name in module.generator_losses(pair, [restored], i)]
+    due = [name for i in range(8) for name in module.losses.generator_losses(pair, [restored], i)]
     assert due.count("charbonnier") == 2
     assert due.count("adversarial") == 8
-    assert module.total({"charbonnier": torch.tensor(3.0)}).item() == 12.0
+    assert module.losses.total({"charbonnier": torch.tensor(3.0)}).item() == 12.0
 
 
 def scaled() -> dict[str, Any]:
@@ -218,7 +219,7 @@ def test_the_average_follows_the_generator_and_is_what_is_validated() -> None:
     module.eval()
     assert torch.equal(restored[0], module.average(blur))
     assert not torch.equal(restored[0], module.generator(blur))
-    with pytest.raises(ValueError, match="average must lie between 0 and 1, got 1.0"):
+    with pytest.raises(ValueError, match="average"):
         gan(average=1.0)
 
 
@@ -229,7 +230,7 @@ def test_the_learning_rate_is_constant_then_falls_linearly_to_zero() -> None:
         def on_train_batch_start(self, trainer: L.Trainer, *_: Any) -> None:
             rates.append([o.param_groups[0]["lr"] for o in trainer.optimizers])
 
-    fit(gan(lr=0.4, decay_epochs=4), epochs=6, callbacks=[Watch()])
+    fit(gan(lr=0.4, schedule=Schedule(decay_epochs=4)), epochs=6, callbacks=[Watch()])
     assert [rate for rate, _ in rates] == pytest.approx([0.4, 0.4, 0.4, 0.3, 0.2, 0.1])
     assert all(g == d for g, d in rates)
 
@@ -256,7 +257,7 @@ def test_the_adversarial_share_of_the_gradient() -> None:
 
 
 def test_bad_settings_are_refused() -> None:
-    with pytest.raises(ValueError, match="lr must be positive"):
+    with pytest.raises(ValueError, match="^lr "):
         gan(lr=0.0)
 
 
@@ -332,17 +333,17 @@ def test_a_generator_with_scales_learns_at_each() -> None:
     fit(module, count=1)
     assert moved(network.coarse, before)
     pair = Pair(torch.rand(1, 3, 8, 8), torch.rand(1, 3, 8, 8), "")
-    scales = module.scales(pair.blur)
+    scales = module.losses.restore(pair.blur)
     expected = (
         Charbonnier()(scales[0], halve(pair.sharp)) + Charbonnier()(scales[1], pair.sharp)
     ) / 2
-    assert torch.equal(module.generator_losses(pair, scales)["charbonnier"], expected)
+    assert torch.equal(module.losses.generator_losses(pair, scales)["charbonnier"], expected)
 
 
-def test_an_objective_and_a_discriminator_want_each_other() -> None:
-    with pytest.raises(ValueError, match="want each other"):
+def test_an_objective_and_a_discriminator_must_both_be_set() -> None:
+    with pytest.raises(ValueError, match="adversarial and discriminator"):
         gan(discriminator=None)
-    with pytest.raises(ValueError, match="one content loss must be in every batch"):
+    with pytest.raises(ValueError, match="every"):
         gan(
             **{"discriminator": None, "adversarial": None, "weights": {"charbonnier": 1.0}},
             every={"charbonnier": 2},
@@ -357,19 +358,19 @@ def test_an_objective_and_a_discriminator_want_each_other() -> None:
         ("linear", 0.25, [1, 1, 3 / 4, 1 / 2]),
     ],
 )
-def test_the_rate_falls(decay: str, to: float, expected: list[float]) -> None:
+def test_the_rate_falls(decay: Any, to: float, expected: list[float]) -> None:
     rates = []
 
     class Note(L.Callback):
         def on_train_batch_start(self, trainer: L.Trainer, *_: Any) -> None:
             rates.append(trainer.optimizers[0].param_groups[0]["lr"] / 0.1)
 
-    fit(gan(decay_epochs=3, decay=decay, decay_to=to), epochs=4, callbacks=[Note()])
+    fit(
+        gan(schedule=Schedule(decay_epochs=3, decay=decay, decay_to=to)),
+        epochs=4,
+        callbacks=[Note()],
+    )
     assert rates == pytest.approx(expected)
-    with pytest.raises(ValueError, match="decay must be linear or cosine"):
-        gan(decay="steps")
-    with pytest.raises(ValueError, match="decay_to must lie in 0 to 1"):
-        gan(decay_to=2.0)
 
 
 class WithBackbone(nn.Module):
@@ -389,26 +390,45 @@ class WithBackbone(nn.Module):
 
 def test_a_backbone_is_frozen_in_the_first_epochs() -> None:
     for epochs, expected in ((1, False), (2, True)):
-        module = gan(generator=WithBackbone(), freeze_epochs=1)
+        module = gan(generator=WithBackbone(), schedule=Schedule(freeze_epochs=1))
         network: Any = module.generator
         before = weights(network.backbone), weights(network.head)
         fit(module, epochs=epochs)
         assert moved(network.backbone, before[0]) == expected and moved(network.head, before[1])
     with pytest.raises(ValueError, match="ResNet has no backbone"):
-        gan(freeze_epochs=1)
+        gan(schedule=Schedule(freeze_epochs=1))
 
 
 @pytest.mark.parametrize(
-    "bad, told",
+    "bad, key",
     [
-        ({"discriminator_lr": 0.0}, "discriminator_lr must be positive, got 0.0"),
-        ({"clip_norm": -1.0}, "clip_norm must be positive, got -1.0"),
-        ({"discriminator_steps": 0}, "discriminator_steps must be positive, got 0"),
-        ({"every": {"charbonnier": 0}}, "every.charbonnier must be positive, got 0"),
-        ({"decay_epochs": -1}, "decay_epochs must not be negative, got -1"),
-        ({"lr": float("nan")}, "lr must be positive, got nan"),
+        ({"discriminator_lr": 0.0}, "discriminator_lr"),
+        ({"clip_norm": -1.0}, "clip_norm"),
+        ({"discriminator_steps": 0}, "discriminator_steps"),
+        ({"every": {"charbonnier": 0}}, "every.charbonnier"),
+        ({"lr": float("nan")}, "lr"),
     ],
 )
-def test_numbers_of_the_wrong_sign_are_refused_by_name(bad: dict[str, Any], told: str) -> None:
-    with pytest.raises(ValueError, match=told):
+def test_numbers_of_the_wrong_sign_are_refused_by_name(bad: dict[str, Any], key: str) -> None:
+    with pytest.raises(ValueError, match=f"^{key} "):
         gan(**bad)
+
+
+def test_the_snapshot_of_a_step_holds_no_frozen_network() -> None:
+    class Frozen(Charbonnier):
+        def __init__(self) -> None:
+            super().__init__()
+            self.register_buffer("large", torch.zeros(1000))
+
+    norms = ResNet(blocks=1, width=4, dropout=0.0, norm="batch")
+    module = gan(
+        generator=norms,
+        discriminator=DoubleDiscriminator(width=2),
+        adversarial=RelativisticLS(maps=2),
+        content={"charbonnier": Frozen()},
+        average=0.5,
+    )
+    kept = {id(value) for value in module._statistics()}
+    assert {id(value) for value in norms.buffers()} < kept
+    assert id(module.adversarial.recent) in kept
+    assert id(module.content["charbonnier"].large) not in kept

@@ -1,10 +1,12 @@
 import csv
+import threading
 from pathlib import Path
 
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torch.utils.tensorboard import SummaryWriter
 
+from deblur.jobs.entry_point import tell_of_thread
 from deblur.training.loggers import Events, Table, rewind
 
 
@@ -28,14 +30,15 @@ def test_a_table_goes_on_with_new_columns(tmp_path: Path) -> None:
 
 def test_a_table_on_a_full_disk_is_named(tmp_path: Path) -> None:
     (tmp_path / "csv").write_text("no folder")
-    with pytest.raises(OSError, match=r"metrics.csv: cannot be written: "):
+    with pytest.raises(OSError, match="metrics.csv"):
         Table(folder=str(tmp_path / "csv")).log_metrics({"a": 1.0}, step=0)
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="not Linux")
 def test_events_on_a_full_disk_are_named_and_end_with_the_run(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(threading, "excepthook", tell_of_thread)
     events = Events(folder=str(tmp_path))
     events.log_metrics({"a": 1.0}, step=0)
     events.save()
@@ -43,17 +46,17 @@ def test_events_on_a_full_disk_are_named_and_end_with_the_run(
     path.unlink()
     path.symlink_to("/dev/full")
     for _ in range(2):
-        with pytest.raises(OSError, match=f"^{tmp_path}: cannot be written: No space left on dev"):
+        with pytest.raises(OSError, match=f"No space left on device: .{tmp_path}"):
             events.log_metrics({"a": 2.0}, step=1)
             events.save()
     events.finalize("failed")
     assert not capsys.readouterr().err
-    with pytest.raises(OSError, match=f"^{tmp_path}: cannot be written: No space left on device"):
+    with pytest.raises(OSError, match=f"No space left on device: .{tmp_path}"):
         events.finalize("success")
 
 
 def test_what_cannot_be_logged_is_still_told(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="you tried to log .* which is currently not supported"):
+    with pytest.raises(ValueError, match="you tried to log"):
         Events(folder=str(tmp_path)).log_metrics({"a": [1]}, step=0)  # type: ignore[dict-item]
 
 
@@ -67,6 +70,7 @@ def test_what_comes_after_a_checkpoint_is_dropped(
             for place in (first, first + 1):
                 table.log_metrics({"a": place}, step=place)
                 events.add_scalar("a", place, place)
+                events.add_text("b", str(place), place)
     files = sorted(tmp_path.glob("events*"))
     assert len(files) == 2
     for path in (*files, tmp_path / "csv" / "metrics.csv"):  # killed in the middle of a write
@@ -78,6 +82,8 @@ def test_what_comes_after_a_checkpoint_is_dropped(
     found.Reload()
     scalars = [one.step for one in found.Scalars("a")] if found.Tags()["scalars"] else []
     assert scalars == kept
+    tensors = found.Tags()["tensors"]
+    assert [one.step for tag in tensors for one in found.Tensors(tag)] == kept
 
 
 def test_nothing_is_there_to_be_dropped(tmp_path: Path) -> None:

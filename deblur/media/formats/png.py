@@ -8,7 +8,7 @@ import zlib
 from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from itertools import count
-from typing import BinaryIO, NamedTuple
+from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from deblur.media.formats.frame import Frame, bands
 from deblur.media.formats.metadata import EXIF_HEAD, Cicp, Metadata, upright_exif, upright_xmp
 from deblur.media.formats.original import Original
+from deblur.media.formats.png_chunks import PIXELS, SIGNATURE, Chunk, read_chunks
 
-SIGNATURE = b"\x89PNG\r\n\x1a\n"
 KEPT = {b"cHRM", b"gAMA", b"iCCP", b"sRGB", b"cICP", b"mDCV", b"cLLI", b"tIME"}
 """Chunks that stay true, though their upper fourth letter says that new pixels change them."""
 COLOURS = {1: 0, 2: 4, 3: 2, 4: 6}
@@ -36,39 +36,6 @@ LEVEL = 4
 """Of zlib: the usual 6 takes three times as long and makes photographs 2 % smaller."""
 LARGEST = 1 << 26
 """Of compressed metadata: what is larger is left as it is."""
-
-
-class Chunk(NamedTuple):
-    """A chunk of a PNG file."""
-
-    kind: bytes
-    data: bytes
-
-
-PIXELS = Chunk(b"IDAT", b"")
-"""What stands for the image data where that is not read."""
-
-
-def read_chunks(file: BinaryIO) -> list[Chunk]:
-    """Read all chunks, without the image data: of it there is only PIXELS, at its place.
-
-    The file is left at its end, or where what does not belong to the picture begins.
-    """
-    file.seek(len(SIGNATURE))
-    chunks: list[Chunk] = []
-    while len(head := file.read(8)) == 8:
-        size, kind = int.from_bytes(head[:4], "big"), head[4:]
-        if kind == b"IEND":
-            file.seek(4, 1)
-            break
-        if kind in (b"IDAT", b"fdAT"):
-            file.seek(size, 1)
-            if PIXELS not in chunks:
-                chunks.append(PIXELS)
-        else:
-            chunks.append(Chunk(kind, file.read(size)))
-        file.seek(4, 1)
-    return chunks
 
 
 def read_metadata(file: BinaryIO) -> Metadata:

@@ -1,22 +1,17 @@
 """A picture's file, opened anew for each use, with what there is to say about it."""
 
-import ctypes
-import logging
-import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
-from threading import RLock
 from typing import BinaryIO
 
-from PIL import Image, ImageFile, PngImagePlugin, UnidentifiedImageError, _imaging
+from PIL import Image, ImageFile, UnidentifiedImageError
 
-LONGEST_TEXT, TEXTS = 1 << 26, 1 << 28
-"""Characters of a PNG's text, and of all its texts; Pillow takes 1 million, and 64."""
+from deblur.media.pillow_settings import noting
+
 READABLE = ("JPEG", "PNG", "WEBP", "TIFF", "GIF", "BMP", "PPM", "AVIF")
 """Pillow's formats that are photographs; others it reads run programs (EPS) or are no pictures."""
-LOCK = RLock()
 
 
 class Source:
@@ -42,12 +37,12 @@ class Source:
 
     @contextmanager
     def reading(self) -> Iterator[None]:
-        """Turn what a library raises into a ValueError with the file's name, its warnings to notes.
+        """Turn what a library raises into a ValueError with the file's name.
 
         What the system says (permissions, a broken disk) stays an OSError.
         """
         try:
-            with _quiet(self.note):
+            with noting(self.note):
                 yield
         except OSError as error:
             if error.errno is None:
@@ -92,51 +87,3 @@ def _reason(error: Exception) -> str:
         return reason
     # What a library did not think of.
     return f"it is broken or of an odd kind, {type(error).__name__}: {reason}".removesuffix(": ")
-
-
-@contextmanager
-def long_texts() -> Iterator[None]:
-    """Let Pillow open PNG files with long texts, such as those that tell how they were made.
-
-    These are settings of the whole process: they are put back, and one thread at a time has them.
-    """
-    with LOCK:
-        before = PngImagePlugin.MAX_TEXT_CHUNK, PngImagePlugin.MAX_TEXT_MEMORY
-        PngImagePlugin.MAX_TEXT_CHUNK, PngImagePlugin.MAX_TEXT_MEMORY = LONGEST_TEXT, TEXTS
-        try:
-            yield
-        finally:
-            PngImagePlugin.MAX_TEXT_CHUNK, PngImagePlugin.MAX_TEXT_MEMORY = before
-
-
-@contextmanager
-def _quiet(note: Callable[[str], None]) -> Iterator[None]:
-    """Let Pillow open pictures of any size, and print nothing; note what it warns of.
-
-    These are settings of the whole process: they are put back, and one thread at a time has them.
-    """
-    silent = logging.NullHandler()  # without one, Python prints what is logged
-    with LOCK, long_texts(), warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        logging.getLogger("PIL").addHandler(silent)
-        limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
-        handler = _handle_libtiff_errors(None)
-        try:
-            yield
-        finally:
-            _handle_libtiff_errors(handler)
-            Image.MAX_IMAGE_PIXELS = limit
-            logging.getLogger("PIL").removeHandler(silent)
-            for warning in caught:
-                note(" ".join(str(warning.message).split()))
-
-
-def _handle_libtiff_errors(handler: int | None) -> int | None:
-    """Give libtiff another handler of errors, and return the one before; its own prints them."""
-    try:
-        choose = ctypes.CDLL(_imaging.__file__).TIFFSetErrorHandler
-    except (AttributeError, OSError):  # another build of Pillow
-        return None
-    choose.argtypes, choose.restype = [ctypes.c_void_p], ctypes.c_void_p
-    before: int | None = choose(handler)
-    return before

@@ -184,7 +184,7 @@ def test_what_is_too_long_for_a_segment_is_noted(tmp_path: Path) -> None:
 def test_pictures_larger_than_jpeg_can_be_are_named(tmp_path: Path) -> None:
     Image.new("L", (70000, 1)).save(tmp_path / "a.png")
     photo = open_photo(tmp_path / "a.png")
-    with pytest.raises(ValueError, match="a.png: can't be written as JPEG"):
+    with pytest.raises(ValueError, match="a.png"):
         photo.write(tmp_path / "a.jpg", photo.frames())
     assert not (tmp_path / "a.jpg").exists()
 

@@ -12,6 +12,7 @@ from PIL import Image, PngImagePlugin
 
 from deblur.media.images import read as read_pixels
 from deblur.media.photo import Frame, open_photo
+from deblur.media.pillow_settings import read_any_picture
 
 COLOURS = {1: 0, 2: 4, 3: 2, 4: 6}
 PASSES = [
@@ -214,7 +215,7 @@ def test_fewer_frames_than_the_animation_has_are_refused(tmp_path: Path) -> None
     frames = [Image.fromarray(noise(seed=seed)) for seed in range(3)]
     frames[0].save(tmp_path / "a.png", save_all=True, append_images=frames[1:])
     photo = open_photo(tmp_path / "a.png")
-    with pytest.raises(ValueError, match="2 frames, expected 3 as .*a.png has"):
+    with pytest.raises(ValueError, match="2 frames.*a.png"):
         photo.write(tmp_path / "out.png", [*photo.frames()][:2])
 
 
@@ -257,12 +258,13 @@ def test_long_texts_are_kept(tmp_path: Path, kind: bytes, behind: bool) -> None:
     content = encoded(noise())
     place = len(content) - 12 if behind else 33
     (tmp_path / "a.png").write_bytes(content[:place] + text + content[place:])
-    limits = PngImagePlugin.MAX_TEXT_CHUNK, PngImagePlugin.MAX_TEXT_MEMORY
-    (read,) = open_photo(tmp_path / "a.png").frames()
-    assert np.array_equal(read.pixels, noise())
-    assert (kind, b"workflow\0" + flags + packed) in rewritten(tmp_path / "a.png")
-    assert np.array_equal(read_pixels(tmp_path / "a.png"), noise())
-    assert limits == (PngImagePlugin.MAX_TEXT_CHUNK, PngImagePlugin.MAX_TEXT_MEMORY)
+    with pytest.raises(ValueError, match="a.png"):  # Pillow's own limit
+        [*open_photo(tmp_path / "a.png").frames()]
+    with read_any_picture():
+        (read,) = open_photo(tmp_path / "a.png").frames()
+        assert np.array_equal(read.pixels, noise())
+        assert (kind, b"workflow\0" + flags + packed) in rewritten(tmp_path / "a.png")
+        assert np.array_equal(read_pixels(tmp_path / "a.png"), noise())
 
 
 def test_what_follows_the_picture_is_no_part_of_it(tmp_path: Path) -> None:

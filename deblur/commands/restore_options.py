@@ -1,0 +1,146 @@
+"""The options of `deblur restore`, and the restorer and the processes that they ask for."""
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from deblur.checkpoints.shipped import DEFAULT
+from deblur.media.photo import FORMATS, format_of
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the verb's arguments."""
+    add = parser.add_argument
+    add("paths", nargs="*", metavar="PATH", help="pictures, videos, folders, globs, or - for stdin")
+    add(
+        *("-o", "--out"),
+        help="a folder, whose files are not restored again, or a file's name for a single file "
+        "(default restored/); - for stdout",
+    )
+    add(
+        "--model",
+        default=DEFAULT,
+        metavar="NAME_OR_PATH",
+        help="small, true to the photo; gan, with finer textures; maxim-gopro, which restores the "
+        "most of real motion blur but is slow; or a .ckpt or .safetensors file "
+        "(default %(default)s)",
+    )
+    about = "of a network of several, such as maxim-gopro: 2 is better and takes over twice as long"
+    add("--stages", type=_whole(1, 3), metavar="1..3", help=f"{about} (default as its file says)")
+    add("--trust", metavar="MODULE", help="a module whose networks a model file may name")
+    add("--overwrite", action="store_true", help="restore what is there already, too")
+    names = ", ".join(FORMATS).lower()
+    add("--format", type=_format, metavar="NAME", help=f"{names} (default the picture's own)")
+    about = "of JPEG, WebP and video (default as it was)"
+    add("--quality", type=_whole(1, 100), metavar="1..100", help=about)
+    add("--strength", type=float, default=1.0, help="share of the change, 0 to 1 (default 1)")
+    add(
+        "--scale",
+        choices=("auto", "1", "2", "4"),
+        default="1",
+        help="2 or 4 for blur of more than about 30 pixels: restores a picture of that part of the "
+        "size and adds the change; auto chooses for each picture (default %(default)s)",
+    )
+    add(
+        "--self-ensemble",
+        action="store_true",
+        help="the mean of eight orientations: 8 times slower",
+    )
+    add("--no-guard", action="store_true", help="keep parts that the network has blown up")
+    about = "write NAME_compare.png beside each picture: its first frame before and after"
+    add("--compare", action="store_true", help=about)
+    add("--in-place", action="store_true", help="restore photos in their place, keeping NAME~")
+    add("--backup", type=Path, metavar="DIR", help="of --in-place: the folder of the copies")
+    add(
+        "--edit", metavar="INPUT", help="restore one picture in silence, over --output if it exists"
+    )
+    add("--output", metavar="OUTPUT", help="of --edit")
+    about = "restore the photos that are blurred by motion, and leave out the others"
+    add("--only-blurred", action="store_true", help=about)
+    about = "print the sharpness of each photo before and after, 0 to 1 (Crete et al. 2007)"
+    add("--sharpness", action="store_true", help=about)
+    add("--json", action="store_true", help="print what was done to each file as JSON")
+    add("--device", default="auto", help="auto, cpu, cuda, cuda:1 or mps (default %(default)s)")
+    add(
+        "--precision",
+        default="auto",
+        help="auto, the fastest on this machine, float32, bfloat16 or, on a CPU, int8: faster, "
+        "not as exact (default %(default)s)",
+    )
+    add("--tile", type=int, metavar="PIXELS", help="side of the tiles (default as memory allows)")
+    about = "on this machine (default one for each CUDA device)"
+    add("--processes", type=_whole(1), metavar="COUNT", help=about)
+
+
+def _whole(low: int, high: int | None = None) -> Callable[[str], int]:
+    """Return a reader of whole numbers in a range."""
+
+    def read(text: str) -> int:
+        try:
+            number = int(text)
+        except ValueError:
+            number = low - 1
+        if number < low or (high is not None and number > high):
+            top = "or more" if high is None else f"to {high}"
+            raise argparse.ArgumentTypeError(f"{text!r}, expected a whole number, {low} {top}")
+        return number
+
+    return read
+
+
+def _format(text: str) -> str:
+    """Read the name of a format, or its ending with a dot or without."""
+    name = text.lower().removeprefix(".")
+    if format_of(Path(f"a.{name}")) is None:
+        names = ", ".join(FORMATS).lower()
+        raise argparse.ArgumentTypeError(f"{text!r}, expected one of {names}")
+    return name
+
+
+def check_options(options: argparse.Namespace) -> None:
+    """Raise ValueError for options that contradict each other."""
+    if (options.edit is None) != (options.output is None):
+        raise ValueError("--edit INPUT and --output OUTPUT must both be set")
+    if bool(options.paths) == (options.edit is not None):
+        raise ValueError("expected PATH ..., or --edit INPUT --output OUTPUT")
+    if options.in_place and (options.out or options.format or options.compare):
+        raise ValueError("--in-place writes over the photos: leave out -o, --format and --compare")
+    if options.backup is not None and not options.in_place:
+        raise ValueError("--backup DIR is for --in-place")
+
+
+def load(options: argparse.Namespace, local: int = 0) -> Any:
+    """Load the model with a command's options, on the device of this process."""
+    from deblur.hardware import keep_memory
+    from deblur.restoration.restorer import Restorer
+
+    keep_memory()
+    devices = count_devices()
+    several = options.device in ("auto", "cuda") and devices > 1
+    return Restorer.load(
+        options.model,
+        trust=options.trust,
+        stages=options.stages,
+        device=f"cuda:{local % devices}" if several else options.device,
+        precision=options.precision,
+        tile=options.tile,
+        strength=options.strength,
+        self_ensemble=options.self_ensemble,
+        scale=options.scale if options.scale == "auto" else int(options.scale),
+        guard=not options.no_guard,
+    )
+
+
+def count_devices() -> int:
+    """Count the CUDA devices of this machine."""
+    import torch
+
+    return torch.cuda.device_count()
+
+
+def count_processes(options: argparse.Namespace, ranks: int) -> int:
+    """Count the processes of a command here: one, or one for each CUDA device."""
+    if options.processes is not None:
+        return int(options.processes)
+    return max(1, count_devices()) if ranks == 1 and options.device in ("auto", "cuda") else 1

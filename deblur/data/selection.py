@@ -1,0 +1,122 @@
+"""Which pairs a folder has, and what is wrong where it lacks those that are asked for."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from deblur.data.crops import Split
+from deblur.data.layouts import LAYOUTS, Layout
+from deblur.data.lists import read_lines
+from deblur.data.prepared import INDEX, Prepared
+from deblur.data.renaming import suggest
+from deblur.data.search import Found, find_pairs, guess, guess_below, suggest_renaming
+
+INSTEAD = "Type data=photos to use the built-in photos instead."
+
+
+def open_pairs(
+    root: Path, layout: str | None, blur: str | None
+) -> tuple[str, list[Found], Prepared | None]:
+    """Find the pairs of a folder, or of what `deblur prepare` made of one.
+
+    Returns the layout, the pairs, and the prepared arrays, where it holds any. Raises
+    FileNotFoundError, or ValueError for a folder that holds something else.
+    """
+    if layout is not None and layout not in LAYOUTS:
+        raise ValueError(f"layout is {layout}, expected one of {', '.join(LAYOUTS)}")
+    if (root / INDEX).is_file():
+        prepared = Prepared(root)
+        holds, asked = (prepared.layout, prepared.blur), (layout or prepared.layout, blur)
+        if holds != asked:
+            raise ValueError(f"{root}: holds {_named(*holds)}, expected {_named(*asked)}")
+        return prepared.layout, prepared.pairs, prepared
+    if not root.exists():
+        raise FileNotFoundError(
+            f"{root}: no such folder; {_wanted(root, layout, blur)} (set it by "
+            f"data.root=FOLDER). {INSTEAD}"
+        )
+    layout = layout or guess(root)
+    found, unpaired = find_pairs(root, layout, blur) if layout else ([], [])
+    if unpaired:
+        raise ValueError(
+            f"{root}: {len(found)} pairs, and pictures without a partner of the same name: "
+            f"{', '.join(unpaired[:3])}{', ...' * (len(unpaired) > 3)}; "
+            f"{suggest(unpaired) or f'deblur check-data {root} tells more'}"
+        )
+    if layout is None or not found:
+        inside = guess_below(root)
+        hint = (
+            f"{inside} has pairs: data.root={inside}" if inside else suggest_renaming(root, layout)
+        )
+        hint = f" {hint}." if hint else ""
+        raise FileNotFoundError(
+            f"{root}: found no pairs; {_wanted(root, layout, blur)}.{hint} {INSTEAD}"
+        )
+    return layout, found, None
+
+
+def advise(found: list[Found], split: Split) -> str:
+    """Return what gives a set pairs of a split that it lacks, but never pairs of another split."""
+    others = sorted({pair.split for pair in found if pair.split})
+    if split in others:
+        return f"its only {split} scene, or pair, is held out for validation; expected two or more"
+    if others:
+        return f"they are its {' and '.join(others)} pairs; expected a folder {split}/ beside those"
+    if split == "test":
+        return "data.dataset.whole=true measures all of them"
+    return (
+        "three scenes, or pairs of one scene, are the fewest that can be split into train, val and "
+        "test"
+    )
+
+
+def _named(layout: str, blur: str | None) -> str:
+    return f"{layout} ({blur})" if blur else layout
+
+
+def check_use(root: str, kind: Layout, split: Split, found: list[Found]) -> None:
+    """Refuse what would give wrong figures."""
+    if not kind.benchmark and split == "test":
+        raise ValueError(
+            f"{root}: {kind.title}: not a benchmark, for no other figures are measured on the same "
+            "pairs, and its scenes may be in the training set"
+        )
+    if kind.lists and found and not any(pair.split for pair in found):
+        raise FileNotFoundError(
+            f"{root}: found {len(found)} pairs, but not the lists that tell their splits: put "
+            f"{kind.lists.format(split='train')} and the others from {kind.page} into it"
+        )
+
+
+def check_sizes(pairs: list[Found], sizes: Mapping[Found, tuple[int, int]], crop: int) -> None:
+    """Raise ValueError for pictures that are smaller than a crop."""
+    for pair in pairs:
+        width, height = sizes[pair]
+        if min(width, height) < crop:
+            raise ValueError(
+                f"{pair.blur[0]}: is {width}x{height}, too small for a crop of {crop} pixels "
+                "(lower data.crop)"
+            )
+
+
+def _wanted(root: Path, layout: str | None, blur: str | None) -> str:
+    if layout is None or not LAYOUTS[layout].templates:
+        return "expected pairs of blurred and sharp pictures, laid out as in docs/data.md"
+    blurred, sharp = (
+        template.replace("{blur}", blur or LAYOUTS[layout].blur)
+        for template in LAYOUTS[layout].templates[0]
+    )
+    return f"expected {root}/{blurred}.png and {root}/{sharp}.png"
+
+
+def only(found: list[Found], names: str | list[str] | None) -> list[Found]:
+    """Choose pairs by their names, a list or a text file; None for all."""
+    if names is None:
+        return found
+    if isinstance(names, str):
+        names = [name for line in read_lines(Path(names)) for name in line.split()]
+    if missing := sorted(set(names) - {pair.name for pair in found}):
+        raise FileNotFoundError(
+            f"of the {len(set(names))} pairs named, {len(missing)} are not there: "
+            f"{', '.join(missing[:3])}{', ...' * (len(missing) > 3)}"
+        )
+    return [pair for pair in found if pair.name in set(names)]

@@ -1,0 +1,274 @@
+"""Which arithmetic is fastest on this machine: found by a race, whose verdict is remembered."""
+
+import hashlib
+import json
+import logging
+import math
+import os
+import platform
+import time
+from collections.abc import Callable, Mapping, Sequence
+from copy import deepcopy
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+import deblur
+from deblur.atomic import write_text
+from deblur.hardware import find_cache_folder, has_bfloat16, place, synchronize
+from deblur.inference.example_photos import show_examples
+
+log = logging.getLogger(__name__)
+Run = Callable[[Tensor], Tensor | None]
+"""Does one pass over a picture (1, 3, H, W); returns what it restored, where that is compared."""
+Clock = Callable[[], float]
+Use = Literal["restoring", "training"]
+SIDES = (64, 128, 256, 512, 1024)
+"""Of the picture, in pixels: all strides and deepest levels of our networks fit into 64."""
+BUDGET = 0.08
+"""Seconds that a pass may take."""
+ROUNDS, ENOUGH = 3, 0.4
+"""So many times each runs, unless that has taken so many seconds before."""
+MARGIN = 1.05
+"""So many times as fast must be what is less exact."""
+HOPELESS = 2.0
+"""So many times as slow as the fastest: it is not run again."""
+RIGHT = 40.0
+"""PSNR in dB to the most exact arithmetic, from which a result is right."""
+
+
+class Verdict(NamedTuple):
+    """How a race has ended."""
+
+    winner: str
+    seconds: dict[str, float]
+    """Of the fastest pass of each arithmetic; those that were wrong are left out."""
+    side: int
+    """Of the picture, in pixels; 0 where there was nothing to compare."""
+
+    def describe(self) -> str:
+        """Return the figures in words."""
+        times = (f"{name} {1e3 * taken:.1f} ms" for name, taken in self.seconds.items())
+        return f"{', '.join(times)} for {self.side}x{self.side} pixels"
+
+
+def hold(runs: Mapping[str, Run], clock: Clock, *, largest: int = SIDES[-1]) -> Verdict:
+    """Let arithmetics race over a bundled example, the most exact one first.
+
+    Args:
+        runs: by name. One whose result is below `RIGHT` to the first one's is out.
+        clock: returns seconds, once the device has done all that it was given.
+        largest: side of the picture, in pixels, beyond which nothing is measured.
+    """
+    exact = next(iter(runs))
+    picture, output = _find_picture(runs[exact], clock, largest)
+    outputs = {exact: output}
+    outputs |= {name: run(picture) for name, run in runs.items() if name != exact}  # and warm up
+    left = [name for name in runs if _is_right(outputs[name], outputs[exact])]
+    for name in runs.keys() - left:
+        log.warning("precision: %s computes wrongly on this machine and is not used", name)
+    seconds = dict.fromkeys(left, math.inf)
+    begun = clock()
+    for _ in range(ROUNDS):
+        for name in left:
+            start = clock()
+            runs[name](picture)
+            seconds[name] = min(seconds[name], clock() - start)
+        fastest = min(seconds.values())
+        left = [name for name in left if seconds[name] <= HOPELESS * fastest]
+        if len(left) == 1 or clock() - begun > ENOUGH:
+            break
+    winner = exact
+    for name, taken in seconds.items():
+        if taken * MARGIN < seconds[winner]:
+            winner = name
+    return Verdict(winner, seconds, picture.shape[-1])
+
+
+def hold_on(device: torch.device, runs: Mapping[str, Run], *, largest: int = SIDES[-1]) -> Verdict:
+    """Let arithmetics race on a device; see `hold`.
+
+    On a CPU they race on one thread, by the time that this takes of the processor: threads that
+    wait for each other on a busy machine would hide what they compute.
+    """
+    threads = torch.get_num_threads()
+    if device.type == "cpu":
+        torch.set_num_threads(1)
+    try:
+        return hold(runs, make_clock(device), largest=largest)
+    finally:
+        torch.set_num_threads(threads)
+
+
+def settle(
+    use: Use,
+    network: nn.Module,
+    device: torch.device,
+    entrants: Mapping[str, Callable[[], Run]],
+    *,
+    override: str,
+    largest: int = SIDES[-1],
+) -> Verdict:
+    """Return the verdict on a network: the one that is remembered, or that of a race now.
+
+    Args:
+        entrants: build what runs, by the arithmetics' names, the most exact one first.
+        override: how the user chooses instead, for the log.
+        largest: see `hold`.
+    """
+    exact = next(iter(entrants))
+    if len(entrants) == 1:
+        log.info("precision: %s, there is no other on this %s", exact, device.type)
+        return Verdict(exact, {}, 0)
+    about = _describe(use, network, device, [*entrants], largest)
+    digest = hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()
+    path = find_cache_folder() / "races" / f"{digest[:16]}.json"
+    verdict = _recall(path, about)
+    known = verdict is not None
+    if verdict is None:
+        runs = {name: build() for name, build in entrants.items()}
+        try:
+            verdict = hold_on(device, runs, largest=largest)
+        except (RuntimeError, ValueError) as error:
+            log.info("precision: %s, for the race failed (%s)", exact, error)
+            return Verdict(exact, {}, 0)
+        _remember(path, about, verdict)
+    log.info(
+        "precision: %s for %s, the fastest on this machine (%s%s; %s overrides it)",
+        *(verdict.winner, use, verdict.describe(), ", measured before" * known, override),
+    )
+    return verdict
+
+
+def make_clock(device: torch.device) -> Clock:
+    """Return a clock for a device; on a CPU it counts this process's work, not that of others."""
+    # Windows counts a process's time in steps of 16 ms.
+    own = device.type == "cpu" and os.name == "posix"
+    read = time.process_time if own else time.perf_counter
+
+    def clock() -> float:
+        synchronize(device)
+        return read()
+
+    return clock
+
+
+def race_training(generator: nn.Module, device: torch.device, crop: int) -> str:
+    """Choose Lightning's training precision for a generator: "32-true" or "bf16-mixed".
+
+    Forward and backward passes of a copy race. crop: side of the training pictures, in pixels.
+    """
+    precisions = {"float32": "32-true", "bfloat16": "bf16-mixed"}
+    swift = has_bfloat16(device)
+    entrants = {
+        name: lambda name=name: _make_step(generator, device, name == "bfloat16")
+        for name in (precisions if swift else ["float32"])
+    }
+    with torch.random.fork_rng(enabled=swift):  # the run's numbers are those without a race
+        verdict = settle(
+            *("training", generator, device, entrants),
+            override="trainer.precision=32-true or bf16-mixed",
+            largest=max(crop, SIDES[0]),
+        )
+    return precisions[verdict.winner]
+
+
+def _make_step(generator: nn.Module, device: torch.device, swift: bool) -> Run:
+    network = place(deepcopy(generator), device).train()
+
+    def run(picture: Tensor) -> None:
+        with torch.autocast(device.type, torch.bfloat16, enabled=swift):
+            restored = network(picture.to(device))
+        restored.float().square().mean().backward()
+        network.zero_grad()
+
+    return run
+
+
+def _find_picture(run: Run, clock: Clock, largest: int) -> tuple[Tensor, Tensor | None]:
+    """Return as large a bundled example as is done within `BUDGET`, and what is made of it."""
+    example = show_examples(256, 256)[0]
+    for side in SIDES:
+        times = math.ceil(side / example.shape[-1])
+        picture = example.repeat(1, 1, times, times)[..., :side, :side].contiguous()
+        output = run(picture)  # warm-up
+        start = clock()
+        run(picture)
+        if 4 * (clock() - start) > BUDGET or 2 * side > largest:
+            break
+    return picture, output
+
+
+def _is_right(output: Tensor | None, exact: Tensor | None) -> bool:
+    if output is None or exact is None:
+        return True
+    error = float((output.float() - exact.float()).square().mean())
+    return error <= 4 * 10 ** (-RIGHT / 10)  # not so where it is no number
+
+
+def _describe(
+    use: Use, network: nn.Module, device: torch.device, entrants: Sequence[str], largest: int
+) -> dict[str, Any]:
+    """List all that a verdict depends on."""
+    values = network.state_dict().items()
+    shapes = [(name, [*value.shape]) for name, value in values]
+    # Whether a result is right depends on the weights; for training they are at their start.
+    sums = [float(value.sum(dtype=torch.double)) for _, value in values] * (use == "restoring")
+    cuda = device.type == "cuda"
+    return {
+        "use": use,
+        "network": type(network).__qualname__,
+        "weights": hashlib.sha256(json.dumps([shapes, sums]).encode()).hexdigest(),
+        "device": torch.cuda.get_device_name(device) if cuda else device.type,
+        "processor": name_processor(),
+        "units": [_read_processor().get(key) for key in ("model", "stepping", "flags", "Features")],
+        "isa": os.environ.get("ONEDNN_MAX_CPU_ISA", ""),
+        "threads": torch.get_num_threads(),
+        "torch": torch.__version__,
+        "deblur": deblur.__version__,
+        "entrants": [*entrants],
+        "largest": largest,
+    }
+
+
+def name_processor() -> str:
+    """Return the name of this machine's processor."""
+    told = _read_processor().get("model name") or platform.processor()
+    return f"{platform.machine()} {told}".strip()
+
+
+def _read_processor() -> dict[str, str]:
+    """Read what Linux tells of a processor; nothing elsewhere."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return {}
+    pairs = (line.partition(":") for line in lines)
+    return {key.strip(): value.strip() for key, _, value in pairs}
+
+
+def _recall(path: Path, about: Mapping[str, Any]) -> Verdict | None:
+    """Read a verdict; None where there is none, or what is there is of no use."""
+    try:
+        told = json.loads(path.read_text(encoding="utf-8"))
+        seconds = {str(name): float(taken) for name, taken in told["seconds"].items()}
+        verdict = Verdict(str(told["winner"]), seconds, int(told["side"]))
+        same = told["about"] == about and verdict.winner in about["entrants"]
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+        log.debug("%s: cannot be read (%s), measured again", path, error)
+        return None
+    return verdict if same else None
+
+
+def _remember(path: Path, about: Mapping[str, Any], verdict: Verdict) -> None:
+    """Write a verdict, whole or not at all; without room or rights it is measured again."""
+    text = json.dumps({**verdict._asdict(), "about": dict(about)}, indent=1) + "\n"
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_text(path, text)
+    except OSError as error:
+        log.debug("%s: cannot be written (%s)", path, error)

@@ -1,0 +1,28 @@
+"""Which kinds of picture file there are: their endings, and how large a picture may be."""
+
+from pathlib import Path
+
+ENDINGS = {
+    "JPEG": (".jpg", ".jpeg", ".jpe", ".jfif", ".mpo"),
+    "PNG": (".png", ".apng"),
+    "WEBP": (".webp",),
+    "TIFF": (".tif", ".tiff"),
+    "HEIF": (".heic", ".heif", ".hif"),
+    "AVIF": (".avif",),
+    "GIF": (".gif",),
+    "BMP": (".bmp", ".dib"),
+    "PPM": (".ppm", ".pgm", ".pbm", ".pnm"),
+}
+"""Of the kinds that can be restored, in the order in which they are offered."""
+DATA = ("PNG", "JPEG", "WEBP", "TIFF", "BMP")
+"""The kinds that data sets and the frames of videos may be of."""
+LARGEST_PHOTO = 1_100_000_000
+"""Pixels of a picture to restore; a file of a few bytes may claim more than any memory holds."""
+LARGEST_DATA = 357_913_940
+"""Pixels of a picture to train on or measure with, which is held as a whole; Pillow's limit."""
+
+
+def format_of(path: Path) -> str | None:
+    """Return a picture's format, a key of ENDINGS, by its file's ending; None for other files."""
+    ending = path.suffix.lower()
+    return next((name for name, endings in ENDINGS.items() if ending in endings), None)

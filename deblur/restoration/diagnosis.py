@@ -1,0 +1,107 @@
+"""What a photo needs: blurred by motion, out of focus, noisy or sharp, from the picture alone."""
+
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image, ImageOps
+
+from deblur.media.photo import open_photo
+from deblur.restoration.classifier import KINDS, load_classifier, measure_features
+from deblur.restoration.noise import measure_noise
+from deblur.restoration.sharpness import measure_sharpness
+from deblur.restoration.spectra import cut_windows
+
+Verdict = Literal["motion", "defocus", "noise", "sharp"]
+BLURRED = 0.8
+"""Likelihood of blur from which a photo is called blurred."""
+NOISY = 6.0
+"""Standard deviation in values of 8 bits from which a photo that is not blurred is called noisy."""
+LONGEST = 40.0
+"""Pixels: longer blur is beyond what the bundled models were trained on."""
+
+
+class Diagnosis(NamedTuple):
+    """What was found in a photo."""
+
+    kind: Verdict
+    likelihood: float
+    """Of its being blurred, 0 to 1."""
+    length: float
+    """Pixels: how far a point is smeared, if it is; of defocus, the disc's diameter."""
+    direction: float
+    """Degrees counter-clockwise from the horizontal, in [0, 180); of motion."""
+    noise: float
+    """Standard deviation, in values of 8 bits."""
+    sharpness: float
+    """0 to 1, see `deblur.restoration.sharpness`."""
+
+    @property
+    def helps(self) -> bool:
+        """Whether restoring would help: motion blur no longer than models were trained on."""
+        return self.kind == "motion" and self.length <= LONGEST
+
+    @property
+    def advice(self) -> str:
+        """Whether restoring would help, in a few words."""
+        if self.kind == "motion" and self.length > LONGEST:
+            return "scaled down first"
+        if self.kind == "motion":
+            return "yes" if self.noise < NOISY else "yes, by small"
+        return "no"
+
+    def describe(self) -> str:
+        """Say in a few words why a photo is or is not restored."""
+        if self.kind in ("motion", "defocus"):
+            what = "blurred by motion" if self.kind == "motion" else "out of focus"
+            return f"{what}, {self.length:.0f} pixels"
+        return "noisy, not blurred" if self.kind == "noise" else "sharp"
+
+
+def diagnose(path: Path) -> Diagnosis:
+    """Look at a picture's file; raise ValueError or OSError for what cannot be read."""
+    return diagnose_luma(read_luma(path))
+
+
+def diagnose_luma(luma: NDArray[np.uint8]) -> Diagnosis:
+    """Look at a picture's luma, (H, W)."""
+    windows = cut_windows(luma)
+    with torch.inference_mode():
+        said = load_classifier()(measure_features(windows))
+    shares = dict(zip(KINDS, said.shares[0].tolist()))
+    blurred = 1 - shares["sharp"]
+    noise = measure_noise(luma)
+    kind: Verdict = "sharp" if noise < NOISY else "noise"
+    if blurred >= BLURRED:
+        kind = "motion" if shares["motion"] > shares["defocus"] else "defocus"
+    is_blurred = kind in ("motion", "defocus")
+    return Diagnosis(
+        kind,
+        round(blurred, 3),
+        round(float(said.lengths[0]), 1) if is_blurred else 0.0,
+        round(float(said.directions[0]), 1) if kind == "motion" else 0.0,
+        round(noise, 2),
+        round(measure_sharpness(windows), 3),
+    )
+
+
+def read_luma(path: Path) -> NDArray[np.uint8]:
+    """Read a picture's first frame, upright, as luma (H, W); 16 bits are rounded to 8."""
+    with open_photo(path) as photo:
+        if photo.format == "JPEG":  # its luma is stored apart: half the time
+            with Image.open(path, formats=["JPEG", "MPO"]) as picture:
+                picture.draft("L", picture.size)
+                return np.asarray(ImageOps.exif_transpose(picture).convert("L"))
+        return to_luma(next(photo.frames()).pixels)
+
+
+def to_luma(pixels: NDArray[np.uint8] | NDArray[np.uint16]) -> NDArray[np.uint8]:
+    """Turn pixels, (H, W, 1 or 3), into luma, (H, W)."""
+    if pixels.dtype == np.uint16:
+        pixels = np.right_shift(pixels, 8).astype(np.uint8)
+    if pixels.shape[2] == 1:
+        return np.ascontiguousarray(pixels[..., 0]).astype(np.uint8)
+    # Pillow's conversion is in integers, and five times as fast as a product of matrices.
+    return np.asarray(Image.fromarray(np.ascontiguousarray(pixels)).convert("L"))

@@ -1,0 +1,97 @@
+"""Pictures restored in their own place, with a copy of each as it was."""
+
+import filecmp
+import os
+import shutil
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from deblur.atomic import hide, install
+from deblur.restoration.batch import Job, Outcome, Plan, is_known, is_video
+from deblur.restoration.source_files import find_sources, walk
+
+Restore = Callable[[Path, Path], list[str]]
+"""Restores a source to a target, and returns what is to be noted."""
+MARK = "~"
+"""Behind the name of a copy that lies beside its picture."""
+
+
+def plan_in_place(paths: Sequence[str], backup: Path | None) -> Plan:
+    """List the pictures that paths ask for, and where the copy of each as it was is kept.
+
+    backup: the folder of the copies, in which folders' trees are kept; None for beside the
+    pictures, named NAME~. Videos are told as failed. Raises FileNotFoundError for what does not
+    exist, and ValueError where two copies would have the same name.
+    """
+    failed: list[Outcome] = []
+
+    def fail(path: str, reason: str) -> None:
+        failed.append(Outcome(path, "", "failed", reason=f"{path}: {reason}"))
+
+    jobs: dict[Path, Job] = {}
+    owners: dict[Path, Path] = {}
+    for source in find_sources(paths, fail):
+        for file, inside in walk(source, backup or Path(os.devnull), is_known, fail):
+            place = Path(os.path.realpath(file))
+            if is_video(file):
+                fail(str(file), "a video, which is not restored in place; name a folder with -o")
+            elif place not in jobs:
+                copy = place.with_name(place.name + MARK) if backup is None else backup / inside
+                if copy in owners:
+                    raise ValueError(f"{owners[copy]} and {file} would both be kept as {copy}")
+                owners[copy] = file
+                jobs[place] = Job(file, file, backup=copy)
+    return Plan([*jobs.values()], failed, [])
+
+
+def is_restored(job: Job) -> bool:
+    """Say whether there is a copy of a picture that differs from it.
+
+    One that is equal was made by a process that was killed before it wrote the picture.
+    """
+    copy = job.backup
+    if copy is None or not copy.exists():
+        return False
+    return not filecmp.cmp(job.source, copy, shallow=False)
+
+
+def replace_restored(job: Job, restore: Restore) -> list[str]:
+    """Restore a picture in its place; return what is to be noted.
+
+    A picture that was restored before is restored from its copy, which stays as it is. Until the
+    restored file is complete the picture is untouched.
+    """
+    copy = job.backup
+    assert copy is not None
+    if is_restored(job):
+        return rewrite(job.target, lambda _, part: restore(copy, part))
+    return rewrite(job.target, restore, keep=copy)
+
+
+def rewrite(picture: Path, restore: Restore, *, keep: Path | None = None) -> list[str]:
+    """Restore a picture's file over itself, whole or not at all.
+
+    keep: where it is kept as it was, if anywhere.
+    """
+    place = Path(os.path.realpath(picture))  # a link to a picture stays a link
+    part = hide(place, place.suffix)
+    try:
+        notes = restore(place, part)
+        if keep is not None:
+            _keep(place, keep)
+        install(part, place)
+    finally:
+        part.unlink(missing_ok=True)
+    return notes
+
+
+def _keep(place: Path, copy: Path) -> None:
+    """Keep a picture under a second name; its content stays there when the first is replaced."""
+    copy.parent.mkdir(parents=True, exist_ok=True)
+    copy.unlink(missing_ok=True)  # equal to the picture, or it would have been restored
+    try:
+        os.link(place, copy)
+    except OSError:  # another file system, or one that has no links
+        part = hide(copy)
+        shutil.copy2(place, part)
+        install(part, copy)

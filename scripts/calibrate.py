@@ -1,0 +1,96 @@
+"""Learn the ranges for 8-bit integers of shipped models, and keep them where they are right.
+
+python scripts/calibrate.py small gan
+
+Ranges are learnt from the bundled examples and validation pairs of the built-in photos, on which
+each row of convolutions is measured alone, too: one that costs more than a third of BOUND stays in
+floating point. Both arithmetics of integers are measured on the 64 test crops, beside float32;
+within BOUND of it the ranges are written beside the weights, as NAME.int8.json, and "auto" may
+choose integers.
+"""
+
+import argparse
+import json
+from itertools import islice
+from pathlib import Path
+
+import torch
+from hydra import compose, initialize_config_dir
+from hydra.utils import instantiate
+from torch import nn
+
+from deblur.checkpoints import load_generator
+from deblur.checkpoints.shipped import find_model
+from deblur.inference.example_photos import show_examples
+from deblur.inference.quantized import Ranges, calibrate, quantize
+from deblur.inference.streamline import streamline
+from deblur.metrics.comparison import Comparison
+from deblur.metrics.protocol import PROTOCOLS
+from deblur.pair import Pair
+
+CONF = Path(__file__).parent.parent / "conf"
+CPU = torch.device("cpu")
+BOUND = {"psnr": 0.03, "ssim": 0.003}
+"""What integers may cost."""
+
+
+@torch.inference_mode()
+def main() -> None:
+    """Calibrate, measure and write."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.add_argument("names", nargs="+", help="of shipped models")
+    options = parser.parse_args()
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        cfg = compose("eval", ["data=photos", "blur=pinned", "ckpt=null", "run_dir=none"])
+    data = instantiate(cfg.data, _convert_="all")
+    data.setup("validate")
+    data.setup("test")
+    known = [*islice(data.val_dataloader(), 16)]
+    pictures = [*show_examples(256, 256), *(pair.blur for pair in known)]
+    pairs = [*data.test_dataloader()]
+    for name in options.names:
+        model = load_generator(find_model(name))
+        network = streamline(model.network, CPU, torch.float32)
+        ranges = _leave_out(model.network, calibrate(network, pictures), known)
+        exact = _score(network, pairs)
+        print(f"{name}: float32 {exact}", flush=True)
+        costs = {}
+        for rest in ("float32", "bfloat16"):
+            swift = quantize(streamline(model.network, CPU, getattr(torch, rest)), ranges)
+            found = _score(swift, pairs)
+            costs[f"int8 and {rest}"] = {key: round(found[key] - exact[key], 4) for key in BOUND}
+        print(f"{name}: {costs}", flush=True)
+        right = all(abs(cost[key]) <= BOUND[key] for cost in costs.values() for key in BOUND)
+        out = find_model(name).with_suffix(".int8.json")
+        out.unlink(missing_ok=True)
+        if right:
+            told = {"digest": model.about["digest"], "costs": costs, "ranges": ranges}
+            out.write_text(json.dumps(told) + "\n", encoding="utf-8")
+        print(f"{out}: {'written' if right else 'not written, for that is too much'}")
+
+
+def _leave_out(generator: nn.Module, ranges: Ranges, known: list[Pair]) -> Ranges:
+    """Replace the ranges of rows that cost too much by None."""
+    exact = _score(streamline(generator, CPU, torch.float32), known)
+    kept: Ranges = []
+    for place, own in enumerate(ranges):
+        alone = [own if other == place else None for other in range(len(ranges))]
+        found = _score(quantize(streamline(generator, CPU, torch.float32), alone), known)
+        costs = {key: found[key] - exact[key] for key in BOUND}
+        right = all(abs(costs[key]) <= BOUND[key] / 3 for key in BOUND)
+        told = ", ".join(f"{key} {cost:+.4f}" for key, cost in costs.items())
+        print(f"  row {place}: {told}{'' if right else ', stays in floating point'}", flush=True)
+        kept.append(own if right else None)
+    return kept
+
+
+def _score(network: nn.Module, pairs: list[Pair]) -> dict[str, float]:
+    """Return the means over some pairs of one picture each."""
+    protocol = PROTOCOLS["wang-rgb"]
+    scores = [protocol.score(Comparison(network(pair.blur), pair.sharp)) for pair in pairs]
+    return {key: sum(float(one[key].mean()) for one in scores) / len(scores) for key in BOUND}
+
+
+if __name__ == "__main__":
+    main()

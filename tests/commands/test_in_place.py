@@ -1,0 +1,156 @@
+import filecmp
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import fill
+from PIL import Image
+
+from deblur.__main__ import edit, main
+from deblur.checkpoints import save_generator
+from deblur.networks import ResNet
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("model") / "tiny.safetensors"
+    config = {"_target_": "deblur.networks.ResNet", "blocks": 1, "width": 4}
+    save_generator(path, fill(ResNet(blocks=1, width=4)), config, {})
+    return path
+
+
+@pytest.fixture
+def options(model: Path) -> list[str]:
+    return ["--model", str(model), "--device", "cpu", "--precision", "float32"]
+
+
+@pytest.fixture
+def photo(tmp_path: Path, picture: Callable[..., Path]) -> Path:
+    return picture(tmp_path / "photos" / "a.png", seed=1)
+
+
+def names(folder: Path) -> set[str]:
+    return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_a_photo_is_restored_in_place_and_kept(
+    photo: Path, options: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = photo.read_bytes()
+    photo.chmod(0o640)
+    assert main([str(photo), "--in-place", *options]) == 0
+    assert names(photo.parent) == {"a.png", "a.png~"}
+    assert (photo.parent / "a.png~").read_bytes() == before
+    after = photo.read_bytes()
+    assert after != before and photo.stat().st_mode & 0o777 == 0o640
+    # Once more does nothing; with --overwrite the copy is restored, not the result.
+    assert main([str(photo), "--in-place", *options]) == 0
+    assert "1 skipped" in capsys.readouterr().out and photo.read_bytes() == after
+    assert main([str(photo), "--in-place", "--overwrite", *options]) == 0
+    assert photo.read_bytes() == after and (photo.parent / "a.png~").read_bytes() == before
+
+
+def test_copies_go_to_a_folder_in_their_tree(
+    photo: Path, options: list[str], picture: Callable[..., Path], tmp_path: Path
+) -> None:
+    other = picture(photo.parent / "b" / "c.png", seed=2)
+    before = {"a.png": photo.read_bytes(), "b/c.png": other.read_bytes()}
+    kept = photo.parent / "kept"
+    for _ in range(2):  # the second time nothing of the copies is taken for a photo
+        assert main([str(photo.parent), "--in-place", "--backup", str(kept), *options]) == 0
+        assert {name: (kept / name).read_bytes() for name in names(kept)} == before
+    assert photo.read_bytes() != before["a.png"] and other.read_bytes() != before["b/c.png"]
+
+
+def test_what_a_killed_process_left_is_restored(photo: Path, options: list[str]) -> None:
+    shutil.copy(photo, photo.parent / "a.png~")  # it kept the copy, and no more
+    assert main([str(photo), "--in-place", *options]) == 0
+    assert not filecmp.cmp(photo, photo.parent / "a.png~", shallow=False)
+
+
+def test_a_photo_that_fails_stays(photo: Path, options: list[str]) -> None:
+    photo.write_bytes(photo.read_bytes()[:200])
+    before = photo.read_bytes()
+    assert main([str(photo), "--in-place", *options]) == 1
+    assert names(photo.parent) == {"a.png"} and photo.read_bytes() == before
+
+
+def test_a_link_to_a_photo_stays_a_link(photo: Path, options: list[str], tmp_path: Path) -> None:
+    before = photo.read_bytes()
+    link = tmp_path / "link.png"
+    link.symlink_to(photo)
+    assert main([str(link), "--in-place", *options]) == 0
+    assert link.is_symlink() and photo.read_bytes() != before
+    assert (photo.parent / "a.png~").read_bytes() == before
+
+
+def test_a_program_gives_an_input_and_an_output(
+    photo: Path, options: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out.tif"
+    out.write_bytes(b"")  # programs make the name first
+    assert main(["--edit", str(photo), "--output", str(out), *options]) == 0
+    assert capsys.readouterr() == ("", "")
+    restored = Image.open(out)
+    assert restored.format == "TIFF" and restored.size == Image.open(photo).size
+    assert main(["--edit", str(photo), "--output", str(photo), *options]) == 0
+    assert np.array_equal(np.asarray(Image.open(photo)), np.asarray(restored))
+    assert names(photo.parent) == {"a.png"}
+
+
+def test_a_program_is_told_by_the_status(
+    photo: Path, options: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out.png"
+    missing = str(tmp_path / "none.png")
+    assert main(["--edit", missing, "--output", str(out), *options]) == 2
+    photo.write_bytes(b"no picture")
+    assert main(["--edit", str(photo), "--output", str(out), *options]) == 1
+    told = capsys.readouterr()
+    assert not told.out and str(photo) in told.err and not out.exists()
+
+
+def test_an_editor_without_options(
+    photo: Path, options: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = photo.read_bytes()
+    monkeypatch.setenv("DEBLUR_EDIT", " ".join(options))
+    monkeypatch.setattr("sys.argv", ["deblur-edit", str(photo)])
+    assert edit() == 0 and photo.read_bytes() != before
+    assert names(photo.parent) == {"a.png"}
+    monkeypatch.setattr("sys.argv", ["deblur-edit"])
+    assert edit() == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "key"),
+    [
+        (["--edit", "a.png"], "--output"),
+        ([], "PATH"),
+        (["a.png", "--edit", "a.png", "--output", "b.png"], "PATH"),
+        (["a.png", "--in-place", "-o", "out"], "--in-place"),
+        (["a.png", "--backup", "out"], "--in-place"),
+        (["-", "--in-place"], "--in-place"),
+        (["--edit", "a.png", "--output", "b.txt"], "b.txt"),
+    ],
+)
+def test_what_contradicts_itself_is_refused(
+    arguments: list[str], key: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["restore", *arguments]) == 2
+    assert key in capsys.readouterr().err
+
+
+def test_sharpness_is_told_before_and_after(
+    photo: Path, options: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = [str(photo), "-o", str(tmp_path / "out"), "--sharpness", *options]
+    assert main([*arguments, "--json"]) == 0
+    (outcome,) = json.loads(capsys.readouterr().out)
+    before, after = outcome["sharpness"]
+    assert 0 <= before <= 1 and 0 <= after <= 1 and before != after
+    assert main([*arguments, "--overwrite"]) == 0
+    assert f"sharpness {before:.2f}, restored {after:.2f}" in capsys.readouterr().out

@@ -1,0 +1,200 @@
+import json
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from deblur.inference import measure, race
+from deblur.inference.race import Run, hold, race_training, settle
+from deblur.networks import ResNet
+
+CPU = torch.device("cpu")
+ARITHMETICS = ("float32", "bfloat16", "int8 and float32")
+
+
+class Track:
+    """A clock that stands still but for what runs on it."""
+
+    def __init__(self, costs: dict[str, float], errors: dict[str, float] | None = None) -> None:
+        self.costs, self.errors = costs, errors or {}
+        self.now = 0.0
+        self.passes: list[str] = []
+
+    def __call__(self) -> float:
+        return self.now
+
+    def enter(self, name: str) -> Run:
+        def run(picture: Tensor) -> Tensor:
+            self.now += self.costs[name] * (picture.shape[-1] / 64) ** 2
+            self.passes.append(name)
+            return picture + self.errors.get(name, 0.0)
+
+        return run
+
+    def runs(self) -> dict[str, Run]:
+        return {name: self.enter(name) for name in self.costs}
+
+
+@pytest.mark.parametrize("fastest", ARITHMETICS)
+def test_each_arithmetic_wins_where_it_is_the_fastest(fastest: str) -> None:
+    track = Track({name: 0.01 if name == fastest else 0.015 for name in ARITHMETICS})
+    verdict = hold(track.runs(), track)
+    assert verdict.winner == fastest
+    assert verdict.seconds[fastest] == pytest.approx(0.01 * (verdict.side / 64) ** 2)
+
+
+def test_exactness_decides_where_times_are_about_equal() -> None:
+    track = Track({"float32": 0.0102, "bfloat16": 0.01})
+    assert hold(track.runs(), track).winner == "float32"
+
+
+@pytest.mark.parametrize("error", [0.03, float("nan")])
+def test_what_is_wrong_is_out(error: float, caplog: pytest.LogCaptureFixture) -> None:
+    track = Track({"float32": 0.01, "bfloat16": 0.001}, {"bfloat16": error})
+    verdict = hold(track.runs(), track)
+    assert verdict.winner == "float32" and "bfloat16" not in verdict.seconds
+    assert "bfloat16" in caplog.text
+
+
+def test_it_is_short() -> None:
+    track = Track({"float32": 0.001, "bfloat16": 0.0001})
+    assert hold(track.runs(), track).side == 512
+    assert hold(track.runs(), track, largest=96).side == 64
+    track = Track({"float32": 1.0, "bfloat16": 10.0})
+    assert hold(track.runs(), track).side == 64
+    assert track.passes.count("bfloat16") == 2  # a warm-up and a pass: it cannot win
+
+
+@pytest.fixture
+def decide(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]:
+    """Return a function that settles on the arithmetic for a network by a track's clock."""
+    monkeypatch.setenv("DEBLUR_CACHE", str(tmp_path))
+    network = ResNet(blocks=1, width=4)
+
+    def settle_on(track: Track, **settings: Any) -> str:
+        monkeypatch.setattr(race, "make_clock", lambda device: track)
+        entrants = {name: lambda name=name: track.enter(name) for name in track.costs}
+        return settle("restoring", network, CPU, entrants, override="--precision").winner
+
+    return settle_on
+
+
+def test_a_verdict_is_remembered_and_told(
+    decide: Callable[..., str], caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    first = Track({"float32": 0.03, "bfloat16": 0.015})
+    assert decide(first) == "bfloat16"
+    (line,) = caplog.messages
+    assert "float32 30.0 ms, bfloat16 15.0 ms" in line and "--precision overrides it" in line
+    second = Track({"float32": 0.01, "bfloat16": 0.02})
+    assert decide(second) == "bfloat16" and not second.passes
+    assert "measured before" in caplog.messages[-1] and "bfloat16 15.0 ms" in caplog.messages[-1]
+
+
+def test_another_torch_and_other_threads_are_measured_again(
+    decide: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert decide(Track({"float32": 0.02, "bfloat16": 0.01})) == "bfloat16"
+    monkeypatch.setattr(torch, "__version__", "99.0")
+    assert decide(Track({"float32": 0.01, "bfloat16": 0.02})) == "float32"
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 99)
+    assert decide(Track({"float32": 0.02, "bfloat16": 0.01})) == "bfloat16"
+
+
+@pytest.mark.parametrize("damage", ["", "[]", "{}", '{"winner": "half", "seconds": {}, "side": 1}'])
+def test_a_damaged_verdict_is_measured_again(
+    damage: str, decide: Callable[..., str], tmp_path: Path
+) -> None:
+    assert decide(Track({"float32": 0.02, "bfloat16": 0.01})) == "bfloat16"
+    (path,) = (tmp_path / "races").iterdir()
+    path.write_text(damage)
+    assert decide(Track({"float32": 0.01, "bfloat16": 0.02})) == "float32"
+    assert json.loads(path.read_text())["winner"] == "float32"
+
+
+def test_a_folder_that_cannot_be_written_is_no_error(
+    decide: Callable[..., str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "file"
+    file.touch()
+    monkeypatch.setenv("DEBLUR_CACHE", str(file))
+    for winner, loser in (ARITHMETICS[:2], ARITHMETICS[1::-1]):
+        assert decide(Track(dict(sorted({winner: 0.01, loser: 0.02}.items())))) == winner
+
+
+def test_two_processes_may_write_at_once(
+    decide: Callable[..., str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slow = Track({"float32": 0.01, "bfloat16": 0.02})
+    remember = race._remember
+
+    def late(*given: Any) -> None:
+        monkeypatch.setattr(race, "_remember", remember)
+        decide(Track({"float32": 0.02, "bfloat16": 0.01}))  # the other one is faster
+        remember(*given)
+
+    monkeypatch.setattr(race, "_remember", late)
+    assert decide(slow) == "float32"
+    (path,) = (tmp_path / "races").iterdir()
+    assert json.loads(path.read_text())["winner"] == "float32"
+
+
+def test_a_network_that_cannot_race_is_float32(decide: Callable[..., str]) -> None:
+    def fail(picture: Tensor) -> Tensor:
+        raise RuntimeError("too small")
+
+    track = Track({"float32": 0.01, "bfloat16": 0.01})
+    track.enter = lambda name: fail  # type: ignore[method-assign]
+    assert decide(track) == "float32"
+
+
+@pytest.mark.parametrize(
+    ("swift", "expected"), [("bfloat16", "bf16-mixed"), ("float32", "32-true")]
+)
+def test_training_races_too_and_changes_nothing(
+    swift: str, expected: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("DEBLUR_CACHE", str(tmp_path))
+    monkeypatch.setattr(race, "has_bfloat16", lambda device: True)
+    now = 0.0
+    network = ResNet(blocks=1, width=4)
+    sides = set()
+    make_step = race._make_step
+
+    def watched(generator: Any, device: Any, fast: bool) -> Run:
+        step = make_step(generator, device, fast)
+
+        def run(picture: Tensor) -> None:
+            nonlocal now
+            sides.add(picture.shape[-1])
+            step(picture)
+            now += 0.01 if fast == (swift == "bfloat16") else 0.03
+
+        return run
+
+    monkeypatch.setattr(race, "_make_step", watched)
+    monkeypatch.setattr(race, "make_clock", lambda device: lambda: now)
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    torch.manual_seed(1)
+    assert race_training(network, CPU, 96) == expected
+    drawn = torch.rand(1)
+    torch.manual_seed(1)
+    assert torch.equal(drawn, torch.rand(1)) and sides == {64}
+    assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
+    assert all(weight.grad is None for weight in network.parameters())
+
+
+def test_a_device_without_units_does_not_race(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(race, "has_bfloat16", lambda device: False)
+    monkeypatch.delattr(race, "hold")
+    assert race_training(ResNet(blocks=1, width=4), CPU, 96) == "32-true"
+
+
+def test_the_real_race_names_what_it_measured() -> None:
+    verdict = measure(ResNet(blocks=1, width=4), CPU)
+    assert verdict.winner in verdict.seconds or verdict.side == 0
