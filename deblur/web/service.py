@@ -231,15 +231,16 @@ async def finish(
     left = asyncio.create_task(wait_until_gone(request))
     result = asyncio.wrap_future(job.future)
     try:
-        await asyncio.wait({left, result}, timeout=seconds, return_when="FIRST_COMPLETED")
+        either: set[asyncio.Future[Any]] = {left, result}
+        await asyncio.wait(either, timeout=seconds, return_when="FIRST_COMPLETED")
         if not result.done() and not left.done():
             metrics.count("late")
             raise HTTPException(503, f"not done in {seconds:g} seconds", {"Retry-After": "60"})
         if not result.done() or result.cancelled():
             raise refuse(Stopped(), metrics)
-        error = result.exception()
-        if error is not None:
-            raise refuse(error, metrics) from error
+        failure = result.exception()
+        if failure is not None:
+            raise refuse(failure, metrics) from failure
         return result.result()
     finally:
         left.cancel()
