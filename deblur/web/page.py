@@ -2,11 +2,12 @@
 
 import asyncio
 import json
+import secrets
 import zipfile
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from tempfile import TemporaryFile
-from typing import Annotated, Any, BinaryIO, cast
+from typing import Annotated, Any, BinaryIO, Literal, cast, get_args
 
 from fastapi import APIRouter, Form, HTTPException, Query, Request, Response, UploadFile
 from fastapi.responses import FileResponse, StreamingResponse
@@ -16,13 +17,15 @@ from pydantic import BaseModel
 from deblur.checkpoints.shipped import HINTS
 from deblur.web.blending import check_mask
 from deblur.web.metrics import Metrics
-from deblur.web.photo_store import Choice, Full, PhotoStore, Result, StoredPhoto
+from deblur.web.photo_store import Choice, Full, PhotoStore, Result, StoredPhoto, Written
 from deblur.web.restoration_queue import Job, RestorationQueue
 from deblur.web.service import SCALES, read_chunks, refuse
 
 ASSETS = Path(__file__).parent.parent / "assets"
 FILES = ASSETS / "web"
 EXAMPLES = sorted((ASSETS / "examples").glob("*.[jp][pn]g"))
+Ending = Literal["jpg", "png", "tif", "webp", "avif", "heic"]
+"""Of the files that the page offers."""
 BEAT = 0.3
 """Seconds between two lines about how far a restoration is."""
 
@@ -65,6 +68,7 @@ def make_router(
         return {
             "models": [{"name": name, "about": HINTS.get(name, "")} for name in queue.models],
             "examples": [f"/examples/{path.name}" for path in EXAMPLES],
+            "endings": get_args(Ending),
             "place": place,
             "megabytes": megabytes,
             "megapixels": megapixels,
@@ -120,29 +124,36 @@ def make_router(
         result: Annotated[str, Form()],
         strength: Annotated[float, Form(ge=0, le=1)],
         mask: UploadFile | None = None,
+        format: Annotated[Ending | None, Form()] = None,
+        quality: Annotated[int | None, Form(ge=1, le=100)] = None,
     ) -> None:
         photo = find(key)
         if result not in photo.results:
             raise HTTPException(422, "no such result")
         path = None
         if mask is not None:
-            path = photo.folder / "mask.png"
+            path = photo.folder / f"mask-{secrets.token_hex(4)}.png"
             path.write_bytes(await mask.read())
             try:
                 check_mask(path)
             except ValueError as error:
                 raise refuse(error, metrics) from error
-        photo.choice = Choice(result, strength, path)
+        photo.choice = Choice(result, strength, path, format, quality)
+
+    @router.post("/page/photos/{key}/file")
+    def write(key: str) -> dict[str, Any]:
+        """Write what is downloaded next: what fails is said on the page, not by the browser."""
+        return {"notes": _write(find(key), metrics).notes}
 
     @router.get("/page/photos/{key}/file")
     def download(key: str) -> FileResponse:
         photo = find(key)
-        return FileResponse(_write(photo), filename=photo.file_name)
+        return FileResponse(_write(photo, metrics).file, filename=photo.file_name)
 
     @router.get("/page/archive")
     def archive(key: Annotated[list[str], Query()]) -> Response:
         photos = [find(one) for one in dict.fromkeys(key)]
-        packed = pack(photos)
+        packed = pack(photos, metrics)
         headers = {
             "Content-Disposition": 'attachment; filename="restored.zip"',
             "Content-Length": str(packed.seek(0, 2)),
@@ -200,14 +211,17 @@ def _tell(job: Job[Result], photo: StoredPhoto, name: str, metrics: Metrics) -> 
     return {"result": name, "seconds": round(result.seconds, 1), "notes": result.notes}
 
 
-def _write(photo: StoredPhoto) -> Path:
+def _write(photo: StoredPhoto, metrics: Metrics) -> Written:
     try:
         return photo.write_choice()
     except KeyError:
         raise HTTPException(409, f"{photo.name} is not restored yet") from None
+    except Exception as error:
+        reason = photo.explain(error)
+        raise refuse(ValueError(reason) if reason else error, metrics) from error
 
 
-def pack(photos: list[StoredPhoto]) -> BinaryIO:
+def pack(photos: list[StoredPhoto], metrics: Metrics) -> BinaryIO:
     """Pack what was chosen of each photo into one archive; equal names are numbered."""
     packed = cast(BinaryIO, TemporaryFile())
     names: set[str] = set()
@@ -219,5 +233,5 @@ def pack(photos: list[StoredPhoto]) -> BinaryIO:
                 number += 1
                 name = f"{path.stem}_{number}{path.suffix}"
             names.add(name)
-            archive.write(_write(photo), name)
+            archive.write(_write(photo, metrics).file, name)
     return packed

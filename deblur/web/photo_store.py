@@ -51,6 +51,19 @@ class Choice(NamedTuple):
     strength: float = 1.0
     mask: Path | None = None
     """A grey picture: white where the restoration applies. None is everywhere."""
+    format: str | None = None
+    """An ending, as `Photo.write` takes it; None is the photo's own."""
+    quality: int | None = None
+    """1 to 100; None is the photo's own."""
+
+
+class Written(NamedTuple):
+    """A file as it was chosen."""
+
+    choice: Choice
+    file: Path
+    notes: list[str]
+    """What could not be kept as it was."""
 
 
 class Result(NamedTuple):
@@ -77,13 +90,15 @@ class StoredPhoto:
     size: tuple[int, int]
     results: dict[str, Result] = field(default_factory=dict)
     choice: Choice | None = None
+    written: Written | None = None
     used: float = field(default_factory=time.monotonic)
 
     @property
     def file_name(self) -> str:
         """What a download is called."""
         path = Path(self.name)
-        return f"{path.stem}_restored{path.suffix}"
+        chosen = self.choice.format if self.choice else None
+        return f"{path.stem}_restored{f'.{chosen}' if chosen else path.suffix}"
 
     def restore(self, key: str, restorer: Restorer) -> Result:
         """Restore the whole photo and keep it under a key; raises ValueError and OSError."""
@@ -124,25 +139,37 @@ class StoredPhoto:
         with open_photo(self.source) as photo:
             return write_jpeg(photo, pixels)
 
-    def write_choice(self) -> Path:
-        """Write what was chosen; return the file. Raises KeyError before anything is restored."""
+    def write_choice(self) -> Written:
+        """Write what was chosen, if that is not done; raises ValueError and OSError.
+
+        Raises KeyError before anything is restored.
+        """
         if self.choice is None:
             raise KeyError("choice")
-        result, (_, strength, mask) = self.results[self.choice.result], self.choice
-        if strength == 1 and mask is None:
-            return result.file
-        target = self.folder / f"chosen{self.source.suffix}"
+        if self.written is None or self.written.choice != self.choice:
+            self.written = self._write(self.choice)
+        return self.written
+
+    def _write(self, choice: Choice) -> Written:
+        result = self.results[choice.result]
+        if choice == Choice(choice.result):
+            return Written(choice, result.file, [])
+        ending = f".{choice.format}" if choice.format else self.source.suffix
+        target = self.folder / f"{secrets.token_hex(4)}{ending}"
 
         def blended() -> Iterator[Frame]:
             for before, path in zip(photo.frames(), result.arrays):
                 after: NDArray[Any] = np.load(path, mmap_mode="r")
                 shape = before.pixels.shape[:2]
-                where = None if mask is None else load_mask(mask, (shape[1], shape[0]))
-                yield before._replace(pixels=blend(before.pixels, after, strength, where))
+                where = None if choice.mask is None else load_mask(choice.mask, shape[::-1])
+                yield before._replace(pixels=blend(before.pixels, after, choice.strength, where))
 
         with open_photo(self.source) as photo:
-            photo.write(target, blended())
-        return target
+            photo.write(target, blended(), format=choice.format, quality=choice.quality)
+            notes = [note.replace(str(self.source), self.name) for note in photo.notes]
+        if self.written is not None and self.written.file != result.file:
+            self.written.file.unlink(missing_ok=True)
+        return Written(choice, target, notes)
 
     def explain(self, error: Exception) -> str | None:
         """Return a sentence on what went wrong, without folders; None for other errors."""

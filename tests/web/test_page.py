@@ -204,6 +204,20 @@ def test_photos_are_restored_compared_and_downloaded(
         assert restored.quantization == blurred.quantization
         assert ImageChops.difference(blurred.convert("RGB"), restored.convert("RGB")).getbbox()
 
+    page.locator("#format").select_option("png")
+    expect(page.locator("#quality")).to_be_disabled()
+    page.locator("#format").select_option("jpg")
+    sizes = []
+    for quality in ("20", "90"):
+        page.locator("#quality").fill(quality)
+        page.locator("#quality").blur()
+        button = page.get_by_role("button", name="Download #")
+        sizes.append(fetch(page, button, tmp_path).stat().st_size)
+    assert sizes[0] < sizes[1]
+    page.locator("#format").select_option("")
+    page.locator("#quality").fill("")
+    page.locator("#quality").blur()
+
     archive = fetch(page, page.get_by_role("button", name="Download all 2"), tmp_path)
     with zipfile.ZipFile(archive) as packed:
         assert packed.namelist() == ["# Zoë _1__restored.jpg", "_b_two_restored.png"]
@@ -241,6 +255,7 @@ def test_strength_and_region_are_blended_without_the_network(
     assert (part[:, 310:] == blurred[:, 310:]).all() and (part[:, :290] != blurred[:, :290]).any()
 
     page.locator("#kind").select_option("brush")
+    page.locator("#scene").evaluate("scene => scene.scrollIntoView({ block: 'center' })")
     box = page.locator("#scene").bounding_box()
     assert box
     page.mouse.move(box["x"] + 0.8 * box["width"], box["y"] + 20)

@@ -131,17 +131,25 @@ def test_what_is_downloaded_is_blended_exactly(
     restore(queue, photo)
     whole = np.asarray(Image.open(photo.results["tiny@1"].file)).astype(float)
     photo.choice = Choice("tiny@1")
-    assert photo.write_choice() == photo.results["tiny@1"].file
+    assert photo.write_choice().file == photo.results["tiny@1"].file
     photo.choice = Choice("tiny@1", 0.25)
-    part = np.asarray(Image.open(photo.write_choice())).astype(float)
+    part = np.asarray(Image.open(photo.write_choice().file)).astype(float)
     np.testing.assert_allclose(part, deep + (whole - deep) * 0.25, atol=0.51)
     mask = photo.folder / "mask.png"
     Image.fromarray(np.uint8([[0, 0, 255, 255]])).resize((48, 40), 0).save(mask)
     photo.choice = Choice("tiny@1", 1, mask)
-    part = np.asarray(Image.open(photo.write_choice()))
+    part = np.asarray(Image.open(photo.write_choice().file))
     np.testing.assert_array_equal(part[:, :24], deep[:, :24])
     np.testing.assert_array_equal(part[:, 24:], whole[:, 24:])
     assert (part != deep).any()
+    assert photo.write_choice() is photo.write_choice()
+    photo.choice = Choice("tiny@1", 1, None, "jpg", 10)
+    small, notes = photo.write_choice()[1:]
+    assert photo.file_name == "deep_restored.jpg" and any("16" in note for note in notes)
+    photo.choice = Choice("tiny@1", 1, None, "jpg", 95)
+    with Image.open(photo.write_choice().file) as image:
+        assert (image.format, image.size) == ("JPEG", (48, 40))
+    assert not small.exists() and photo.results["tiny@1"].file.exists()
 
 
 def test_pictures_are_shown_small_or_in_part(

@@ -1,6 +1,6 @@
 // The page: photos in a queue, of which one is shown in the viewer.
 
-import { address, choose, discard, download, picture, restore, settings, upload } from "/static/server.js";
+import { address, choose, discard, download, picture, restore, settings, upload, write } from "/static/server.js";
 import { Region } from "/static/region.js";
 import { Viewer, label } from "/static/viewer.js";
 
@@ -64,8 +64,8 @@ function tell(photo) {
   photo.bar.hidden = !busy;
   if (photo.total) photo.bar.value = photo.done / photo.total;
   else photo.bar.removeAttribute("value");
-  photo.line.textContent = { waiting: "Waiting for its turn." }[photo.state] ?? photo.told ?? "";
-  photo.line.classList.toggle("wrong", photo.state === "failed");
+  photo.line.textContent = photo.trouble ?? { waiting: "Waiting for its turn." }[photo.state] ?? photo.told ?? "";
+  photo.line.classList.toggle("wrong", photo.state === "failed" || photo.trouble !== undefined);
   const ready = photos.filter((one) => one.right);
   $("all").hidden = ready.length < 2;
   $("all").textContent = `Download all ${ready.length} (.zip)`;
@@ -82,7 +82,7 @@ function pump() {
 
 async function work(photo) {
   const { signal } = (photo.abort = new AbortController());
-  Object.assign(photo, { state: "busy", told: "Uploading.", total: 0, sent: false });
+  Object.assign(photo, { state: "busy", told: "Uploading.", trouble: undefined, total: 0, sent: false });
   tell(photo);
   try {
     if (!photo.key) {
@@ -139,7 +139,7 @@ async function show(photo, scroll) {
   for (const one of photos) one.row.classList.toggle("shown", one === photo);
   $("viewer").hidden = false;
   $("title").textContent = photo.name;
-  $("download").textContent = `Download ${photo.name.replace(/(\.[^.]*)?$/, "_restored$1")}`;
+  nameDownload();
   choices($("left"), photo, photo.left, true);
   choices($("right"), photo, photo.right, false);
   $("notes").replaceChildren(...photo.results[photo.right].notes.map((note) => make("li", { textContent: `${note}.` })));
@@ -190,17 +190,42 @@ async function save(photo) {
   if (!photo.unsaved) return;
   clearTimeout(photo.later);
   photo.unsaved = false;
-  await choose(photo.key, photo.right, photo.strength, await photo.region.png());
+  const [format, quality] = [$("format").value, $("quality").disabled ? "" : $("quality").value];
+  await choose(photo.key, { result: photo.right, strength: photo.strength, format, quality, mask: await photo.region.png() });
 }
 
-async function fetchFile(chosen, url) {
-  try {
-    await Promise.all(chosen.map(save));
-    download(url);
-  } catch (error) {
-    say(error.message);
-    for (const photo of chosen) Object.assign(photo, { told: error.message, state: "failed" }), tell(photo);
+function nameDownload() {
+  const ending = $("format").value;
+  const name = shown.name.replace(/(\.[^.]*)?$/, (own) => `_restored${ending ? `.${ending}` : own}`);
+  $("download").textContent = `Download ${name}`;
+}
+
+async function fetchFiles(button, chosen, find) {
+  if (button.ariaBusy === "true") return;
+  button.ariaBusy = "true";
+  say("The files are written");
+  const ready = [];
+  for (const photo of chosen) {
+    photo.trouble = undefined;
+    try {
+      await save(photo);
+      noteSaved(photo, await write(photo.key));
+      ready.push(photo);
+    } catch (error) {
+      photo.trouble = error.message.replace(`${photo.name}: `, "");
+      photo.unsaved = true;
+      say(`${photo.name}: ${photo.trouble}`);
+    }
+    tell(photo);
   }
+  button.ariaBusy = "false";
+  if (ready.length) download(find(ready));
+}
+
+function noteSaved(photo, notes) {
+  if (shown !== photo) return;
+  const all = new Set([...photo.results[photo.right].notes, ...notes]);
+  $("notes").replaceChildren(...[...all].map((note) => make("li", { textContent: `${note}.` })));
 }
 
 function remove(photo) {
@@ -238,6 +263,7 @@ async function start() {
     });
     $("examples").append(button);
   });
+  $("format").append(...server.endings.map((ending) => new Option(ending.toUpperCase(), ending)));
   $("place").textContent = `Runs on ${server.place}; nothing is uploaded elsewhere.`;
 }
 
@@ -268,11 +294,20 @@ $("again").addEventListener("click", () => {
   pump();
 });
 $("clear").addEventListener("click", () => { for (const photo of [...photos]) remove(photo); });
-$("download").addEventListener("click", () => fetchFile([shown], `/page/photos/${shown.key}/file`));
+$("download").addEventListener("click", () => fetchFiles($("download"), [shown], ([photo]) => `/page/photos/${photo.key}/file`));
 $("all").addEventListener("click", () => {
   const ready = photos.filter((one) => one.right);
-  fetchFile(ready, `/page/archive?${ready.map((one) => `key=${one.key}`).join("&")}`);
+  fetchFiles($("all"), ready, (written) => `/page/archive?${written.map((one) => `key=${one.key}`).join("&")}`);
 });
+for (const part of ["format", "quality"]) {
+  $(part).addEventListener("change", () => {
+    $("quality").disabled = ["png", "tif"].includes($("format").value);
+    const quality = $("quality").value;
+    if (quality) $("quality").value = Math.min(100, Math.max(1, Math.round(quality)));
+    for (const photo of photos) photo.unsaved = true;
+    if (shown) nameDownload();
+  });
+}
 addEventListener("pagehide", (event) => {
   if (!event.persisted) discard(photos.filter((one) => one.key).map((one) => one.key));
 });

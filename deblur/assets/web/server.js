@@ -69,12 +69,20 @@ export async function picture(url, signal) {
   return createImageBitmap(await (await check(await ask(url, { signal }))).blob());
 }
 
-export async function choose(key, result, strength, mask) {
+// What is to be downloaded; format and quality are empty for the photo's own.
+export async function choose(key, { result, strength, format, quality, mask }) {
   const body = new FormData();
   body.append("result", result);
   body.append("strength", strength);
+  if (format) body.append("format", format);
+  if (quality) body.append("quality", quality);
   if (mask) body.append("mask", mask, "mask.png");
   await check(await ask(`/page/photos/${key}/choice`, { method: "PUT", body }));
+}
+
+// Let the file be written; what could not be kept as it was is said.
+export async function write(key) {
+  return (await (await check(await ask(`/page/photos/${key}/file`, { method: "POST" }))).json()).notes;
 }
 
 export function download(url) {
