@@ -46,7 +46,8 @@ def main() -> int:
     with subprocess.Popen([*command, *limits], stdout=subprocess.PIPE, text=True) as server:
         assert server.stdout is not None
         port = int(server.stdout.readline().split("/")[2].split(":")[1])
-        load = Load(port, time.monotonic() + 60 * options.minutes)
+        load = Load(port)
+        load.prepare(60 * options.minutes)
         memory = run(load, options.clients, server.pid)
         server.terminate()
         ended = server.wait(90)
@@ -56,13 +57,19 @@ def main() -> int:
 class Load:
     """What the clients send until an end, and what came of it."""
 
-    def __init__(self, port: int, end: float) -> None:
+    def __init__(self, port: int) -> None:
         self.port = port
-        self.end = end
+        self.end = 0.0
         self.answers: Counter[str] = Counter()
         self.wrong: list[str] = []
         self.seconds: list[float] = []
         self._lock = threading.Lock()
+
+    def prepare(self, seconds: float) -> None:
+        """Let the model be loaded, as the first photo does, before the time begins."""
+        status, _, _ = self.post(photograph((300, 200), random.Random(0)))
+        assert status == 200, status
+        self.end = time.monotonic() + seconds
 
     def client(self, number: int) -> None:
         """Send one upload after another."""

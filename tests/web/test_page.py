@@ -119,6 +119,7 @@ def visit(browser: Browser, server: Server) -> Iterator[Callable[..., Page]]:
         return page
 
     yield go
+    server.hold.unlink(missing_ok=True)
     for context in contexts:
         context.close()
     assert not wrong
@@ -204,6 +205,8 @@ def test_photos_are_restored_compared_and_downloaded(
         assert restored.quantization == blurred.quantization
         assert ImageChops.difference(blurred.convert("RGB"), restored.convert("RGB")).getbbox()
 
+    kept = got.read_bytes()
+
     page.locator("#format").select_option("png")
     expect(page.locator("#quality")).to_be_disabled()
     page.locator("#format").select_option("jpg")
@@ -221,7 +224,7 @@ def test_photos_are_restored_compared_and_downloaded(
     archive = fetch(page, page.get_by_role("button", name="Download all 2"), tmp_path)
     with zipfile.ZipFile(archive) as packed:
         assert packed.namelist() == ["# Zoë _1__restored.jpg", "_b_two_restored.png"]
-        assert packed.read(packed.namelist()[0]) == got.read_bytes()
+        assert packed.read(packed.namelist()[0]) == kept
 
 
 def test_strength_and_region_are_blended_without_the_network(
@@ -369,12 +372,24 @@ def test_photos_are_dropped_and_removed(visit: Callable[..., Page]) -> None:
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("size", SIZES)
 def test_the_page_fits_the_screen_and_all_can_use_it(
-    visit: Callable[..., Page], shots: Path, size: str, scheme: str, tmp_path: Path
+    visit: Callable[..., Page],
+    server: Server,
+    shots: Path,
+    size: str,
+    scheme: str,
+    tmp_path: Path,
 ) -> None:
     page = visit(size, color_scheme=scheme)
     page.screenshot(path=shots / f"{size}-{scheme}-empty.png", full_page=True)
     (tmp_path / "letter.jpg").write_text("Dear Sir")
+    server.hold.touch()
     add(page, photograph(tmp_path / "a.jpg"), tmp_path / "letter.jpg")
+    expect(row(page, "a.jpg")).to_contain_text("Restoring.")
+    page.wait_for_timeout(1000)
+    expect(row(page, "a.jpg").locator("progress")).to_be_in_viewport(ratio=1)
+    assert not complaints(page)
+    page.screenshot(path=shots / f"{size}-{scheme}-busy.png")
+    server.hold.unlink()
     wait_for_result(page)
     page.wait_for_timeout(1000)
     expect(page.locator("#stage")).to_be_in_viewport(ratio=0.9)  # it scrolls to what is new
@@ -391,6 +406,21 @@ def test_the_page_fits_the_screen_and_all_can_use_it(
     expect(page.get_by_text("POST /v1/restore")).to_be_visible()
     assert page.evaluate("document.documentElement.scrollWidth") == SIZES[size][0]
     assert not complaints(page)
+
+
+def test_fingers_hit_what_is_to_be_hit(visit: Callable[..., Page], tmp_path: Path) -> None:
+    page = visit("phone")
+    add(page, photograph(tmp_path / "a.jpg"))
+    wait_for_result(page)
+    for kind in ("rectangle", "brush"):
+        page.locator("#kind").select_option(kind)
+        controls = page.locator(
+            "button:visible, select:visible, input:visible:not(#files, [type=radio])"
+        )
+        labels = page.locator("fieldset#models label, #drop")
+        for one in [*controls.all(), *labels.all()]:
+            box = one.bounding_box()
+            assert box and box["height"] >= 44, one
 
 
 def complaints(page: Page) -> list[str]:

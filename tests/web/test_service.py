@@ -1,6 +1,7 @@
 """The HTTP interface, over real HTTP."""
 
 import json
+import re
 import socket
 import threading
 import time
@@ -12,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from conftest import ROOT
 from PIL import Image
 from web_server import Answer, Client, form, running
 
@@ -214,3 +216,19 @@ def test_metrics_are_prometheus_text(client: Client, picture: Write, tmp_path: P
     text = answer.body.decode()
     for name in ("deblur_restoration_seconds_bucket", "deblur_restored_pixels_total"):
         assert f"\n{name}" in text
+
+
+def test_the_documented_client_works(
+    client: Client, picture: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = (ROOT / "docs" / "serving.md").read_text("utf-8")
+    (example,) = re.findall("```python\n(.*?)```", text, re.DOTALL)
+    for theirs, ours in (("127.0.0.1:8000", f"127.0.0.1:{client.port}"), ("small", "tiny")):
+        assert theirs in example
+        example = example.replace(theirs, ours)
+    monkeypatch.setenv("no_proxy", "*")
+    monkeypatch.chdir(tmp_path)
+    picture(tmp_path / "photo.jpg")
+    exec(example, {})
+    with Image.open("sharp.jpg") as image:
+        assert image.size == Image.open("photo.jpg").size
