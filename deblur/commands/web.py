@@ -72,6 +72,8 @@ def run(options: argparse.Namespace) -> int:
 
 def start(options: argparse.Namespace, *, grace: float = 0, browse: bool = False) -> None:
     """Serve with a command's options."""
+    # oneDNN keeps what it prepares for 1,024 layers, each size of photo anew: some MB a size.
+    os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "256")
     from deblur.checkpoints.shipped import list_shipped
 
     models = options.model or list_shipped()

@@ -11,6 +11,7 @@ from threading import Event, Lock
 from typing import Any, Generic, TypeVar
 
 from deblur.checkpoints.shipped import find_model
+from deblur.hardware import release_memory
 from deblur.restoration.restorer import Restorer
 from deblur.restoration.scale import Scale
 
@@ -150,7 +151,10 @@ class RestorationQueue:
             raise Closing
         job.begun = True
         start = time.monotonic()
-        result = work(job)
+        try:
+            result = work(job)
+        finally:
+            release_memory()
         self._pace += (time.monotonic() - start - self._pace) / 4
         return result
 
