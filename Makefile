@@ -46,6 +46,10 @@ test-web: $(READY)  ## test the pages in a headless Chromium
 	scripts/install_chromium.sh
 	$(BIN)/python -m pytest -rs -m web
 
+test-server: $(READY)  ## the Dockerfile's steps without Docker, in build/server: install, start, ask
+	TORCH='$(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) torch torchvision' \
+		scripts/install_server.sh build/server check
+
 test-oldest: $(OLDEST)/.ready  ## as test, but with the lowest versions that setup.cfg allows
 	$(OLDEST)/$(SCRIPTS)/python -m pytest -m "not slow and not web"
 
@@ -53,7 +57,7 @@ oldest: $(READY)  ## write tests/oldest.txt anew, after a change of setup.cfg
 	$(BIN)/uv pip compile --quiet setup.cfg --extra dev --extra docs --python-version 3.11 --upgrade \
 		--resolution lowest-direct --no-annotate --no-emit-package deblur-lightning -o tests/oldest.txt
 
-test-all: test test-slow test-web  ## all of them, as CI does
+test-all: test test-slow test-web test-server  ## all of them, as CI does
 
 lint: $(READY)  ## style and types
 	$(BIN)/black --quiet --check --line-length 100 $(STYLED)
@@ -93,5 +97,5 @@ figures: $(READY)  ## draw the paper's Figures 1 to 3, sheets of blur and of wha
 	$(BIN)/python scripts/blur_sheet.py docs/figures
 	$(BIN)/python scripts/draw_restored.py docs/figures
 
-.PHONY: help install demo test test-slow test-web test-oldest oldest test-all lint format bench dist
+.PHONY: help install demo test test-slow test-web test-server test-oldest oldest test-all lint format bench dist
 .PHONY: soak-resume soak docs figures

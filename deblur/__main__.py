@@ -11,6 +11,7 @@ from deblur.terminal import Terminated, allow_any_name, printable, raising_signa
 VERBS = {
     "restore": "restore pictures and videos; this verb can be left out",
     "web": "open a page that restores photos, with a slider between before and after",
+    "serve": "serve an HTTP interface that restores photos, and the page",
     "look": "tell for each photo whether it is blurred, how, and whether restoring would help",
     "score": "score a folder of restored pictures against the sharp ones, under named protocols",
     "compare": "compare training runs: how their settings differ, and their best figures",

@@ -72,3 +72,16 @@ def test_memory_can_be_kept(kept: bool) -> None:
     )
     said = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert (int(said.stdout) < 200_000) == kept
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="not Linux")
+def test_memory_can_be_released() -> None:
+    program = (
+        "import torch; from deblur.hardware import keep_memory, release_memory\n"
+        "def read(): return int(open('/proc/self/statm').read().split()[1])\n"
+        "keep_memory(); before = read(); torch.ones(50 << 20); kept = read(); release_memory()\n"
+        "print(kept - before, read() - before)"  # pages of 4 KB
+    )
+    said = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    kept, left = map(int, said.stdout.split())
+    assert kept > 40_000 and left < 10_000

@@ -142,7 +142,7 @@ def test_hints_that_are_made_are_the_metadata(extra: str) -> None:
 
 
 def test_the_command_is_to_be_typed_as_it_is() -> None:
-    assert install_command("web") == "pip install 'gradio>=6.31,<7'"
+    assert install_command("video") == "pip install 'av>=18'"
 
 
 def test_without_metadata_the_checkout_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

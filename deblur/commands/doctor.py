@@ -22,7 +22,7 @@ from deblur.extras import DISTRIBUTION, install_command, list_misfits
 EXTRAS = {
     "video": ("av", "restores videos"),
     "heif": ("pillow_heif", "reads and writes HEIC"),
-    "web": ("gradio", "the page, deblur web"),
+    "web": ("fastapi", "the page and the service, deblur web and deblur serve"),
     "align": ("cv2", "the protocol realblur"),
     "perceptual": ("stlpips_pytorch", "the protocol st-lpips"),
     "ocr": ("rapidocr_onnxruntime", "the protocol legibility"),

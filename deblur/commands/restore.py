@@ -13,7 +13,8 @@ torchrun --nproc-per-node 4 -m deblur holiday/ -o sharp/    # each process does 
 Format, size, depth, alpha, EXIF, ICC profile and other metadata stay as they are. Nothing is
 written over, and what lies in -o's folder is never restored again. A picture that fails is named
 at the end, and the rest is done. The exit status is 1 if any file failed, 130 after Ctrl-C, 143
-after SIGTERM, of which both leave whole files only.
+after SIGTERM, of which both leave whole files only. Letters, plates and faces that a network draws
+may be invented: what a restored photo shows is no evidence.
 """
 
 import argparse

@@ -2,17 +2,25 @@
 
 deblur web --open
 deblur web --model runs/.../generator.safetensors --model small
-deblur web --host 0.0.0.0               # for others in this network, too
+deblur web --host 0.0.0.0 --password SECRET     # for others in this network, too
 
-The download is the whole photo with its metadata. Nothing leaves this computer, and what the page
-writes is deleted after an hour, and when it ends.
+Downloads are whole photos with their metadata. Nothing leaves this computer, and what the page
+writes is deleted after an hour, and when it ends. Letters, plates and faces that a network draws
+may be invented: what a restored photo shows is no evidence.
 """
 
 import argparse
+import os
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the verb's arguments."""
+    add_serving(parser, port=7860, waiting=8)
+    parser.add_argument("--open", action="store_true", help="open the page in the browser")
+
+
+def add_serving(parser: argparse.ArgumentParser, *, port: int, waiting: int) -> None:
+    """Add the arguments of whatever serves: models, address, limits, the token."""
     add = parser.add_argument
     add(
         "--model",
@@ -22,15 +30,50 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "that are shipped)",
     )
     add("--host", default="127.0.0.1", help="the address to serve (default %(default)s)")
-    add("--port", type=int, default=7860, help="(default %(default)s)")
-    add("--max-megapixels", type=float, default=50, help="of a photo (default %(default)s)")
-    add("--max-mb", type=float, default=60, help="of an uploaded file (default %(default)s)")
-    add("--queue", type=int, default=8, help="photos that may wait (default %(default)s)")
-    add("--open", action="store_true", help="open the page in the browser")
+    add("--port", type=_port, default=port, help="0 is any free one (default %(default)s)")
+    add(
+        *("--token", "--password"),
+        default=os.environ.get("DEBLUR_TOKEN"),
+        metavar="SECRET",
+        help="what clients must know, browsers as the password of any user; required for any "
+        "--host but this computer's own (default $DEBLUR_TOKEN)",
+    )
+    about = "a name by which the server is called; may be repeated"
+    add("--allow-host", action="append", default=[], metavar="NAME", help=about)
+    add("--max-megapixels", type=_above_zero, default=50, help="of a photo (default %(default)s)")
+    about = "of an uploaded file (default %(default)s)"
+    add("--max-mb", type=_above_zero, default=60, help=about)
+    about = "for an upload, and for its answer (default %(default)s)"
+    add("--max-seconds", type=_above_zero, default=600, help=about)
+    add("--queue", type=int, default=waiting, help="photos that may wait (default %(default)s)")
+
+
+def _port(text: str) -> int:
+    if not text.isdecimal() or int(text) > 65535:
+        raise argparse.ArgumentTypeError(f"{text!r}, expected a number, 0 to 65535")
+    return int(text)
+
+
+def _above_zero(text: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        number = 0
+    if not 0 < number < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text!r}, expected a number above 0")
+    return number
 
 
 def run(options: argparse.Namespace) -> int:
     """Serve until Ctrl-C."""
+    start(options, browse=options.open)
+    return 0
+
+
+def start(options: argparse.Namespace, *, grace: float = 0, browse: bool = False) -> None:
+    """Serve with a command's options."""
+    # oneDNN keeps what it prepares for 1,024 layers, each size of photo anew: some MB a size.
+    os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "256")
     from deblur.checkpoints.shipped import list_shipped
 
     models = options.model or list_shipped()
@@ -39,15 +82,21 @@ def run(options: argparse.Namespace) -> int:
             "no models are shipped yet; train one by `python train.py experiment=quick` and name "
             "its file: --model runs/.../generator.safetensors"
         )
-    from deblur.web.page import serve
+    from deblur.web.server import Limits, serve
 
+    limits = Limits(
+        megapixels=options.max_megapixels,
+        megabytes=options.max_mb,
+        seconds=options.max_seconds,
+        waiting=options.queue,
+    )
     serve(
         models,
         host=options.host,
         port=options.port,
-        megapixels=options.max_megapixels,
-        megabytes=options.max_mb,
-        queue=options.queue,
-        browse=options.open,
+        limits=limits,
+        token=options.token,
+        hosts=options.allow_host,
+        grace=grace,
+        browse=browse,
     )
-    return 0

@@ -127,21 +127,24 @@ class Restorer:
                 raise ValueError(f"{source}: would be written over itself")
             if not overwrite:
                 raise FileExistsError(f"{target}: already exists")
-        if strength is not None:
-            _check_strength(strength)
-        call = _Call(self.strength if strength is None else strength, Harm())
-
-        def restored(frames: Iterable[Frame]) -> Iterator[Frame]:
-            for frame in frames:
-                yield frame._replace(pixels=self._restore_array(frame.pixels, call))
-
+        harm = Harm()
         with open_photo(source) as photo:
-            photo.write(target, restored(photo.frames()), format=format, quality=quality)
-            notes = [*photo.notes]
-        harm = call.harm
-        if harm.cells:
-            notes.append(f"left {harm.cells} of {harm.of} parts as they were: the network blew up")
-        return notes
+            restored = self.restore_frames(photo.frames(), harm, strength=strength)
+            photo.write(target, restored, format=format, quality=quality)
+            return [*photo.notes, *harm.notes]
+
+    def restore_frames(
+        self, frames: Iterable[Frame], harm: Harm, *, strength: float | None = None
+    ) -> Iterator[Frame]:
+        """Restore a photo's frames, one at a time; alpha stays as it is.
+
+        harm: counts what the guard kept as it was. strength: as in the constructor; None for what
+        was given there. Raises ValueError for a strength out of range.
+        """
+        call = _Call(self.strength if strength is None else strength, harm)
+        _check_strength(call.strength)
+        for frame in frames:
+            yield frame._replace(pixels=self._restore_array(frame.pixels, call))
 
     @overload
     def restore(self, image: T) -> T: ...

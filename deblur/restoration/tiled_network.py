@@ -42,6 +42,13 @@ class Harm:
     of: int = 0
     """All parts."""
 
+    @property
+    def notes(self) -> list[str]:
+        """What there is to tell the user: nothing, or one sentence."""
+        if not self.cells:
+            return []
+        return [f"left {self.cells} of {self.of} parts as they were: the network blew up"]
+
 
 class TiledNetwork:
     """Restores images with a network, in tiles where they are large.

@@ -1,268 +1,237 @@
-"""The page of `deblur web`: a photo is dropped, restored, compared and downloaded.
+"""The page's own requests: upload a photo, restore it while telling how far it is, download it."""
 
-It needs gradio, which is imported where it is used: nothing else here does.
-"""
-
-import html
-import os
-import shutil
-import signal
-import time
-from collections.abc import Sequence
+import asyncio
+import json
+import secrets
+import zipfile
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
-from tempfile import TemporaryDirectory, mkdtemp
-from threading import Event
-from typing import TYPE_CHECKING, Any, NamedTuple
+from tempfile import TemporaryFile
+from typing import Annotated, Any, BinaryIO, Literal, cast, get_args
+
+from fastapi import APIRouter, Form, HTTPException, Query, Request, Response, UploadFile
+from fastapi.responses import FileResponse, StreamingResponse
+from fastapi.staticfiles import StaticFiles
+from pydantic import BaseModel
 
 from deblur.checkpoints.shipped import HINTS
-from deblur.extras import check_versions, install_command
-from deblur.web.restoration_queue import RestorationQueue, Stopped, explain
+from deblur.web.blending import check_mask
+from deblur.web.metrics import Metrics
+from deblur.web.photo_store import Choice, Full, PhotoStore, Result, StoredPhoto, Written
+from deblur.web.restoration_queue import Job, RestorationQueue
+from deblur.web.service import SCALES, read_chunks, refuse
 
-if TYPE_CHECKING:
-    from gradio import Blocks
-
-EXAMPLES = sorted((Path(__file__).parent.parent / "assets" / "examples").glob("*.[jp][pn]g"))
-HELP = "Drag the line to compare; zoom by the wheel or two fingers."
-KEPT = 3600
-"""Seconds that uploads and results are kept."""
-# A picture on a phone leaves room beside it, to scroll the page by.
-CSS = """
-.gradio-container > main { width: 100%; max-width: 80rem; }
-#place { text-align: center; opacity: 0.7; }
-#slider .slider-wrap::before, #slider .slider-wrap::after {
-  position: absolute; bottom: 0.5rem; z-index: 11; padding: 0 0.5rem; border-radius: 3px;
-  background: rgb(0 0 0 / 62%); color: #fff; font-size: 0.8rem; pointer-events: none;
-}
-#slider .slider-wrap::before { content: "before"; left: 0.5rem; }
-#slider .slider-wrap::after { content: "after"; right: 0.5rem; }
-#slider .inner { --color: #fff !important; }
-#slider img { max-height: 65vh !important; }
-#examples > .gallery { display: grid; grid-auto-flow: column; grid-auto-columns: 1fr; }
-#examples span { display: block; }
-#examples .container { max-width: none; }
-#examples img { width: 100%; aspect-ratio: 4 / 3; object-fit: cover; }
-@media (max-width: 40rem) { .gradio-container > main { padding: 1rem !important; } }
-"""
+ASSETS = Path(__file__).parent.parent / "assets"
+FILES = ASSETS / "web"
+EXAMPLES = sorted((ASSETS / "examples").glob("*.[jp][pn]g"))
+Ending = Literal["jpg", "png", "tif", "webp", "avif", "heic"]
+"""Of the files that the page offers."""
+BEAT = 0.3
+"""Seconds between two lines about how far a restoration is."""
 
 
-class Parts(NamedTuple):
-    """Of the page, what takes part in restoring."""
+class Wish(BaseModel):
+    """By what a photo is to be restored."""
 
-    photo: Any
-    model: Any
-    strength: Any
-    go: Any
-    stop: Any
-    examples: Any
-    slider: Any
-    download: Any
-    said: Any
+    model: str
+    scale: str = "1"
 
 
-def build_page(
-    restoration: RestorationQueue, *, queue: int = 8, place: str = "this computer"
-) -> "Blocks":
-    """Build the page.
-
-    restoration: restores the photos. queue: how many may wait for their turn. place: where that
-    is done, for the page's last line. Raises ImportError without gradio, or where its version
-    does not fit.
-    """
-    try:
-        import gradio as gr
-    except ImportError as error:
-        raise ImportError(f"the page requires gradio: {install_command('web')}") from error
-
-    check_versions("web")
-    page = gr.Blocks(title="deblur", analytics_enabled=False, delete_cache=(KEPT // 6, KEPT))
-    with page:
-        parts = _lay_out([*restoration.models], place)
-        _connect(page, parts, restoration)
-    page.queue(max_size=queue, api_open=False)
-    return page
-
-
-def _lay_out(models: list[str], place: str) -> Parts:
-    import gradio as gr
-
-    gr.Markdown("# deblur\nDrop a photo that motion has blurred; it comes back sharper.")
-    with gr.Row():
-        with gr.Column(scale=2, min_width=300):
-            types = ["image", ".heic", ".heif", ".avif"]
-            photo = gr.File(label="Photo", file_types=types, height=160)
-            choices = [
-                (f"{name}: {HINTS[name]}" if name in HINTS else name, name) for name in models
-            ]
-            model = gr.Radio(choices, value=models[0], label="Model", visible=len(models) > 1)
-            told = "Percent of the change to make"
-            strength = gr.Slider(0, 100, 100, step=5, label="Strength", info=told)
-            go = gr.Button("Restore", variant="primary")
-            stop = gr.Button("Stop", visible=False)
-            examples = gr.Dataset(
-                label="Or try one of these",
-                components=[gr.Image(render=False)],
-                samples=[[str(path)] for path in EXAMPLES],
-                type="index",
-                elem_id="examples",
-            )
-        with gr.Column(scale=5, min_width=300):
-            slider = gr.ImageSlider(
-                label="Before and after",
-                type="filepath",
-                buttons=["fullscreen"],
-                max_height=640,
-                elem_id="slider",
-            )
-            download = gr.DownloadButton(visible=False, variant="primary")
-            said = gr.Markdown()
-    gr.Markdown(f"Runs on {place}; nothing is uploaded elsewhere.", elem_id="place")
-    return Parts(photo, model, strength, go, stop, examples, slider, download, said)
-
-
-def _connect(page: "Blocks", parts: Parts, restoration: RestorationQueue) -> None:
-    """Say what happens when something is dropped or clicked."""
-    import gradio as gr
-
-    stops: dict[str | None, Event] = {}  # by visitor, of those whose photos wait or are restored
-
-    def halt(request: gr.Request) -> None:
-        if request.session_hash in stops:
-            stops[request.session_hash].set()
-
-    def stopping(request: gr.Request) -> Any:
-        halt(request)
-        return gr.Button("Stopping", interactive=False)
-
-    def begin(request: gr.Request) -> Any:
-        halt(request)
-        stops[request.session_hash] = Event()
-        return gr.Button(visible=False), gr.Button("Stop", visible=True, interactive=True)
-
-    def end(request: gr.Request) -> Any:
-        stops.pop(request.session_hash, None)
-        return gr.Button(visible=True), gr.Button(visible=False)
-
-    def restore(
-        path: str | None,
-        model: str,
-        percent: float,
-        request: gr.Request,
-        progress: gr.Progress = gr.Progress(),
-    ) -> Any:
-        if path is None:
-            raise gr.Error("Choose a photo first.", print_exception=False)
-        stopped = stops.setdefault(request.session_hash, Event())
-
-        def tick(done: int) -> None:
-            if stopped.is_set():
-                raise Stopped
-            if done > 1:
-                progress((done, None), unit="tiles")
-
-        source, folder = Path(path), Path(mkdtemp(dir=parts.photo.GRADIO_CACHE))
-        try:
-            photo = restoration.restore(source, folder, model, percent / 100, tick)
-        except Exception as error:
-            shutil.rmtree(folder, ignore_errors=True)
-            if stopped.is_set() or isinstance(error, Stopped):
-                return gr.skip()
-            reason = explain(error, source.parent, folder, restoration.models[model].parent)
-            raise gr.Error(reason, duration=30, print_exception=False) from error
-        said, *notes = map(html.escape, photo.said)
-        button = gr.DownloadButton(f"Download {photo.file.name}", photo.file, visible=True)
-        return (photo.before, photo.after), button, "\n- ".join([f"{said}. {HELP}\n", *notes])
-
-    aside: dict[str, Any] = {"queue": False, "show_progress": "hidden"}
-    aside["api_visibility"] = "private"
-    buttons = [parts.go, parts.stop]
-    chosen = parts.examples.click(
-        lambda index: str(EXAMPLES[index]), parts.examples, parts.photo, **aside
-    )
-    for trigger in (parts.photo.upload, parts.go.click, chosen.success):
-        work = trigger(begin, None, buttons, **aside).then(
-            restore,
-            [parts.photo, parts.model, parts.strength],
-            [parts.slider, parts.download, parts.said],
-            show_progress_on=parts.slider,
-            scroll_to_output=True,
-            concurrency_limit=1,
-            concurrency_id="restoration",
-            api_visibility="private",
-        )
-        # Not by `then`, which gradio forgets after an error.
-        work.success(end, None, buttons, **aside)
-        work.failure(end, None, buttons, **aside)
-    parts.stop.click(stopping, None, parts.stop, **aside)
-    page.unload(halt)
-
-
-def serve(
-    models: Sequence[str],
+def make_router(
+    queue: RestorationQueue,
+    metrics: Metrics,
+    store: PhotoStore,
     *,
-    host: str = "127.0.0.1",
-    port: int = 7860,
-    megapixels: float = 50,
-    megabytes: float = 60,
-    queue: int = 8,
-    browse: bool = False,
-) -> None:
-    """Serve the page until a signal ends it; its temporary files go with it.
+    place: str,
+    megabytes: float,
+    megapixels: float,
+) -> APIRouter:
+    """Make the routes.
 
-    models, megapixels: see `RestorationQueue`. megabytes: of the largest upload. queue: see
-    `build_page`. browse: open it in the browser. Raises FileNotFoundError for models that are not
-    there, ImportError without gradio, and OSError where it cannot serve.
+    place: where photos are restored, for the page's last line. megabytes, megapixels: of the
+    largest photo.
     """
-    restoration = RestorationQueue(models, megapixels=megapixels)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    here = host in ("127.0.0.1", "localhost", "::1")
-    place = "this computer" if here else "the computer that serves this page"
-    with TemporaryDirectory(prefix="deblur-web-", ignore_cleanup_errors=True) as folder:
-        _keep_inside(folder, host)
-        page = build_page(restoration, queue=queue, place=place)
+    router = APIRouter(include_in_schema=False)
+
+    def find(key: str) -> StoredPhoto:
         try:
-            _launch(page, host, port, megabytes, browse)
-        except OSError as error:
-            raise OSError(
-                f"cannot serve at {host}, port {port}: it is taken (--port), or no address of this "
-                "computer (--host)"
-            ) from error
-        print(f"{page.local_url} (Ctrl-C ends it)", flush=True)
+            return store[key]
+        except KeyError:
+            raise HTTPException(404, "this photo is not kept any more; add it again") from None
+
+    @router.get("/")
+    def page() -> FileResponse:
+        return FileResponse(FILES / "index.html")
+
+    @router.get("/page/settings")
+    def settings() -> dict[str, Any]:
+        return {
+            "models": [{"name": name, "about": HINTS.get(name, "")} for name in queue.models],
+            "examples": [f"/examples/{path.name}" for path in EXAMPLES],
+            "endings": get_args(Ending),
+            "place": place,
+            "megabytes": megabytes,
+            "megapixels": megapixels,
+        }
+
+    @router.post("/page/photos")
+    def upload(file: UploadFile) -> dict[str, Any]:
         try:
-            while True:
-                time.sleep(60)
-        finally:
-            restoration.close()
-            page.close(verbose=False)
+            photo = store.add(file.filename or "", file.file, megapixels)
+        except Full:
+            reason = "no room for more photos here: download and remove some"
+            raise HTTPException(507, reason) from None
+        except ValueError as error:
+            raise refuse(error, metrics) from error
+        return {"key": photo.key, "name": photo.name, "size": photo.size}
+
+    @router.post("/page/photos/{key}/results")
+    async def restore(key: str, wish: Wish) -> Response:
+        photo = find(key)
+        if wish.model not in queue.models or wish.scale not in SCALES:
+            raise HTTPException(422, "unknown model or scale")
+        name = f"{wish.model}@{wish.scale}"
+
+        def work(job: Job[Result]) -> Result:
+            with queue.restorer(job, wish.model, SCALES[wish.scale]) as restorer:
+                return photo.restore(name, restorer)
+
+        try:
+            job = queue.submit(work)
+        except Exception as error:
+            raise refuse(error, metrics) from error
+        lines = report(job, queue, lambda: _tell(job, photo, name, metrics))
+        return StreamingResponse(lines, media_type="application/x-ndjson")
+
+    @router.get("/page/photos/{key}/pictures/{name}")
+    def show(
+        key: str, name: str, box: Annotated[str | None, Query(pattern=r"^\d+(,\d+){3}$")] = None
+    ) -> Response:
+        photo = find(key)
+        left, top, width, height = map(int, box.split(",")) if box else (0, 0, 1, 1)
+        right, bottom = photo.size
+        if not (left < right and top < bottom and width and height):
+            raise HTTPException(422, "a box outside of the photo")
+        try:
+            content = photo.show(name, (left, top, width, height) if box else None)
+        except (KeyError, FileNotFoundError):
+            raise HTTPException(404, "no such picture") from None
+        return Response(content, media_type="image/jpeg")
+
+    @router.put("/page/photos/{key}/choice", status_code=204)
+    async def choose(
+        key: str,
+        result: Annotated[str, Form()],
+        strength: Annotated[float, Form(ge=0, le=1)],
+        mask: UploadFile | None = None,
+        format: Annotated[Ending | None, Form()] = None,
+        quality: Annotated[int | None, Form(ge=1, le=100)] = None,
+    ) -> None:
+        photo = find(key)
+        if result not in photo.results:
+            raise HTTPException(422, "no such result")
+        path = None
+        if mask is not None:
+            path = photo.folder / f"mask-{secrets.token_hex(4)}.png"
+            path.write_bytes(await mask.read())
+            try:
+                check_mask(path)
+            except ValueError as error:
+                raise refuse(error, metrics) from error
+        photo.choice = Choice(result, strength, path, format, quality)
+
+    @router.post("/page/photos/{key}/file")
+    def write(key: str) -> dict[str, Any]:
+        """Write what is downloaded next: what fails is said on the page, not by the browser."""
+        return {"notes": _write(find(key), metrics).notes}
+
+    @router.get("/page/photos/{key}/file")
+    def download(key: str) -> FileResponse:
+        photo = find(key)
+        return FileResponse(_write(photo, metrics).file, filename=photo.file_name)
+
+    @router.get("/page/archive")
+    def archive(key: Annotated[list[str], Query()]) -> Response:
+        photos = [find(one) for one in dict.fromkeys(key)]
+        packed = pack(photos, metrics)
+        headers = {
+            "Content-Disposition": 'attachment; filename="restored.zip"',
+            "Content-Length": str(packed.seek(0, 2)),
+        }
+        chunks = read_chunks(packed)
+        return StreamingResponse(chunks, media_type="application/zip", headers=headers)
+
+    @router.post("/page/discard", status_code=204)
+    async def discard(request: Request) -> None:
+        for key in (await request.body()).decode(errors="replace").split():
+            store.discard(key)
+
+    return router
 
 
-def _keep_inside(folder: str, host: str) -> None:
-    """Tell gradio, which hears of it by the environment, to write there and to ask nobody."""
-    os.environ.update(GRADIO_TEMP_DIR=folder, GRADIO_ANALYTICS_ENABLED="False", HF_HUB_OFFLINE="1")
-    # It looks whether its own page is there, and would ask a proxy for it.
-    os.environ["no_proxy"] = ",".join([os.environ.get("no_proxy", ""), host, "localhost"])
+def mount_files(app: Any) -> None:
+    """Let an application serve the page's files and its examples."""
+    app.mount("/static", StaticFiles(directory=FILES))
+    app.mount("/examples", StaticFiles(directory=ASSETS / "examples"))
 
 
-def _launch(page: "Blocks", host: str, port: int, megabytes: float, browse: bool) -> None:
-    import gradio as gr
+async def report(
+    job: Job[Any], queue: RestorationQueue, tell: Callable[[], dict[str, Any]]
+) -> AsyncIterator[str]:
+    """Tell as lines of JSON how far a job is, and what became of it.
 
-    fonts = gr.themes.Base(font=["system-ui", "sans-serif"], font_mono=["monospace"])
-    page.launch(
-        server_name=host,
-        server_port=port,
-        max_file_size=int(megabytes * 2**20),
-        inbrowser=browse,
-        prevent_thread_lock=True,
-        quiet=True,
-        share=False,
-        ssr_mode=False,
-        pwa=False,
-        mcp_server=False,
-        enable_monitoring=False,
-        run_history=False,
-        footer_links=[],
-        _frontend=False,  # it would look for its own page, and give up where that takes 3 seconds
-        theme=fonts.set(
-            block_info_text_color="*neutral_500", block_info_text_color_dark="*neutral_400"
-        ),
-        css=CSS,
-    )
+    Where nobody listens any more, the job is stopped: a tab that is closed ends its work.
+    """
+    result = asyncio.wrap_future(job.future)
+    try:
+        while not result.done():
+            before = queue.place(job)
+            if job.begun:
+                yield json.dumps({"done": job.done, "total": job.total}) + "\n"
+            else:
+                yield json.dumps({"before": before}) + "\n"
+            await asyncio.wait({result}, timeout=BEAT)
+        yield json.dumps(tell()) + "\n"
+    finally:
+        job.stop()
+        result.add_done_callback(lambda one: one.cancelled() or one.exception())
+
+
+def _tell(job: Job[Result], photo: StoredPhoto, name: str, metrics: Metrics) -> dict[str, Any]:
+    """Say what became of a job: a result, or a sentence about what failed."""
+    error = None if job.future.cancelled() else job.future.exception()
+    if job.future.cancelled() or error is not None:
+        reason = photo.explain(error) if isinstance(error, Exception) else None
+        answer = refuse(
+            ValueError(reason) if reason else error or asyncio.CancelledError(), metrics
+        )
+        return {"failed": answer.detail}
+    result = job.future.result()
+    metrics.observe(name.rpartition("@")[0], result.seconds, photo.size[0] * photo.size[1])
+    return {"result": name, "seconds": round(result.seconds, 1), "notes": result.notes}
+
+
+def _write(photo: StoredPhoto, metrics: Metrics) -> Written:
+    try:
+        return photo.write_choice()
+    except KeyError:
+        raise HTTPException(409, f"{photo.name} is not restored yet") from None
+    except Exception as error:
+        reason = photo.explain(error)
+        raise refuse(ValueError(reason) if reason else error, metrics) from error
+
+
+def pack(photos: list[StoredPhoto], metrics: Metrics) -> BinaryIO:
+    """Pack what was chosen of each photo into one archive; equal names are numbered."""
+    packed = cast(BinaryIO, TemporaryFile())
+    names: set[str] = set()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_STORED) as archive:
+        for photo in photos:
+            path, number = Path(photo.file_name), 1
+            name = path.name
+            while name in names:
+                number += 1
+                name = f"{path.stem}_{number}{path.suffix}"
+            names.add(name)
+            archive.write(_write(photo, metrics).file, name)
+    return packed

@@ -1,143 +1,163 @@
-"""Where the page's photos are restored, by models that are loaded when they are first asked for."""
+"""Where the server's photos are restored: one at a time, by models loaded when first asked for."""
 
-import html
-import logging
-import os
+import math
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from threading import Lock
-from typing import Any, NamedTuple
-
-import numpy as np
-from torch import nn
+from threading import Event, Lock
+from typing import Any, Generic, TypeVar
 
 from deblur.checkpoints.shipped import find_model
-from deblur.media.formats.frame import Frame, as_image, fit
-from deblur.media.photo import open_photo
+from deblur.hardware import release_memory
 from deblur.restoration.restorer import Restorer
+from deblur.restoration.scale import Scale
 
-log = logging.getLogger(__name__)
-PREVIEW = 2048
-"""Pixels of a preview's longer side; browsers stall on photos of 24 megapixels."""
+T = TypeVar("T")
 
 
 class Stopped(Exception):
     """Nobody wants the result any more."""
 
 
-class RestoredPhoto(NamedTuple):
-    """A restored photo."""
+class Closing(Exception):
+    """The server is about to end and begins nothing new."""
 
-    file: Path
-    """Of the whole photo, as NAME_restored.EXT."""
-    before: Path
-    """A preview."""
-    after: Path
-    said: list[str]
-    """What there is to say about it: its size, the time, what could not be kept as it was."""
+
+class QueueFull(Exception):
+    """No more may wait.
+
+    Attributes:
+        seconds: after which it is worth asking again.
+    """
+
+    def __init__(self, seconds: int) -> None:
+        super().__init__(f"too many photos are waiting; try again in {seconds} seconds")
+        self.seconds = seconds
+
+
+class Job(Generic[T]):
+    """A piece of work that waits, is done, or has ended."""
+
+    def __init__(self) -> None:
+        self.future: Future[T] = Future()
+        self.begun = False
+        self.done = 0
+        """Of the current picture's tiles, how many are restored."""
+        self.total = 0
+        self._stop = Event()
+
+    def stop(self) -> None:
+        """End the work at the network's next layer, or before it begins."""
+        self._stop.set()
+        self.future.cancel()
+
+    def check(self) -> None:
+        """Raise Stopped where the work was stopped."""
+        if self._stop.is_set():
+            raise Stopped
+
+    def advance(self, done: int, total: int) -> None:
+        """Take note of how many tiles are done."""
+        self.done, self.total = done, total
 
 
 class RestorationQueue:
-    """Restores photos, one at a time.
+    """Does one restoration after another, and lets a few wait.
 
-    models: names of shipped ones, or paths. megapixels: of the largest photo, all frames counted.
-    Raises FileNotFoundError for models that are not there.
+    models: names of shipped ones, or paths. most: how many may wait. Raises FileNotFoundError for
+    models that are not there.
     """
 
-    def __init__(self, models: Sequence[str], *, megapixels: float) -> None:
+    def __init__(self, models: Sequence[str], *, most: int) -> None:
         stems = Counter(Path(name).stem for name in models)
         self.models = {
             Path(name).stem if stems[Path(name).stem] == 1 else name: find_model(name)
             for name in models
         }
-        """Their files, by what they are called on the page."""
-        self.megapixels = megapixels
+        """Their files, by what they are called here."""
+        self.most = most
         self._restorers: dict[str, Restorer] = {}
-        self._work = Lock()
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="restoration")
+        self._jobs: list[Job[Any]] = []
+        self._lock = Lock()
         self._closed = False
+        self._pace = 1.0
+
+    @property
+    def waiting(self) -> int:
+        """How many wait for their turn."""
+        return max(0, len(self._jobs) - 1)
+
+    def submit(self, work: Callable[[Job[T]], T]) -> Job[T]:
+        """Let work wait for its turn.
+
+        Raises QueueFull where too many wait, and Closing once the queue is closed.
+        """
+        job = Job[T]()
+        with self._lock:
+            if self._closed:
+                raise Closing
+            if len(self._jobs) > self.most:
+                raise QueueFull(min(60, math.ceil(self._pace * len(self._jobs))))
+            self._jobs.append(job)
+            job.future = self._pool.submit(self._run, job, work)
+        job.future.add_done_callback(lambda _: self._forget(job))
+        return job
+
+    def place(self, job: Job[Any]) -> int:
+        """Return how many are before a job; 0 where it is its turn, or over."""
+        with self._lock:
+            return self._jobs.index(job) if job in self._jobs else 0
+
+    @contextmanager
+    def restorer(self, job: Job[Any], model: str, scale: Scale) -> Iterator[Restorer]:
+        """Lend a job, while it runs, a model that tells it of its tiles and obeys its stop."""
+        if model not in self._restorers:
+            self._restorers[model] = Restorer.load(self.models[model])
+        restorer = self._restorers[model]
+        restorer.scale = scale
+        restorer.tiles.watch = job.advance
+        layers = restorer.network.modules()
+        hooks = [layer.register_forward_pre_hook(lambda *_: job.check()) for layer in layers]
+        try:
+            yield restorer
+        finally:
+            restorer.tiles.watch = None
+            for hook in hooks:
+                hook.remove()
+
+    def refuse(self) -> None:
+        """Begin nothing new: what waits ends with Closing; what runs goes on."""
+        with self._lock:
+            self._closed = True
+
+    def halt(self) -> None:
+        """Begin nothing new, and end what is being done."""
+        self.refuse()
+        for job in [*self._jobs]:
+            job.stop()
 
     def close(self) -> None:
-        """End what is being restored, and wait for its end."""
-        self._closed = True
-        with self._work:
-            pass
+        """End what is being done, and wait for its end."""
+        self.halt()
+        self._pool.shutdown()
 
-    def restore(
-        self, source: Path, folder: Path, model: str, strength: float, tick: Callable[[int], None]
-    ) -> RestoredPhoto:
-        """Restore a photo into a folder.
-
-        strength: see `Restorer`. tick: is told all the time how many tiles are done; what it raises
-        ends the work. Raises ValueError and OSError with the reason, and Stopped once closed.
-        """
-        with open_photo(source) as photo:
-            (width, height), count = photo.size, photo.count
-        millions = width * height * count / 1e6
-        if millions > self.megapixels:
-            raise ValueError(
-                f"{source.name}: {millions:.1f} megapixels, this page takes {self.megapixels:g}"
-            )
-        target = folder / f"{source.stem}_restored{source.suffix}"
-        with self._work:
-            if model not in self._restorers:
-                self._restorers[model] = Restorer.load(self.models[model])
-            restorer = self._restorers[model]
-            start = time.perf_counter()
-            with _ticking(restorer.network, lambda done: self._watch(done, tick)):
-                notes = restorer.restore_file(source, target, strength=strength)
-            seconds = time.perf_counter() - start
-        before, after = folder / "before.jpg", folder / "after.jpg"
-        _write_preview(source, before)
-        _write_preview(target, after)
-        size = f"{source.name}: {width} × {height} pixels, restored in {seconds:.1f} seconds"
-        return RestoredPhoto(target, before, after, [size, *notes])
-
-    def _watch(self, done: int, tick: Callable[[int], None]) -> None:
+    def _run(self, job: Job[T], work: Callable[[Job[T]], T]) -> T:
+        job.check()
         if self._closed:
-            raise Stopped
-        tick(done)
+            raise Closing
+        job.begun = True
+        start = time.monotonic()
+        try:
+            result = work(job)
+        finally:
+            release_memory()
+        self._pace += (time.monotonic() - start - self._pace) / 4
+        return result
 
-
-@contextmanager
-def _ticking(network: nn.Module, tick: Callable[[int], None]) -> Iterator[None]:
-    """Call `tick` before each of the network's layers, with how many tiles it has done."""
-    done = 0
-
-    def count(*_: Any) -> None:
-        nonlocal done
-        done += 1
-
-    hooks = [layer.register_forward_pre_hook(lambda *_: tick(done)) for layer in network.modules()]
-    hooks.append(network.register_forward_hook(count))
-    try:
-        yield
-    finally:
-        for hook in hooks:
-            hook.remove()
-
-
-def _write_preview(path: Path, target: Path) -> None:
-    """Write a photo's first frame small enough for a browser, in its own colours, as JPEG."""
-    with open_photo(path) as photo:
-        frame = fit(next(photo.frames()), "JPEG", photo.notes.append, alpha=False, deep=False)
-        image = as_image(frame)
-        image.thumbnail((PREVIEW, PREVIEW))
-        pixels = np.asarray(image)
-        photo.write(target, [Frame(pixels.reshape(*pixels.shape[:2], -1))], quality=90)
-
-
-def explain(error: Exception, *folders: Path) -> str:
-    """Say as HTML what went wrong, without the folders' names; log what nobody thought of."""
-    if isinstance(error, OSError) and error.strerror:
-        reason = error.strerror
-    elif isinstance(error, (ValueError, OSError, ImportError)):
-        reason = str(error)
-    else:
-        log.error("a photo could not be restored", exc_info=error)
-        reason = "something went wrong; the terminal of deblur web says what"
-    for folder in folders:
-        reason = reason.replace(f"{folder}{os.sep}", "")
-    return html.escape(reason.rstrip(".")) + "."
+    def _forget(self, job: Job[Any]) -> None:
+        with self._lock:
+            self._jobs.remove(job)

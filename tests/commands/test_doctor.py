@@ -42,12 +42,12 @@ def test_what_is_missing_comes_with_the_command(monkeypatch: pytest.MonkeyPatch)
     command = install_command("web")
     told = doctor._tell_extra("web", "no_such_module", "the page")
     assert told == f"web: not installed (the page): {command}"
-    told = doctor._tell_extra("web", "gradio", "the page")
-    assert told == f"web: gradio {version('gradio')} (the page)"
+    told = doctor._tell_extra("web", "fastapi", "the page")
+    assert told == f"web: fastapi {version('fastapi')} (the page)"
     assert doctor._tell_extra("align", "cv2", "x").startswith("align: opencv-python-headless ")
     monkeypatch.setattr(extras, "version", lambda name: "5.0")
-    told = doctor._tell_extra("web", "gradio", "the page")
-    assert told.endswith(f", gradio 5.0 out of range: {command}")
+    told = doctor._tell_extra("web", "fastapi", "the page")
+    assert told.endswith(f", fastapi 5.0, uvicorn 5.0 out of range: {command}")
 
 
 def test_every_extra_of_a_user_is_told() -> None:

@@ -1,8 +1,11 @@
+"""The page in a real browser, before a real server."""
+
 import os
 import signal
 import socket
 import subprocess
 import sys
+import zipfile
 from collections.abc import Callable, Iterator
 from io import BytesIO
 from pathlib import Path
@@ -10,12 +13,10 @@ from typing import NamedTuple
 
 import numpy as np
 import pytest
-from conftest import fill
+from axe_playwright_python.sync_playwright import Axe
 from PIL import Image, ImageChops
-from playwright.sync_api import Browser, Page, expect
-
-from deblur.checkpoints import save_generator
-from deblur.networks import ResNet
+from playwright.sync_api import Browser, Locator, Page, expect
+from web_server import save_model
 
 pytestmark = pytest.mark.web
 PROGRAM = """
@@ -31,16 +32,16 @@ def watch(event, arguments):
 
 sys.addaudithook(watch)
 from deblur.__main__ import main
-from deblur.web.restoration_queue import RestorationQueue
-watch_layer = RestorationQueue._watch
+from deblur.web.restoration_queue import Job
+check = Job.check
 
-def hold(*arguments):
-    watch_layer(*arguments)
-    while os.path.exists(os.environ["HOLD"]):
+def hold(job):
+    check(job)
+    while job.begun and os.path.exists(os.environ["HOLD"]):
         time.sleep(0.05)
-        watch_layer(*arguments)
+        check(job)
 
-RestorationQueue._watch = hold
+Job.check = hold
 sys.exit(main(["web", *sys.argv[1:]]))
 """
 """The verb, a line for every other computer that it asks for something, and a file that holds its
@@ -64,10 +65,8 @@ class Server(NamedTuple):
 
 def start(folder: Path, *options: str) -> Server:
     """Start the page with two networks and wait until it answers."""
-    for name, blocks, width in (("tiny", 1, 4), ("wide", 1, 8)):
-        config = {"_target_": "deblur.networks.ResNet", "blocks": blocks, "width": width}
-        network = fill(ResNet(blocks=blocks, width=width))
-        save_generator(folder / f"{name}.safetensors", network, config, {})
+    for name, width in (("tiny", 4), ("wide", 8)):
+        save_model(folder / f"{name}.safetensors", width)
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -93,9 +92,10 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     yield started
     assert [*started.folder.glob("deblur-web-*")]
     started.process.send_signal(signal.SIGTERM)
-    assert started.process.wait(60) == 130
+    assert started.process.wait(60) == 128 + signal.SIGTERM
     assert not [*started.folder.glob("deblur-web-*")]
-    assert started.log.read_text().splitlines() == [f"{started.url} (Ctrl-C ends it)"]
+    told = [f"{started.url} (Ctrl-C ends it)", "stopped by SIGTERM"]
+    assert started.log.read_text().splitlines() == told
 
 
 @pytest.fixture
@@ -113,11 +113,13 @@ def visit(browser: Browser, server: Server) -> Iterator[Callable[..., Page]]:
         page.on("pageerror", lambda error: wrong.append(f"error: {error}"))
         local = (server.url, "data:", "blob:")
         page.on("request", lambda one: one.url.startswith(local) or wrong.append(one.url))
+        page.on("dialog", lambda one: wrong.append(f"dialog: {one.message}"))
         page.goto(server.url)
-        expect(restore(page)).to_be_visible()
+        expect(page.locator("#examples button")).to_have_count(5)
         return page
 
     yield go
+    server.hold.unlink(missing_ok=True)
     for context in contexts:
         context.close()
     assert not wrong
@@ -131,14 +133,6 @@ def shots(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def restore(page: Page):
-    return page.get_by_role("button", name="Restore", exact=True)
-
-
-def upload(page: Page, path: Path) -> None:
-    page.locator("input[type=file]").set_input_files(path)
-
-
 def photograph(path: Path, size: tuple[int, int] = (600, 400), **settings: object) -> Path:
     """Write a photo with EXIF."""
     rng = np.random.default_rng(0)
@@ -149,83 +143,172 @@ def photograph(path: Path, size: tuple[int, int] = (600, 400), **settings: objec
     return path
 
 
-def wait_for_result(page: Page) -> None:
-    expect(page.get_by_role("button", name="Download")).to_be_visible()
-    expect(restore(page)).to_be_visible()
-    for image in page.get_by_test_id("imageslider-image").all():
-        image.evaluate("image => image.decode()")
-    page.wait_for_timeout(500)
+def add(page: Page, *paths: Path) -> None:
+    page.locator("#files").set_input_files(paths)
 
 
-def shot(page: Page) -> Image.Image:
-    return Image.open(BytesIO(page.locator("#slider").screenshot())).convert("RGB")
+def row(page: Page, name: str) -> Locator:
+    return page.locator("#photos li").filter(has_text=name)
 
 
-def slide(page: Page, distance: float) -> None:
-    box = page.get_by_test_id("slider").bounding_box()
-    assert box
-    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
-    page.mouse.move(x, y)
-    page.mouse.down()
-    page.mouse.move(x + distance, y, steps=5)
-    page.mouse.up()
-    page.mouse.move(0, 0)
+def wait_for_result(page: Page, count: int = 1) -> None:
+    expect(page.locator("#photos canvas:nth-of-type(2):visible")).to_have_count(count)
+    expect(page.locator("#viewer")).to_be_visible()
+    page.locator("#base").evaluate("image => image.decode()")
     page.wait_for_timeout(300)
 
 
-def test_a_photo_is_restored_compared_and_downloaded(
-    visit: Callable[..., Page], server: Server, tmp_path: Path
+def shot(page: Page) -> Image.Image:
+    page.wait_for_timeout(300)
+    return Image.open(BytesIO(page.locator("#scene").screenshot())).convert("RGB")
+
+
+def apart(one: Image.Image, other: Image.Image) -> float:
+    left, right = (np.asarray(image, float) for image in (one, other))
+    return float(np.abs(left - right).mean())
+
+
+def fetch(page: Page, button: Locator, folder: Path) -> Path:
+    with page.expect_download() as waiting:
+        button.click()
+    path = folder / waiting.value.suggested_filename
+    waiting.value.save_as(path)
+    return path
+
+
+def set_range(page: Page, name: str, value: int) -> None:
+    page.locator(name).evaluate(
+        "(one, value) => { one.value = value; one.dispatchEvent(new Event('input')); }", value
+    )
+
+
+def test_photos_are_restored_compared_and_downloaded(
+    visit: Callable[..., Page], tmp_path: Path
 ) -> None:
     page = visit()
-    path = photograph(tmp_path / "Zoë (1).jpg", quality=80)
-    upload(page, path)
-    wait_for_result(page)
-    before = shot(page)
-    slide(page, 200)
-    after = shot(page)
-    changed = ImageChops.difference(before, after).convert("L").point(lambda v: v > 16 and 255)
-    left, _, right, _ = changed.getbbox() or (0, 0, 0, 0)
-    assert 200 <= right - left < 270
+    names = ["# Zoë *1*.jpg", "<b>two.png"]
+    paths = [photograph(tmp_path / names[0], quality=80), photograph(tmp_path / names[1])]
+    add(page, *paths)
+    wait_for_result(page, 2)
+    assert page.locator("#photos .name").all_inner_texts() == names  # and no headings
+    expect(page.locator("#title")).to_have_text(names[0])
+    expect(row(page, "two")).to_contain_text("600 × 400 pixels, tiny")
+    middle = shot(page)
+    set_range(page, "#split", 90)
+    assert apart(middle, shot(page)) > 1
 
-    with page.expect_download() as waiting:
-        page.get_by_role("button", name="Download").click()
-    got = waiting.value
-    assert got.suggested_filename == "Zoë (1)_restored.jpg"
-    got.save_as(tmp_path / "got.jpg")
-    with Image.open(path) as blurred, Image.open(tmp_path / "got.jpg") as restored:
+    got = fetch(page, page.get_by_role("button", name="Download #"), tmp_path)
+    assert got.name == "# Zoë _1__restored.jpg"
+    with Image.open(paths[0]) as blurred, Image.open(got) as restored:
         assert (restored.format, restored.size) == ("JPEG", (600, 400))
         assert {key: restored.getexif()[key] for key in CAMERA} == CAMERA
         assert restored.quantization == blurred.quantization
-        difference = ImageChops.difference(blurred.convert("RGB"), restored.convert("RGB"))
-        assert difference.getbbox()
-    assert "600 × 400 pixels" in page.locator("main").inner_text()
+        assert ImageChops.difference(blurred.convert("RGB"), restored.convert("RGB")).getbbox()
+
+    kept = got.read_bytes()
+
+    page.locator("#format").select_option("png")
+    expect(page.locator("#quality")).to_be_disabled()
+    page.locator("#format").select_option("jpg")
+    sizes = []
+    for quality in ("20", "90"):
+        page.locator("#quality").fill(quality)
+        page.locator("#quality").blur()
+        button = page.get_by_role("button", name="Download #")
+        sizes.append(fetch(page, button, tmp_path).stat().st_size)
+    assert sizes[0] < sizes[1]
+    page.locator("#format").select_option("")
+    page.locator("#quality").fill("")
+    page.locator("#quality").blur()
+
+    archive = fetch(page, page.get_by_role("button", name="Download all 2"), tmp_path)
+    with zipfile.ZipFile(archive) as packed:
+        assert packed.namelist() == ["# Zoë _1__restored.jpg", "_b_two_restored.png"]
+        assert packed.read(packed.namelist()[0]) == kept
 
 
-def test_the_wheel_zooms(visit: Callable[..., Page]) -> None:
+def test_strength_and_region_are_blended_without_the_network(
+    visit: Callable[..., Page], server: Server, tmp_path: Path
+) -> None:
     page = visit()
-    page.locator("#examples button").first.click()
+    path = photograph(tmp_path / "a.png")
+    add(page, path)
     wait_for_result(page)
-    image = page.get_by_test_id("imageslider-image").first
-    wide = image.bounding_box()["width"]
-    image.hover(position={"x": 100, "y": 100})
-    for _ in range(10):
-        page.mouse.wheel(0, -100)
-    page.wait_for_timeout(500)
-    assert image.bounding_box()["width"] > 1.3 * wide
-    page.get_by_role("button", name="Undo").click()
-    page.wait_for_timeout(500)
-    assert image.bounding_box()["width"] == pytest.approx(wide, rel=0.01)
+    set_range(page, "#split", 0)
+    whole = shot(page)
+    server.hold.touch()  # nothing more is restored
+    set_range(page, "#strength", 0)
+    before = shot(page)
+    set_range(page, "#strength", 50)
+    half = shot(page)
+    assert apart(half, before) == pytest.approx(apart(whole, before) / 2, rel=0.1)
+    set_range(page, "#strength", 100)
+    page.locator("#kind").select_option("rectangle")
+    for edge, value in (("left", 0), ("top", 0), ("width", 50), ("height", 100)):
+        page.locator(f"[data-edge={edge}]").fill(str(value))
+    set_range(page, "#feather", 0)
+    limited = shot(page)
+    width, height = limited.size
+    left, right = (3, 0, width // 2 - 6, height), (width // 2 + 6, 0, width, height)
+    assert apart(limited.crop(right), before.crop(right)) < 0.5
+    assert apart(limited.crop(left), whole.crop(left)) < 2  # but for the frame's dashes
+
+    got = fetch(page, page.get_by_role("button", name="Download a"), tmp_path)
+    blurred, part = (np.asarray(Image.open(one), int) for one in (path, got))
+    assert (part[:, 310:] == blurred[:, 310:]).all() and (part[:, :290] != blurred[:, :290]).any()
+
+    page.locator("#kind").select_option("brush")
+    page.locator("#scene").evaluate("scene => scene.scrollIntoView({ block: 'center' })")
+    box = page.locator("#scene").bounding_box()
+    assert box
+    page.mouse.move(box["x"] + 0.8 * box["width"], box["y"] + 20)
+    page.mouse.down()
+    page.mouse.move(box["x"] + 0.8 * box["width"], box["y"] + 0.9 * box["height"], steps=5)
+    page.mouse.up()
+    got = fetch(page, page.get_by_role("button", name="Download a"), tmp_path)
+    part = np.asarray(Image.open(got), int)
+    assert (part[200, 470:490] != blurred[200, 470:490]).any()
+    assert (part[:, :300] == blurred[:, :300]).all()
+    server.hold.unlink()
+
+
+def test_models_are_seen_side_by_side(visit: Callable[..., Page], tmp_path: Path) -> None:
+    page = visit()
+    add(page, photograph(tmp_path / "a.png"))
+    wait_for_result(page)
+    page.locator("#left").select_option(label="restore by wide")
+    expect(page.locator("#lefttag")).to_have_text("wide")
+    expect(page.locator("#righttag")).to_have_text("tiny")
+    expect(page.locator("#before")).to_be_visible()
+    page.locator("#scale").select_option("2")
+    page.get_by_role("button", name="Restore all with these settings").click()
+    expect(page.locator("#righttag")).to_have_text("tiny, half size")
+
+
+def test_a_large_photo_is_seen_at_full_size(visit: Callable[..., Page], tmp_path: Path) -> None:
+    page = visit()
+    add(page, photograph(tmp_path / "a.jpg", (1400, 1000)))
+    wait_for_result(page)
+    page.locator("#zoom").select_option("full")
+    expect(page.locator("#after")).to_have_js_property("width", 864)
+    box = page.locator("#scene").bounding_box()
+    assert box and box["width"] == 864  # a pixel for a pixel
+    first = shot(page)
+    page.locator("#stage").focus()
+    page.keyboard.press("ArrowRight")
+    page.wait_for_timeout(1000)
+    assert apart(first, shot(page)) > 1
 
 
 @pytest.mark.parametrize(
     ("name", "size", "reason"),
     [
-        ("letter.jpg", None, "letter.jpg: not a readable picture"),
-        ("large.jpg", (1600, 1000), "large.jpg: 1.6 megapixels, this page takes 1.5"),
-        ("heavy.jpg", 2 << 20, "exceed the maximum allowed size of 1.0 Mb"),
+        ("letter.jpg", None, "not a readable picture"),
+        ("large.jpg", (1600, 1000), "1.6 megapixels, at most 1.5"),
+        ("heavy.jpg", 2 << 20, "Larger than the 1 MB"),
     ],
 )
-def test_what_is_wrong_is_said(
+def test_what_is_wrong_is_said_beside_the_photo(
     visit: Callable[..., Page],
     server: Server,
     tmp_path: Path,
@@ -238,57 +321,128 @@ def test_what_is_wrong_is_said(
         photograph(path, size)
     else:
         path.write_bytes(b"Dear Sir, " * (size or 10))
-    upload(page, path)
-    toast = page.locator(".toast-wrap")
-    expect(toast).to_contain_text(reason)
-    assert str(server.folder) not in toast.inner_text() and "/" not in toast.inner_text()
-    page.get_by_role("button", name="Close").first.click()
-    page.locator("#examples button").first.click()
+    add(page, path, photograph(tmp_path / "good.jpg"))
     wait_for_result(page)
+    told = row(page, name).locator(".told")
+    expect(told).to_contain_text(reason)
+    assert "/" not in told.inner_text()
+    expect(row(page, "good")).to_contain_text("600 × 400 pixels")
 
 
-def test_restoring_nothing_asks_for_a_photo(visit: Callable[..., Page]) -> None:
-    page = visit()
-    restore(page).click()
-    expect(page.locator(".toast-wrap")).to_contain_text("Choose a photo first.")
-    expect(restore(page)).to_be_visible()
-
-
-def test_work_can_be_stopped_and_the_queue_is_bounded(
-    visit: Callable[..., Page], server: Server
+def test_work_is_stopped_by_its_button_and_by_closing_the_tab(
+    visit: Callable[..., Page], server: Server, tmp_path: Path
 ) -> None:
-    pages = [visit() for _ in range(3)]
     server.hold.touch()
-    for page in pages:
-        page.get_by_label("wide").check()
-        page.locator("#examples button").nth(1).click()
-        expect(page.get_by_role("button", name="Stop")).to_be_visible()
-        page.wait_for_timeout(500)
-    expect(pages[2].locator(".toast-wrap")).to_contain_text("currently busy. Please try again.")
-    for page in pages[:2]:
-        page.get_by_role("button", name="Stop").click()
-    for page in pages:
-        expect(restore(page)).to_be_visible()
-        expect(page.get_by_role("button", name="Download")).to_be_hidden()
+    page = visit()
+    add(page, *(photograph(tmp_path / f"{name}.jpg") for name in "abc"))
+    expect(row(page, "a.jpg")).to_contain_text("Restoring.")
+    expect(row(page, "b.jpg")).to_contain_text("Waiting for its turn: 1 before it.")
+    expect(row(page, "c.jpg")).to_contain_text("Waiting for its turn.")
+    page.get_by_role("button", name="Stop a.jpg").click()
+    expect(row(page, "a.jpg")).to_contain_text("Stopped.")
+    expect(row(page, "b.jpg")).to_contain_text("Restoring.")
+
+    other = visit()
+    add(other, photograph(tmp_path / "d.jpg"))
+    expect(row(other, "d.jpg")).to_contain_text("Waiting for its turn")
+    page.close(run_before_unload=True)
+    expect(row(other, "d.jpg")).to_contain_text("Restoring.")
     server.hold.unlink()
+    wait_for_result(other)
+
+
+def test_photos_are_dropped_and_removed(visit: Callable[..., Page]) -> None:
+    page = visit()
+    page.evaluate("""async () => {
+        const data = new DataTransfer();
+        for (const name of ["bear.jpg", "tower.jpg"]) {
+            const content = await (await fetch(`/examples/${name}`)).blob();
+            data.items.add(new File([content], name, { type: "image/jpeg" }));
+        }
+        dispatchEvent(new DragEvent("drop", { dataTransfer: data, cancelable: true }));
+    }""")
+    wait_for_result(page, 2)
+    page.get_by_role("button", name="Remove bear.jpg").click()
+    expect(page.locator("#title")).to_have_text("tower.jpg")
+    page.get_by_role("button", name="Remove all").click()
+    expect(page.locator("#viewer")).to_be_hidden()
+    expect(page.locator("#examples")).to_be_visible()
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("size", SIZES)
-def test_the_page_fits_the_screen(
-    visit: Callable[..., Page], shots: Path, size: str, scheme: str
+def test_the_page_fits_the_screen_and_all_can_use_it(
+    visit: Callable[..., Page],
+    server: Server,
+    shots: Path,
+    size: str,
+    scheme: str,
+    tmp_path: Path,
 ) -> None:
     page = visit(size, color_scheme=scheme)
-    page.wait_for_timeout(500)
     page.screenshot(path=shots / f"{size}-{scheme}-empty.png", full_page=True)
-    page.locator("#examples button").nth(1).click()
+    (tmp_path / "letter.jpg").write_text("Dear Sir")
+    server.hold.touch()
+    add(page, photograph(tmp_path / "a.jpg"), tmp_path / "letter.jpg")
+    expect(row(page, "a.jpg")).to_contain_text("Restoring.")
+    page.wait_for_timeout(1000)
+    expect(row(page, "a.jpg").locator("progress")).to_be_in_viewport(ratio=1)
+    assert not complaints(page)
+    page.screenshot(path=shots / f"{size}-{scheme}-busy.png")
+    server.hold.unlink()
     wait_for_result(page)
+    page.wait_for_timeout(1000)
+    expect(page.locator("#stage")).to_be_in_viewport(ratio=0.9)  # it scrolls to what is new
     page.screenshot(path=shots / f"{size}-{scheme}-seen.png")
+    for kind in ("whole", "rectangle", "brush"):
+        page.locator("#kind").select_option(kind)
+        page.wait_for_timeout(200)
+        assert page.evaluate("document.documentElement.scrollWidth") == SIZES[size][0]
+        assert not complaints(page)
     page.screenshot(path=shots / f"{size}-{scheme}.png", full_page=True)
+    expect(page.get_by_text("Runs on this computer; nothing is uploaded")).to_be_visible()
+    expect(page.get_by_text("may be invented")).to_be_visible()
+    page.goto(f"{page.url}docs")
+    expect(page.get_by_text("POST /v1/restore")).to_be_visible()
     assert page.evaluate("document.documentElement.scrollWidth") == SIZES[size][0]
-    expect(
-        page.get_by_text("Runs on this computer; nothing is uploaded elsewhere.")
-    ).to_be_visible()
+    assert not complaints(page)
+
+
+def test_fingers_hit_what_is_to_be_hit(visit: Callable[..., Page], tmp_path: Path) -> None:
+    page = visit("phone")
+    add(page, photograph(tmp_path / "a.jpg"))
+    wait_for_result(page)
+    for kind in ("rectangle", "brush"):
+        page.locator("#kind").select_option(kind)
+        controls = page.locator(
+            "button:visible, select:visible, input:visible:not(#files, [type=radio])"
+        )
+        labels = page.locator("fieldset#models label, #drop")
+        for one in [*controls.all(), *labels.all()]:
+            box = one.bounding_box()
+            assert box and box["height"] >= 44, one
+
+
+def complaints(page: Page) -> list[str]:
+    """List what axe-core finds that keeps somebody from using the page."""
+    found = Axe().run(page).response["violations"]
+    return [f"{one['id']}: {one['nodes'][0]['html']}" for one in found]
+
+
+def test_the_keyboard_is_enough(visit: Callable[..., Page], tmp_path: Path) -> None:
+    page = visit()
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.id") == "files"
+    add(page, photograph(tmp_path / "a.jpg"))
+    wait_for_result(page)
+    page.locator("#stage").focus()
+    line = page.locator("#line").bounding_box()
+    page.keyboard.press("ArrowRight")
+    moved = page.locator("#line").bounding_box()
+    assert line and moved and moved["x"] > line["x"]
+    page.locator("#strength").focus()
+    page.keyboard.press("ArrowLeft")
+    expect(page.locator("#percent")).to_have_text("99%")
 
 
 def test_a_taken_port_is_said(server: Server, tmp_path: Path) -> None:

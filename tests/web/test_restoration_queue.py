@@ -1,134 +1,238 @@
-from collections.abc import Callable
+"""The queue of restorations, and the photos that the page keeps."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import fill
 from PIL import Image
+from web_server import save_model
 
-from deblur.checkpoints import save_generator
-from deblur.networks import ResNet
-from deblur.web import restoration_queue
-from deblur.web.restoration_queue import RestorationQueue, Stopped, explain
+from deblur.restoration.scale import Scale
+from deblur.web import photo_store
+from deblur.web.photo_store import UNCHANGED, Choice, Full, PhotoStore, StoredPhoto, clean_name
+from deblur.web.restoration_queue import Closing, Job, QueueFull, RestorationQueue, Stopped
 
 Write = Callable[..., Path]
 
 
 @pytest.fixture
-def model(tmp_path: Path) -> str:
-    path = tmp_path / "models" / "tiny.safetensors"
-    path.parent.mkdir()
-    config = {"_target_": "deblur.networks.ResNet", "blocks": 1, "width": 4}
-    save_generator(path, fill(ResNet(blocks=1, width=4)), config, {})
-    return str(path)
+def queue(tmp_path: Path) -> Iterator[RestorationQueue]:
+    made = RestorationQueue([str(save_model(tmp_path / "models" / "tiny.safetensors"))], most=1)
+    yield made
+    made.close()
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    path = tmp_path / "results"
-    path.mkdir()
-    return path
+def store(tmp_path: Path) -> PhotoStore:
+    folder = tmp_path / "kept"
+    folder.mkdir()
+    return PhotoStore(folder, room=1e9)
 
 
-def ignore(done: int) -> None:
-    pass
+def keep(store: PhotoStore, path: Path, megapixels: float = 1) -> StoredPhoto:
+    with open(path, "rb") as file:
+        return store.add(path.name, file, megapixels)
 
 
-def test_a_photo_is_restored_and_shown_small(
-    model: str, picture: Write, tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
+def restore(queue: RestorationQueue, photo: StoredPhoto, scale: Scale = 1) -> None:
+    def work(job: Job[None]) -> None:
+        with queue.restorer(job, "tiny", scale) as restorer:
+            photo.restore("tiny@1", restorer)
+
+    queue.submit(work).future.result(60)
+
+
+def test_few_wait_and_the_rest_is_refused(queue: RestorationQueue) -> None:
+    go, order = threading.Event(), list[int]()
+    jobs = [
+        queue.submit(lambda _, place=place: (go.wait(60), order.append(place))) for place in (0, 1)
+    ]
+    with pytest.raises(QueueFull) as full:
+        queue.submit(lambda _: None)
+    assert 1 <= full.value.seconds <= 60
+    assert [queue.place(job) for job in jobs] == [0, 1] and queue.waiting == 1
+    go.set()
+    for job in jobs:
+        job.future.result(60)
+    assert order == [0, 1] and queue.waiting == 0
+
+
+def test_work_is_stopped_while_it_waits_and_between_layers(
+    queue: RestorationQueue, store: PhotoStore, picture: Write, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(restoration_queue, "PREVIEW", 40)
-    queue = RestorationQueue([model], megapixels=1)
-    source = picture(tmp_path / "a.b.png", (80, 60))
-    developed = queue.restore(source, folder, "tiny", 1.0, ignore)
-    assert developed.file == folder / "a.b_restored.png"
-    assert developed.said[0].startswith("a.b.png: 80 × 60 pixels, restored in ")
-    with Image.open(source) as blurred, Image.open(developed.file) as restored:
-        assert restored.size == (80, 60)
-        assert (np.asarray(restored) != np.asarray(blurred)).any()
-    for preview in (developed.before, developed.after):
-        with Image.open(preview) as image:
-            assert (image.format, image.size) == ("JPEG", (40, 30))
-    assert developed.before.read_bytes() != developed.after.read_bytes()
+    photo = keep(store, picture(tmp_path / "a.png"))
+    begun = threading.Event()
+
+    def work(job: Job[None]) -> None:
+        with queue.restorer(job, "tiny", 1) as restorer:
+            begun.set()
+            while True:
+                restorer.restore(np.zeros((16, 16, 3), np.uint8))
+
+    running = queue.submit(work)
+    waiting = queue.submit(lambda _: None)
+    waiting.stop()
+    assert waiting.future.cancelled() and queue.waiting == 0
+    assert begun.wait(60)
+    running.stop()
+    assert isinstance(running.future.exception(60), Stopped)
+    restore(queue, photo)  # the next one is not stopped
+    assert photo.results
 
 
-def test_the_strength_is_each_photos_own(
-    model: str, picture: Write, tmp_path: Path, folder: Path
-) -> None:
-    queue = RestorationQueue([model], megapixels=1)
-    source = picture(tmp_path / "a.png")
-    results = []
-    for strength in (1.0, 0.0, 1.0):
-        target = folder / f"{len(results)}"
-        target.mkdir()
-        file = queue.restore(source, target, "tiny", strength, ignore).file
-        results.append(np.asarray(Image.open(file)))
-    np.testing.assert_array_equal(results[1], np.asarray(Image.open(source)))
-    np.testing.assert_array_equal(results[0], results[2])
-    assert (results[0] != results[1]).any()
-
-
-def test_work_can_be_ended_and_goes_on_with_the_next(
-    model: str, picture: Write, tmp_path: Path, folder: Path
-) -> None:
-    queue = RestorationQueue([model], megapixels=1)
-    source = picture(tmp_path / "a.png")
+def test_tiles_are_counted(queue: RestorationQueue) -> None:
     seen = []
 
-    def stop(done: int) -> None:
-        seen.append(done)
-        if len(seen) > 5:
-            raise Stopped
+    def work(job: Job[None]) -> None:
+        with queue.restorer(job, "tiny", 1) as restorer:
+            restorer.tiles.tile = 64
+            restorer.restore(np.zeros((100, 200, 3), np.uint8))
+            seen.append((job.done, job.total))
+            restorer.tiles.tile = None
 
-    with pytest.raises(Stopped):
-        queue.restore(source, folder, "tiny", 1.0, stop)
-    assert [*folder.iterdir()] == []
-    queue.restore(source, folder, "tiny", 1.0, ignore).file.unlink()
-    assert len(seen) == 6
-    queue.close()
-    with pytest.raises(Stopped):
-        queue.restore(source, folder, "tiny", 1.0, ignore)
+    queue.submit(work).future.result(60)
+    ((done, total),) = seen
+    assert done == total > 1
 
 
-def test_previews_of_grey_transparent_and_deep_pictures(
-    model: str, tmp_path: Path, folder: Path
-) -> None:
-    queue = RestorationQueue([model], megapixels=1)
-    deep = np.linspace(0, 65535, 48 * 40, dtype=np.uint16).reshape(40, 48)
-    for name, array in {
-        "grey": (deep >> 8).astype(np.uint8),
-        "deep": deep,
-        "clear": np.dstack([deep >> 8] * 4).astype(np.uint8),
-    }.items():
-        Image.fromarray(array).save(tmp_path / f"{name}.png")
-        developed = queue.restore(tmp_path / f"{name}.png", folder, "tiny", 1.0, ignore)
-        with Image.open(developed.before) as image:
-            assert image.size == (48, 40)
+def test_a_closed_queue_begins_nothing(queue: RestorationQueue) -> None:
+    go = threading.Event()
+    first, second = queue.submit(lambda _: go.wait(60)), queue.submit(lambda _: None)
+    queue.refuse()
+    go.set()
+    assert first.future.result(60) and isinstance(second.future.exception(60), Closing)
+    with pytest.raises(Closing):
+        queue.submit(lambda _: None)
 
 
-def test_photos_that_are_too_large_are_refused(
-    model: str, picture: Write, tmp_path: Path, folder: Path
-) -> None:
-    queue = RestorationQueue([model], megapixels=0.002)
-    source = picture(tmp_path / "a.png", (50, 50))
-    with pytest.raises(ValueError, match="^a.png"):
-        queue.restore(source, folder, "tiny", 1.0, ignore)
-
-
-def test_models_are_named_by_their_stems_where_those_differ(model: str, tmp_path: Path) -> None:
-    other = tmp_path / "tiny.safetensors"
-    other.write_bytes(Path(model).read_bytes())
-    assert [*RestorationQueue([model], megapixels=1).models] == ["tiny"]
-    assert [*RestorationQueue([model, str(other)], megapixels=1).models] == [model, str(other)]
+def test_models_are_named_by_their_stems_where_those_differ(tmp_path: Path) -> None:
+    paths = [str(save_model(tmp_path / name / "tiny.safetensors")) for name in "ab"]
+    for models, names in ((paths[:1], ["tiny"]), (paths, paths)):
+        queue = RestorationQueue(models, most=1)
+        assert [*queue.models] == names
+        queue.close()
     with pytest.raises(FileNotFoundError, match="nowhere"):
-        RestorationQueue(["nowhere.ckpt"], megapixels=1)
+        RestorationQueue(["nowhere.ckpt"], most=1)
 
 
-def test_reasons_name_no_folder_and_are_html(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
+def test_what_is_downloaded_is_blended_exactly(
+    queue: RestorationQueue, store: PhotoStore, tmp_path: Path
 ) -> None:
-    assert explain(ValueError(f"{tmp_path / 'a<b>.jpg'}: bad"), tmp_path) == "a&lt;b&gt;.jpg: bad."
-    assert explain(OSError(28, "No space left", str(tmp_path)), tmp_path) == "No space left."
-    assert not caplog.records
-    assert "terminal" in explain(RuntimeError(f"{tmp_path}"), tmp_path)
-    assert len(caplog.records) == 1
+    """16 bits stay; the network is not asked again."""
+    deep = np.linspace(0, 65535, 48 * 40, dtype=np.uint16).reshape(40, 48)
+    Image.fromarray(deep).save(tmp_path / "deep.png")
+    photo = keep(store, tmp_path / "deep.png")
+    with pytest.raises(KeyError):
+        photo.write_choice()
+    restore(queue, photo)
+    whole = np.asarray(Image.open(photo.results["tiny@1"].file)).astype(float)
+    photo.choice = Choice("tiny@1")
+    assert photo.write_choice().file == photo.results["tiny@1"].file
+    photo.choice = Choice("tiny@1", 0.25)
+    part = np.asarray(Image.open(photo.write_choice().file)).astype(float)
+    np.testing.assert_allclose(part, deep + (whole - deep) * 0.25, atol=0.51)
+    mask = photo.folder / "mask.png"
+    Image.fromarray(np.uint8([[0, 0, 255, 255]])).resize((48, 40), 0).save(mask)
+    photo.choice = Choice("tiny@1", 1, mask)
+    part = np.asarray(Image.open(photo.write_choice().file))
+    np.testing.assert_array_equal(part[:, :24], deep[:, :24])
+    np.testing.assert_array_equal(part[:, 24:], whole[:, 24:])
+    assert (part != deep).any()
+    assert photo.write_choice() is photo.write_choice()
+    photo.choice = Choice("tiny@1", 1, None, "jpg", 10)
+    small, notes = photo.write_choice()[1:]
+    assert photo.file_name == "deep_restored.jpg" and any("16" in note for note in notes)
+    photo.choice = Choice("tiny@1", 1, None, "jpg", 95)
+    with Image.open(photo.write_choice().file) as image:
+        assert (image.format, image.size) == ("JPEG", (48, 40))
+    assert not small.exists() and photo.results["tiny@1"].file.exists()
+
+
+def test_pictures_are_shown_small_or_in_part(
+    queue: RestorationQueue,
+    store: PhotoStore,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(photo_store, "PREVIEW", 40)
+    rng = np.random.default_rng(0)
+    for name, shape, top in (
+        ("colour", (60, 80, 3), 255),
+        ("grey", (60, 80), 255),
+        ("clear", (60, 80, 4), 255),
+        ("deep", (60, 80), 65535),
+    ):
+        path = tmp_path / f"{name}.png"
+        kind = np.uint8 if top == 255 else np.uint16
+        Image.fromarray(rng.integers(0, top, shape, kind)).save(path)
+        photo = keep(store, path)
+        restore(queue, photo)
+        shown = [photo.show(key) for key in ("original", "tiny@1")]
+        assert shown[0] != shown[1]
+        for jpeg in shown:
+            with Image.open(BytesIO(jpeg)) as image:
+                assert (image.format, image.size) == ("JPEG", (40, 30))
+        with Image.open(BytesIO(photo.show("tiny@1", (60, 10, 100, 30)))) as image:
+            assert image.size == (20, 30)
+        with pytest.raises(KeyError):
+            photo.show("gan@1")
+
+
+def test_a_photo_that_hardly_changes_is_told(
+    queue: RestorationQueue, store: PhotoStore, picture: Write, tmp_path: Path
+) -> None:
+    Image.new("RGB", (64, 64), (90, 120, 40)).save(tmp_path / "flat.png")
+    flat, busy = keep(store, tmp_path / "flat.png"), keep(store, picture(tmp_path / "a.png"))
+    for photo in (flat, busy):
+        restore(queue, photo)
+    assert flat.results["tiny@1"].notes == [UNCHANGED]
+    assert busy.results["tiny@1"].notes == []
+
+
+def test_what_is_no_photo_leaves_nothing(store: PhotoStore, picture: Write, tmp_path: Path) -> None:
+    (tmp_path / "letter.jpg").write_text("Dear Sir")
+    with pytest.raises(ValueError, match="^letter.jpg"):
+        keep(store, tmp_path / "letter.jpg")
+    with pytest.raises(ValueError, match="^a.png"):
+        keep(store, picture(tmp_path / "a.png"), 0.001)
+    assert not [*store.folder.iterdir()] and not len(store)
+
+
+def test_photos_are_discarded(store: PhotoStore, picture: Write, tmp_path: Path) -> None:
+    path = picture(tmp_path / "a.png")
+    old, new = keep(store, path), keep(store, path)
+    old.used = time.monotonic() - 4000
+    store.discard_old()
+    assert store[new.key] is new and len(store) == 1
+    with pytest.raises(KeyError):
+        store[old.key]
+    for _ in range(2):
+        store.discard(new.key)
+    assert not [*store.folder.iterdir()]
+
+
+def test_the_disk_is_not_filled(picture: Write, tmp_path: Path) -> None:
+    store = PhotoStore(tmp_path / "kept", room=10)
+    store.folder.mkdir()
+    keep(store, picture(tmp_path / "a.png"))
+    with pytest.raises(Full):
+        keep(store, tmp_path / "a.png")
+
+
+@pytest.mark.parametrize(
+    ("name", "clean"),
+    [
+        ("# Paris *x*.jpg", "# Paris _x_.jpg"),
+        ("../../etc/passwd", "passwd"),
+        ("C:\\photos\\a.jpg", "a.jpg"),
+        ("..", "photo"),
+        ("a\r\nb<i>.jpg", "a__b_i_.jpg"),
+        ("x" * 300 + ".jpg", "x" * 196 + ".jpg"),
+    ],
+)
+def test_names_are_only_names(name: str, clean: str) -> None:
+    assert clean_name(name) == clean

@@ -1,0 +1,11 @@
+# The page and the HTTP interface on a CPU: docs/serving.md.
+FROM python:3.11-slim
+COPY . /src
+RUN /src/scripts/install_server.sh /opt/deblur \
+    && rm -rf /src \
+    && useradd --create-home deblur
+USER deblur
+EXPOSE 8000
+HEALTHCHECK CMD ["/opt/deblur/bin/python", "-c", "import urllib.request as u; u.urlopen('http://127.0.0.1:8000/healthz')"]
+# Requires -e DEBLUR_TOKEN=SECRET: it is for others than this computer alone.
+ENTRYPOINT ["/opt/deblur/bin/deblur", "serve", "--host", "0.0.0.0"]

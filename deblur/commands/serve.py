@@ -1,0 +1,28 @@
+"""Serve an HTTP interface that restores photos, with the page of `deblur web` beside it.
+
+deblur serve
+deblur serve --host 0.0.0.0 --token SECRET --model small --queue 32
+curl -F file=@photo.jpg http://127.0.0.1:8000/v1/restore -o sharp.jpg
+
+The interface is described at /docs. Photos are restored one at a time; --queue more may wait, and
+beyond that the answer is 429 with Retry-After. After Ctrl-C or SIGTERM what was begun is ended, and
+what waits is answered by 503. Letters, plates and faces that a network draws may be invented: what
+a restored photo shows is no evidence.
+"""
+
+import argparse
+
+from deblur.commands.web import add_serving, start
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the verb's arguments."""
+    add_serving(parser, port=8000, waiting=16)
+    about = "in which what was begun may end after SIGTERM (default %(default)s)"
+    parser.add_argument("--grace", type=float, default=60, metavar="SECONDS", help=about)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Serve until a signal."""
+    start(options, grace=options.grace)
+    return 0

@@ -1,0 +1,199 @@
+"""The server of `deblur web` and `deblur serve`: the page and the HTTP interface in one program."""
+
+import asyncio
+import socket
+import webbrowser
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
+
+from deblur.extras import check_versions, install_command
+from deblur.web.restoration_queue import RestorationQueue
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+    from uvicorn import Server
+
+Lifespan = Callable[[object], AbstractAsyncContextManager[None]]
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+CONNECTIONS = 200
+"""So many are served at a time; each may hold an upload on the disk."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What the server takes, and for how long."""
+
+    megapixels: float = 50
+    """Of a photo, all frames counted."""
+    megabytes: float = 60
+    """Of an upload."""
+    seconds: float = 600
+    """In which an upload must arrive, and in which it must be answered."""
+    waiting: int = 8
+    """Photos that may wait while another is restored."""
+    room: float = 8e9
+    """Bytes of disk for the page's photos."""
+
+
+def build_app(
+    queue: RestorationQueue,
+    folder: Path,
+    limits: Limits,
+    *,
+    token: str | None = None,
+    hosts: Sequence[str] = (),
+    place: str = "this computer",
+) -> "FastAPI":
+    """Build the application.
+
+    Args:
+        queue: restores the photos.
+        folder: for uploads and results.
+        limits: of what is taken.
+        token: that clients must have; None lets everybody in.
+        hosts: names by which the server is called, beside its addresses and its computer's name.
+        place: where photos are restored, for the page's last line.
+    """
+    from fastapi import FastAPI
+    from fastapi.responses import FileResponse
+
+    import deblur
+    from deblur.web import page, service
+    from deblur.web.access import Access
+    from deblur.web.metrics import Metrics
+    from deblur.web.photo_store import PhotoStore
+
+    metrics = Metrics(queue)
+    about = "Remove motion blur from photographs. See docs/serving.md for examples."
+    app = FastAPI(
+        title="deblur", version=deblur.__version__, description=about, docs_url=None, redoc_url=None
+    )
+    app.add_middleware(
+        Access, hosts=hosts, token=token, megabytes=limits.megabytes, seconds=limits.seconds
+    )
+    sizes = {"megapixels": limits.megapixels}
+    app.include_router(
+        service.make_router(queue, metrics, folder=folder, seconds=limits.seconds, **sizes)
+    )
+    store = PhotoStore(folder, room=limits.room)
+    app.include_router(
+        page.make_router(queue, metrics, store, place=place, megabytes=limits.megabytes, **sizes)
+    )
+    page.mount_files(app)
+
+    @app.get("/docs", include_in_schema=False)
+    def docs() -> FileResponse:
+        """Return a page of our own: FastAPI's loads its scripts from other computers."""
+        return FileResponse(page.FILES / "docs.html")
+
+    return app
+
+
+def serve(
+    models: Sequence[str],
+    *,
+    host: str = "127.0.0.1",
+    port: int = 7860,
+    limits: Limits = Limits(),
+    token: str | None = None,
+    hosts: Sequence[str] = (),
+    grace: float = 0,
+    browse: bool = False,
+) -> None:
+    """Serve until a signal ends it; its temporary files go with it.
+
+    Args:
+        models: see `RestorationQueue`.
+        host, port: the address; port 0 is any that is free.
+        limits: of what is taken.
+        token, hosts: see `build_app`.
+        grace: seconds in which what was begun may end.
+        browse: open the page in the browser.
+
+    Raises FileNotFoundError for models that are not there, ImportError without the extra's
+    packages, ValueError for another address than this computer's own without a token, and OSError
+    where it cannot serve.
+    """
+    if host not in LOOPBACK and not token:
+        raise ValueError(
+            f"--host {host} lets others in: --token SECRET or --password SECRET is required "
+            "(or the environment variable DEBLUR_TOKEN)"
+        )
+    try:
+        import fastapi  # noqa: F401
+        import prometheus_client  # noqa: F401
+        import python_multipart  # noqa: F401
+        import uvicorn
+    except ImportError as error:
+        raise ImportError(f"the server requires {error.name}: {install_command('web')}") from error
+    check_versions("web")
+    queue = RestorationQueue(models, most=limits.waiting)
+    place = "this computer" if host in LOOPBACK else "the computer that serves this page"
+    with (
+        _bind(host, port) as bound,
+        TemporaryDirectory(prefix="deblur-web-", ignore_cleanup_errors=True) as folder,
+    ):
+        app = build_app(queue, Path(folder), limits, token=token, hosts=(host, *hosts), place=place)
+        server = uvicorn.Server(
+            uvicorn.Config(
+                app,
+                log_level="warning",
+                server_header=False,
+                limit_concurrency=CONNECTIONS,
+                timeout_graceful_shutdown=max(1, round(grace)),
+            )
+        )
+        app.router.lifespan_context = _ending(server, queue, grace)
+        url = _url(host, bound)
+        print(f"{url} (Ctrl-C ends it)", flush=True)
+        if browse:
+            webbrowser.open(url)
+        try:
+            server.run(sockets=[bound])
+        finally:
+            queue.close()
+
+
+def _bind(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    bound = socket.socket(family)
+    try:
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        bound.bind((host, port))
+        bound.listen(CONNECTIONS)
+    except OSError as error:
+        bound.close()
+        raise OSError(
+            f"cannot serve at {host}, port {port}: it is taken (--port), or no address of this "
+            "computer (--host)"
+        ) from error
+    return bound
+
+
+def _url(host: str, bound: socket.socket) -> str:
+    name = socket.gethostname() if host in ("0.0.0.0", "::") else host
+    return f"http://{f'[{name}]' if ':' in name else name}:{bound.getsockname()[1]}/"
+
+
+def _ending(server: "Server", queue: RestorationQueue, grace: float) -> Lifespan:
+    """Let the queue hear of it when the server is asked to end, while connections are open."""
+
+    async def watch() -> None:
+        while not server.should_exit:
+            await asyncio.sleep(0.1)
+        if grace:
+            queue.refuse()
+        else:
+            queue.halt()
+
+    @asynccontextmanager
+    async def lifespan(_: object) -> AsyncIterator[None]:
+        watching = asyncio.create_task(watch())
+        yield
+        watching.cancel()
+
+    return lifespan
