@@ -3,8 +3,8 @@
 python scripts/fetch_photos.py [OUT] [--only PACKAGE] [--mirror URL]
 
 229 MB are downloaded and 30 MB are kept: 140 megapixels of WebP, listed with authors and licenses
-in OUT/SOURCES.csv. Nothing is installed. Existing photos are kept, so that an interrupted run resumes.
-Then train with data=photos data.root=OUT.
+in OUT/SOURCES.csv. Nothing is installed. Existing photos are kept, so that an interrupted run
+resumes. Then train with data=photos data.root=OUT.
 """
 
 import argparse
