@@ -1,12 +1,12 @@
-"""What is each ingredient of the blur worth?  A small network for each, tried on all of them.
+"""Measure what each ingredient of the blur contributes: train a network on each, test it on all.
 
 python benchmarks/blurs.py OUT [--photos FOLDER] [--gopro FOLDER] [--reds FOLDER] [--only ROW ...]
 
 Trains quick's generator on each row's blur (Charbonnier loss, LARS, 96-pixel crops, batch 8), for
-each seed, and prints how many decibels it gains on the blurry pictures of each column: made blur
-on 32 crops of the built-in test photos, and where the folders of GoPro and REDS are given, every
+each seed, and prints how many decibels it gains over the blurry pictures of each column: synthetic
+blur on 32 crops of the built-in test photos and, if the folders of GoPro and REDS are given, every
 third of their frames in deblur/assets/lists/mixed.csv, whole. Weights and scores are kept in OUT,
-so that it goes on where it was stopped.
+so that a stopped run can be resumed.
 """
 
 import argparse
@@ -37,7 +37,7 @@ from deblur.training.optimizers.lars import LARS
 CONF = Path(__file__).resolve().parent.parent / "conf"
 SENSOR = ("optics", "highlights", "noise", "mosaic", "jpeg")
 MOTION = "blur.motion.motions"
-# Kupyn's range of shakiness, which the first rows were trained with and the columns are made of.
+# Kupyn's range of shakiness, used to train the first rows and to make the columns.
 SHAKY = {
     "trajectory": ["blur=trajectory", "blur.motion.anxiety=[0.003,0.01]"],
     "shake": ["blur=shake", "blur.motion.anxiety=[0.003,0.01]"],
@@ -112,7 +112,7 @@ def train(row: str, seed: int, photos: str | None, steps: int) -> nn.Module:
 
 @torch.inference_mode()
 def score(network: nn.Module, pairs: Iterable[Pair]) -> float:
-    """Give the mean gain in PSNR over the blurry pictures, in decibels."""
+    """Return the mean gain in PSNR over the blurry pictures, in decibels."""
     device = next(network.parameters()).device
     gains = []
     for pair in pairs:
@@ -127,7 +127,7 @@ def score(network: nn.Module, pairs: Iterable[Pair]) -> float:
 
 
 def test_sets(gopro: str | None, reds: str | None) -> dict[str, list[Pair]]:
-    """Load what the networks are tried on, by column; real frames a clip a column."""
+    """Load the test pictures, by column; each clip of real frames is a column."""
     columns = {}
     with open(find_list("mixed.csv"), newline="", encoding="utf-8") as file:
         names = {f"{row['scene']}-{row['frame']}" for row in csv.DictReader(file)}
@@ -146,7 +146,7 @@ def test_sets(gopro: str | None, reds: str | None) -> dict[str, list[Pair]]:
 
 
 def table(scores: dict[str, dict[str, float]]) -> str:
-    """Lay out the gains: the mean over seeds, and their standard deviation."""
+    """Format the gains: the mean over seeds, and their standard deviation."""
     columns = list(dict.fromkeys(name for gains in scores.values() for name in gains))
     lines = ["| trained on | " + " | ".join(columns) + " |", "|---|" + "---:|" * len(columns)]
     for row in ROWS:
@@ -162,17 +162,17 @@ def table(scores: dict[str, dict[str, float]]) -> str:
 
 
 def main() -> None:
-    """Train what is missing, score what is not scored, print the table."""
+    """Train and score what is missing, and print the table."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("out", type=Path, help="where weights and scores are kept")
+    parser.add_argument("out", type=Path, help="the folder for weights and scores")
     parser.add_argument("--photos", help="sharp photos to train on (default: the built-in ones)")
     parser.add_argument("--gopro", help="GoPro's folder, or a part of it")
     parser.add_argument("--reds", help="REDS' folder, or a part of it")
     parser.add_argument("--only", nargs="+", default=list(ROWS), choices=ROWS, metavar="ROW")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    parser.add_argument("--steps", type=int, default=1600, help="of training")
+    parser.add_argument("--steps", type=int, default=1600, help="training steps")
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
     columns = test_sets(options.gopro, options.reds)

@@ -1,10 +1,10 @@
-"""Does training in bfloat16 follow the curve of float32?
+"""Compare the loss curves of training in bfloat16 and in float32.
 
 python benchmarks/curves.py runs/curves [--steps 200]
 
-Li's GAN on 64-pixel crops of the built-in photos, four at once: three seeds in float32, and seed 0
-as train.py runs it on this machine. Means of 20 steps are compared: the spread of the seeds is the
-noise. Writes curves.png and prints a table; what is there already is not run again.
+Li's GAN on 64-pixel crops of the built-in photos, in batches of four: three seeds in float32, and
+seed 0 as train.py runs it on this machine. Means of 20 steps are compared with the spread of the
+seeds. Writes curves.png and prints a table; existing runs are not repeated.
 """
 
 import argparse
@@ -46,7 +46,7 @@ def main() -> None:
 def _train(
     options: argparse.Namespace, seed: int, precision: str
 ) -> dict[str, NDArray[np.float64]]:
-    """Give the losses of each step, by name."""
+    """Return the losses of each step, by name."""
     folder = options.folder / f"{precision}-{seed}"
     log = folder / "csv" / "metrics.csv"
     losses = _read(log, options.steps) if log.exists() else None

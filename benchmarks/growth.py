@@ -1,11 +1,11 @@
-"""How do time and memory grow?
+"""Measure how time and memory grow with sizes and counts.
 
 python benchmarks/growth.py docs/figures/growth.png
 
-Each point in a process of its own: its second run is timed, and its largest memory is that of both.
-Prints a table with the slope of each curve, drawn by least squares between logarithms: 1 is
-proportional. Photos are restored by a U-Net of width 16, all else is Li's. Ranks are train.py's
-processes by trainer=ddp, of a thread each, and their memory is that of the largest.
+Each point is measured in its own process: the second run is timed, and the peak memory is that of
+both. Prints a table with the slope of each curve, by least squares between logarithms: 1 means
+proportional. Photos are restored by a U-Net of width 16; everything else uses Li's networks. Ranks
+are processes of train.py with trainer=ddp, with one thread each; their memory is the largest one's.
 """
 
 import argparse
@@ -26,7 +26,7 @@ import numpy as np
 
 
 class Curve(NamedTuple):
-    """A question: what is run for each value."""
+    """A curve to measure: what is run for each value."""
 
     name: str
     unit: str
@@ -44,7 +44,7 @@ CURVES = (
 
 
 def main() -> None:
-    """Measure, print and draw; or be the process that runs one point."""
+    """Measure, print and draw; or run one point, in a process started for it."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("picture", type=Path)
@@ -78,7 +78,7 @@ def _ask(picture: Path, curve: str, value: float) -> tuple[float, float]:
 
 
 def _run(curve: str, value: float) -> tuple[float, int | None]:
-    """Give the seconds of a point's second run, and its bytes."""
+    """Return the seconds of a point's second run, and its peak memory in bytes."""
     if curve == "ranks":
         return _train(int(value))
     import torch
@@ -99,7 +99,7 @@ def _run(curve: str, value: float) -> tuple[float, int | None]:
 
 
 def _train(ranks: int) -> tuple[float, int]:
-    """Give the median seconds of a batch in train.py, the first left out, and the bytes."""
+    """Return the median seconds of a batch in train.py, without the first, and the peak memory."""
     with tempfile.TemporaryDirectory() as folder:
         settings = [
             *("experiment=paper", "data=photos", "data.crop=128", "data.batch_size=4"),

@@ -1,17 +1,17 @@
-"""How fast do the generators restore a frame, beside the same networks run plainly?
+"""Measure how fast generators restore a frame, compared with the same networks in plain PyTorch.
 
 python benchmarks/inference.py [--networks resnet nafnet unet maxim-gopro ...] [--rounds 3]
 python benchmarks/inference.py --networks runs/.../generator.safetensors --engines
-OMP_NUM_THREADS=1 python benchmarks/inference.py --clock cpu    # beside other work
+OMP_NUM_THREADS=1 python benchmarks/inference.py --clock cpu    # on a busy machine
 
-Plain is float32 in the default layout, warmed up; ours is what `deblur` does in each arithmetic
-that this machine has units for. All run in turn in this process, ours with the memory that it
-keeps, plain with it ("kept") and, as programs usually do, without. GFLOP are the plain network's;
-the share is that of the best product of matrices, 4096 cubed or of the network's own shapes. The
-last column is ours beside float32, of trained networks, on bundled examples. The last line tells
-what precision=auto picks, by a race of its own, and how much slower than the best that is; int8 is
-among its choices for shipped models alone. --engines adds torch.compile, AOTInductor and what else
-is installed of onnxruntime and OpenVINO.
+Plain is float32 in the default layout, warmed up; ours is `deblur` in each arithmetic that this
+machine supports. All run in turn in this process: ours with memory kept (`keep_memory`), plain with
+it ("kept") and, as programs usually run, without. GFLOP are the plain network's; the share is that
+of the best product of matrices, 4096 cubed or of the network's own shapes. The last column compares
+ours with float32, for trained networks, on bundled examples. The last line tells the choice of
+precision=auto, by its own race, and how much slower than the best it is; int8 is among its choices
+only for bundled models. --engines adds torch.compile, AOTInductor, and onnxruntime and OpenVINO if
+they are installed.
 """
 
 import argparse
@@ -45,7 +45,7 @@ from deblur.pair import encode
 
 EXAMPLES = sorted(Path("deblur/assets/examples").glob("*.jpg"))
 DEFAULTS = {-4: 65536, -3: 32 << 20, -1: 64 << 20}
-"""What mallopt is told: where glibc's own choices end up after a few large blocks."""
+"""Parameters of mallopt: the values that glibc itself reaches after a few large blocks."""
 
 
 def main() -> None:
@@ -53,11 +53,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     names = [*list_shipped(), "resnet", "nafnet", "fpn_mobilenet", "unet"]
-    parser.add_argument("--networks", nargs="+", default=names, help="of conf/, shipped, or files")
+    parser.add_argument(
+        "--networks", nargs="+", default=names, help="names in conf/, bundled models, or files"
+    )
     parser.add_argument("--size", type=int, nargs=2, default=(1280, 720))
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument(
-        "--clock", choices=("wall", "cpu"), default="wall", help="cpu: of all threads"
+        "--clock",
+        choices=("wall", "cpu"),
+        default="wall",
+        help="cpu: processor time of all threads",
     )
     parser.add_argument("--engines", action="store_true")
     options = parser.parse_args()
@@ -95,7 +100,7 @@ def main() -> None:
 
 
 def _list_ours(network: nn.Module, device: torch.device) -> Iterator[tuple[str, nn.Module]]:
-    """Adapt a network to each arithmetic that the device has units for."""
+    """Adapt a network to each arithmetic that the device supports."""
     yield "float32", adapt(network, device, "float32")
     if has_bfloat16(device):
         yield "bfloat16", adapt(network, device, "bfloat16")
@@ -106,7 +111,7 @@ def _list_ours(network: nn.Module, device: torch.device) -> Iterator[tuple[str, 
 
 
 def _tell_pick(network: nn.Module, device: torch.device, seconds: dict[str, float]) -> str:
-    """Tell what "auto" picks, and how much longer than the best of its choices that takes."""
+    """Return the choice of "auto", and how much slower it is than the best one."""
     verdict = measure(network, device)
     taken = {name: seconds[f"ours, {name.split()[0]}"] for name in verdict.seconds}
     slower = taken[verdict.winner] / min(taken.values()) - 1 if taken else 0.0
@@ -132,7 +137,7 @@ def _time(
     rounds: int,
     clock: Callable[[], float],
 ) -> dict[str, float]:
-    """Give the median seconds of each way, run in turn; the first time of each turn warms up."""
+    """Return the median seconds of each way, run in turn; the first run of each turn warms up."""
     seconds: dict[str, list[float]] = {way: [] for way in ways}
     for _ in range(rounds):
         for way, run in ways.items():
@@ -147,7 +152,7 @@ def _time(
 
 
 def _give_memory_back() -> None:
-    """Undo `keep_memory`."""
+    """Reverse `keep_memory`."""
     try:
         libc = ctypes.CDLL("libc.so.6")
         for what, value in DEFAULTS.items():
@@ -165,7 +170,7 @@ def _count(network: nn.Module, image: Tensor) -> float:
 
 
 def _matrix_rate(network: nn.Module, image: Tensor, dtype: torch.dtype) -> float:
-    """Give the best GFLOP/s of products of matrices."""
+    """Return the best GFLOP/s of products of matrices."""
     shapes: dict[tuple[int, int, int], int] = {}
 
     def note(conv: Any, _: Any, output: Tensor) -> None:
@@ -192,7 +197,7 @@ def _matrix_rate(network: nn.Module, image: Tensor, dtype: torch.dtype) -> float
 
 
 def _compare(network: nn.Module, swift: nn.Module, device: torch.device) -> str:
-    """Give the PSNR of ours to float32 as images of 8 bits are counted, over the examples."""
+    """Return the PSNR of ours to float32, with a range of 2, over the examples."""
     errors = []
     for path in EXAMPLES:
         blur = encode(torch.from_numpy(read(path)).permute(2, 0, 1)[None]).to(device)
@@ -201,7 +206,7 @@ def _compare(network: nn.Module, swift: nn.Module, device: torch.device) -> str:
 
 
 def _engines(network: nn.Module, image: Tensor) -> dict[str, Callable[[Tensor], Any]]:
-    """Give other ways to run a network, as far as they work here."""
+    """Return other ways to run a network, as far as they work here."""
     found: dict[str, Callable[[Tensor], Any]] = {}
     last = deepcopy(network).to(memory_format=torch.channels_last)
     compiled = torch.compile(last, mode="max-autotune" if image.is_cuda else None)

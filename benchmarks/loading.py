@@ -1,10 +1,10 @@
-"""How fast are pairs made and read?
+"""Measure how fast pairs are made and read.
 
 python benchmarks/loading.py [--crop 256] [--pairs 60]
 
-One thread, from decoded photos to `Pair`, each pair freshly drawn, paths so long that the blur
-reaches over 21 pixels or more on average. Then a frame of GoPro's size: its PNG by our reader and
-by Pillow, and a crop out of prepared arrays. Then whole batches on the fastest device there is.
+In one thread, from decoded photos to `Pair`, with new pairs each time, and paths so long that the
+blur extends over at least 21 pixels on average. Then a frame of GoPro's size: its PNG by our reader
+and by Pillow, and a crop from prepared arrays. Then whole batches on the fastest available device.
 """
 
 import argparse
@@ -50,7 +50,7 @@ def make_photos(blur: str, crop: int, paths: list[str]) -> Photos:
 
 
 def seconds(work: Callable[[int], Any], count: int) -> float:
-    """Give the mean time of work(1), work(2) and so on, after a warm-up."""
+    """Return the mean time of work(1), work(2) and so on, after a warm-up."""
     work(0)
     start = time.perf_counter()
     for index in range(count):
@@ -59,7 +59,7 @@ def seconds(work: Callable[[int], Any], count: int) -> float:
 
 
 def support(count: int = 200) -> float:
-    """Give the mean side of the kernels that the trajectories leave."""
+    """Return the mean side of the trajectories' kernels."""
     motion: Any = make_photos("trajectory", 64, PATHS["trajectory"]).blur.motion
     return statistics.mean(
         len(motion.draw(np.random.default_rng(s), (64, 64))) for s in range(count)

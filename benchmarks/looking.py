@@ -1,8 +1,8 @@
-"""Is `deblur look` right?  python benchmarks/looking.py
+"""Measure how often `deblur look` is right:  python benchmarks/looking.py
 
-200 pictures of known blur, made of the built-in photos, on none of which it was tuned: 100 sharp
-ones (25 each as they are, before bokeh, in fog and under much sky), 70 with motion blur, 20 out of
-focus, and 10 sharp but noisy. Seeds are fixed. Then the time of one photo of 12 megapixels.
+200 pictures with known blur, made from the built-in photos, none of which it was tuned on: 100
+sharp ones (25 each as they are, with bokeh, in fog and under a large sky), 70 with motion blur, 20
+out of focus, and 10 sharp but noisy. Seeds are fixed. Then the time of one photo of 12 megapixels.
 """
 
 import argparse
@@ -30,13 +30,13 @@ PLAN = [
     ("defocus", "plain", 20, 0.0),
     ("sharp", "noisy", 10, 12.0),
 ]
-"""Kind, scene, how many, and noise that is added, a standard deviation in values of 8 bits."""
+"""Kind, scene, number, and the standard deviation of the added noise, in 8-bit levels."""
 FOUND = 8
-"""Pixels: of motion blur that should be found."""
+"""The least motion blur that should be found, in pixels."""
 
 
 class Looked(NamedTuple):
-    """A picture, what is true of it, and what was said of it."""
+    """A picture, its true blur, and the diagnosis."""
 
     photo: str
     scene: str
@@ -45,7 +45,7 @@ class Looked(NamedTuple):
 
 
 def look_at_all(photos: list[Path], share: float = 1.0, most: int = 700) -> Iterator[Looked]:
-    """Make pictures, and look at each; share: of how many of PLAN. most: of their sides."""
+    """Make pictures and diagnose each; share: of PLAN's numbers. most: the limit of their sides."""
     pixels = {path: read(path)[:most, :most] for path in photos}
     for number, (kind, scene, count, noise) in enumerate(PLAN):
         for index in range(round(count * share)):
@@ -66,7 +66,7 @@ def look_at_all(photos: list[Path], share: float = 1.0, most: int = 700) -> Iter
 
 
 def count(looked: list[Looked]) -> dict[str, float]:
-    """Count what was right: shares, and the median error of the length, relative."""
+    """Return the shares of correct results, and the median errors."""
     sharp = [one for one in looked if one.made.kind == "sharp"]
     motion = [one for one in looked if one.made.kind == "motion" and one.made.smear.length >= FOUND]
     defocus = [one for one in looked if one.made.kind == "defocus"]
@@ -95,7 +95,7 @@ def count(looked: list[Looked]) -> dict[str, float]:
 
 
 def time_photo(path: Path) -> float:
-    """Return the least seconds of a processor, of five trials, for one photo."""
+    """Return the least processor seconds, of five trials, for one photo."""
     seconds = []
     for _ in range(5):
         start = time.process_time()
@@ -105,7 +105,7 @@ def time_photo(path: Path) -> float:
 
 
 def main() -> None:
-    """Print the figures, and which pictures were taken for what they are not."""
+    """Print the figures, and the pictures with a wrong result."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("--wrong", action="store_true", help="list the pictures that it got wrong")

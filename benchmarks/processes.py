@@ -1,4 +1,4 @@
-"""What a run's processes hold, and whether it stays the same. Linux alone."""
+"""The memory and open files of a run's processes, and whether they stay constant (Linux only)."""
 
 import os
 from collections.abc import Iterable, Sequence
@@ -9,16 +9,16 @@ from typing import NamedTuple
 import numpy as np
 
 LIMIT = 1.03
-"""Of the most to the least."""
+"""The largest allowed ratio of the highest to the lowest."""
 Verdict = tuple[str, str, bool]
-"""What was looked at, what was found, and whether it is as it should."""
+"""What was checked, what was found, and whether that is as expected."""
 
 
 class Sample(NamedTuple):
-    """What is held at a time."""
+    """The memory and open files at one time."""
 
     seconds: float
-    """Of training, since the first start."""
+    """Seconds of training since the first start."""
     life: int
     """The number of starts."""
     memory: int
@@ -28,7 +28,7 @@ class Sample(NamedTuple):
 
 
 def list_children(process: int) -> list[int]:
-    """List the processes that a process has started."""
+    """List the child processes of a process."""
     children: list[int] = []
     for thread in Path(f"/proc/{process}/task").glob("*/children"):
         with suppress(OSError):  # one that has ended
@@ -37,7 +37,7 @@ def list_children(process: int) -> list[int]:
 
 
 def measure(processes: Iterable[int]) -> tuple[int, int]:
-    """Give the resident bytes and the open handles of some processes."""
+    """Return the resident bytes and the open handles of some processes."""
     memory = files = 0
     for process in processes:
         with suppress(OSError):  # one that has ended
@@ -48,7 +48,7 @@ def measure(processes: Iterable[int]) -> tuple[int, int]:
 
 
 def judge(when: str, samples: Sequence[Sample]) -> list[Verdict]:
-    """Compare the medians of the tenths of a time, but for the first, with each other."""
+    """Compare the medians of the tenths of the time, except for the first, with each other."""
     if not samples:
         return [(f"memory and files {when}", "nothing was seen", False)]
     seconds = np.array([sample.seconds for sample in samples])

@@ -1,9 +1,9 @@
-"""What does it take to restore a photo?
+"""Measure the time and memory for restoring a photo.
 
 python benchmarks/restoring.py [--model small] [--megapixels 1 12 24 48] [--precision auto]
 
-Each photo twice in a process of its own, as `deblur photo.png` does it, reading and writing
-included, and the largest memory of that process. The photos are a built-in one, side by side.
+Each photo is restored twice in its own process, as by `deblur photo.png`, including reading and
+writing; the memory is the process' peak. The photos are copies of a built-in one, side by side.
 """
 
 import argparse
@@ -65,7 +65,7 @@ def main() -> None:
 
 
 def _make_photo(folder: Path, millions: float) -> Path:
-    """Write a photo of 3:2, a built-in one again and again, as PNG."""
+    """Write a photo of 3:2, made of copies of a built-in one, as PNG."""
     photo = np.asarray(Image.open(PHOTO).convert("RGB"))
     height = round((millions * 1e6 / 1.5) ** 0.5)
     width = round(height * 1.5)

@@ -1,9 +1,9 @@
-"""What does it take to score a pair?
+"""Measure the time and memory for scoring a pair.
 
 python benchmarks/scoring.py [--height 720] [--width 1280] [--runs 7]
 
-One thread; the median of several runs, in turn, and the memory of the process over what it had
-before (of the first run).
+In one thread: the median of several runs, in turn, and the memory that the first run adds to the
+process.
 """
 
 import argparse

@@ -1,22 +1,22 @@
-"""Does a run live through hours of trouble?
+"""Test that a run survives hours of faults.
 
 python benchmarks/soak.py [runs/soak] [--hours 2] [--every 4] [--seed 0]
 
-A small GAN is trained on a copy of the built-in photos. Every few minutes something goes wrong, and
-the run goes on by ckpt=last; what and when is drawn from the seed:
+A small GAN is trained on a copy of the built-in photos. Every few minutes a fault occurs, and the
+run is resumed by ckpt=last; the seed determines the faults and their times:
 
 kill         it is killed (kill -9)
-full disk    its disk is filled to the last byte, and it is started once while it is full
-checkpoint   it is killed, and last.ckpt cut in half: the one that is offered is taken
-picture      it is stopped (SIGTERM), and one of its photos cut in half (data.unreadable=skip)
+full disk    its disk is filled to the last byte, and it is started once while the disk is full
+checkpoint   it is killed, and last.ckpt truncated to half: the offered checkpoint is used
+picture      it is stopped (SIGTERM), and one of its photos truncated (data.unreadable=skip)
 loader       a process that loads its data is killed
 
-What it says each time is judged. At the end no epoch and no row of its table may be lacking or
-double, and after the first tenth of the time neither the memory nor the open files of all its
-processes may change by more than 3%. Exits with status 1 where anything is not so.
+Its messages are checked each time. At the end no epoch and no row of its table may be missing or
+duplicate, and after the first tenth of the time neither the memory nor the open files of all its
+processes may change by more than 3%. Exits with status 1 if anything else is found.
 
-The disk is a tmpfs of 256 MB in a mount namespace of its own: Linux gives it to any user where user
-namespaces are allowed.
+The disk is a tmpfs of 256 MB in its own mount namespace, which Linux allows any user to create if
+user namespaces are enabled.
 """
 
 import argparse
@@ -48,9 +48,9 @@ from deblur.jobs.resume import find
 SIZE = 256 * 2**20
 LOG_EVERY = 10
 LOOK = 2.0
-"""Seconds between two looks at its processes."""
+"""Seconds between two checks of its processes."""
 LOADERS = 2
-"""Processes that load, when it has validated for the first time."""
+"""The number of loading processes after its first validation."""
 SETTINGS = [
     *(*SMALL, "data.dataset.size=800", "data.unreadable=skip", "save_minutes=0.25"),
     *("model.average=0.99", "model.generator.dropout=0.5", "model.lr=1e-4"),
@@ -59,11 +59,11 @@ SETTINGS = [
 
 
 class Unexpected(Exception):
-    """A run has not done what it should."""
+    """A run has not behaved as expected."""
 
 
 def main() -> None:
-    """Train, make trouble, judge."""
+    """Train, cause faults, and check the results."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("out", type=Path, nargs="?", default=ROOT / "runs" / "soak")
@@ -74,7 +74,7 @@ def main() -> None:
     options = parser.parse_args()
     if not options.apart:
         if not shutil.which("unshare"):
-            sys.exit("error: there is no command unshare: this wants Linux with util-linux")
+            sys.exit("error: no command unshare found: this requires Linux with util-linux")
         command = ["unshare", "--map-root-user", "--mount", sys.executable, *sys.argv, "--apart"]
         os.execvp(command[0], command)
     every = options.every or min(4, 6 * options.hours)
@@ -95,7 +95,7 @@ def main() -> None:
 
 @contextmanager
 def small_disk(folder: Path) -> Iterator[Path]:
-    """Give a disk of its own, whose files are kept when it goes."""
+    """Mount a separate disk for a block; keep its files when it is unmounted."""
     folder.mkdir(parents=True)
     subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={SIZE}", "tmpfs", folder], check=True)
     try:
@@ -105,7 +105,7 @@ def small_disk(folder: Path) -> Iterator[Path]:
 
 
 class Soak:
-    """A run, and what is done to it."""
+    """A run, and the faults that it is exposed to."""
 
     def __init__(self, disk: Path, rng: np.random.Generator) -> None:
         self.disk, self.rng = disk, rng
@@ -118,11 +118,11 @@ class Soak:
         self.damaged: list[Path] = []
         self.told: list[str] = []
         self.samples: list[Sample] = []
-        self.seconds = 0.0  # of training: other clocks leap where a machine sleeps
+        self.seconds = 0.0  # of training: other clocks jump when a machine sleeps
         self.lives = self.bad = self.epochs = 0
 
     def make_trouble(self, seconds: float, every: float) -> None:
-        """Train for so many seconds, with so many between two faults on average."""
+        """Train for some seconds, with a given mean time between two faults."""
         print("| minute | fault | what it says | as it should | batches lost | s to train again |")
         print("|---:|---|---|---|---:|---:|", flush=True)
         faults = [self.kill, self.full_disk, self.checkpoint, self.picture, self.loader]
@@ -133,7 +133,7 @@ class Soak:
             self.strike(faults[turn.pop()], float(self.rng.exponential(every)))
 
     def strike(self, fault: Callable[[], str], seconds: float) -> None:
-        """Train for so many seconds, do something, let the run go on, and print a row."""
+        """Train for some seconds, cause a fault, resume the run, and print a row."""
         ckpt, right, before = "last", "yes", 0
         self.told = []
         try:
@@ -155,7 +155,7 @@ class Soak:
         print(f"{told}| {max(0, before - step)} | {again:.0f} |", flush=True)
 
     def start(self, step: int, *overrides: str) -> float:
-        """Let it go on from a step until it trains; gives the seconds."""
+        """Resume it from a step; return the seconds until it trains."""
         begun = time.monotonic()
         self.lives += 1
         self.run.start(*overrides)
@@ -167,20 +167,20 @@ class Soak:
         return time.monotonic() - begun
 
     def train(self, seconds: float) -> None:
-        """Train for so long, and until two checkpoints are there; look at its processes."""
+        """Train for some time, and until two checkpoints exist; check its processes."""
         end = self.seconds + seconds
         while self.seconds < end or not (self.checkpoints / "previous.ckpt").is_file():
             time.sleep(LOOK)
             self.seconds += LOOK
             if self.run.process.poll() is not None:
-                raise Unexpected("it has ended by itself")
+                raise Unexpected("it ended by itself")
             loaders = self.run.list_loaders()
             if len(loaders) == LOADERS:
                 held = measure([self.run.process.pid, *loaders])
                 self.samples.append(Sample(self.seconds, self.lives, *held))
 
     def expect(self, status: int, words: str = ".*") -> None:
-        """Wait for its end, and compare its status and its last line."""
+        """Wait for its end, and check its status and its last line."""
         try:
             found = self.run.wait()
         except TimeoutError:
@@ -196,7 +196,7 @@ class Soak:
         return "last"
 
     def full_disk(self) -> str:
-        """Its disk is filled, and it is started once while it is full."""
+        """Its disk is filled, and it is started once while the disk is full."""
         filler = self.disk / "filler"
         with open(filler, "wb", buffering=0) as file, suppress(OSError):
             while True:
@@ -210,7 +210,7 @@ class Soak:
         return "last"
 
     def checkpoint(self) -> str:
-        """Its newest checkpoint is cut in half."""
+        """Its newest checkpoint is truncated to half."""
         last, previous = (self.checkpoints / f"{name}.ckpt" for name in ("last", "previous"))
         self.run.kill()
         os.truncate(last, last.stat().st_size // 2)
@@ -219,7 +219,7 @@ class Soak:
         return str(previous)
 
     def picture(self) -> str:
-        """Between two starts one of its photos is cut in half, and the one before made whole."""
+        """Between two starts one of its photos is truncated, and the previous one is restored."""
         self.run.process.terminate()
         self.expect(128 + signal.SIGTERM)
         for whole in self.damaged[-1:]:
@@ -236,7 +236,7 @@ class Soak:
         return "last"
 
     def finish(self) -> None:
-        """Stop it, and let it go on to the end of the epoch."""
+        """Stop it, and resume it until the end of the epoch."""
         self.run.process.terminate()
         self.expect(128 + signal.SIGTERM)
         self.epochs = torch.load(self.checkpoints / "last.ckpt", weights_only=True)["epoch"] + 1
@@ -244,7 +244,7 @@ class Soak:
         self.expect(0)
 
     def judge(self) -> list[Verdict]:
-        """Say what was found of each thing that was promised, and whether it is so."""
+        """Return what was found for each requirement, and whether it is met."""
         said = self.run.said.read_text(encoding="utf-8", errors="replace")
         named = sum(f"{photo}: not a readable picture" in said for photo in self.damaged)
         rows = self.run.read_table()
@@ -268,7 +268,7 @@ class Soak:
 
 
 def describe(found: Counter[int], wanted: Iterable[int]) -> tuple[str, bool]:
-    """Say how many of some numbers were found, and what is wrong with them."""
+    """Return how many of some numbers were found, and what is wrong with them."""
     expected = Counter(wanted)
     lacking, double = (sum(counter.values()) for counter in (expected - found, found - expected))
     return f"{found.total()}, {lacking} lacking, {double} too many", not lacking + double

@@ -1,13 +1,12 @@
-"""Is a run that is killed again and again the run that nobody killed?
+"""Test that a run that is killed repeatedly equals an uninterrupted one.
 
 python benchmarks/soak_resume.py [runs/soak_resume] [--kills 20] [--in-writes 5] [--seed 0]
 
-Two small runs with the same settings: one is left alone; the other is killed (kill -9) at moments
-drawn uniformly over its batches from the seed, and goes on by hydra.run.dir=FOLDER ckpt=last. Some
-of the kills, drawn too, wait for a checkpoint that is being written, whose unfinished file is left.
-Then both networks, both optimizers and their rates, the average weights, all else in the newest and
-the best checkpoint, and every logged value are compared. Exits with status 1 where anything
-differs.
+Two small runs have the same settings. One is uninterrupted; the other is killed (kill -9) at times
+drawn uniformly over its batches from the seed, and resumed by hydra.run.dir=FOLDER ckpt=last. Some
+of the kills wait until a checkpoint is being written, and leave an unfinished file. Then both
+networks, both optimizers and their rates, the average weights, everything else in the newest and
+the best checkpoint, and every logged value are compared. Exits with status 1 if anything differs.
 """
 
 import argparse
@@ -29,7 +28,7 @@ from deblur.jobs.resume import find
 
 EPOCHS, BATCHES = 8, 25
 SECONDS = 0.05
-"""About what a batch takes: the part of a drawn moment that is within one."""
+"""About the seconds of a batch: for drawn times within one."""
 SETTINGS = [
     *(*SMALL, f"trainer.max_epochs={EPOCHS}", f"data.dataset.size={2 * BATCHES}"),
     *("trainer.log_every_n_steps=1", "save_minutes=0.02"),
@@ -43,7 +42,9 @@ def main() -> None:
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("out", type=Path, nargs="?", default=ROOT / "runs" / "soak_resume")
     parser.add_argument("--kills", type=int, default=20)
-    parser.add_argument("--in-writes", type=int, default=5, help="of them, at least")
+    parser.add_argument(
+        "--in-writes", type=int, default=5, help="the least number of kills during writes"
+    )
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     shutil.rmtree(options.out, ignore_errors=True)
@@ -54,11 +55,11 @@ def main() -> None:
     in_write = rng.permutation(options.kills) < options.in_writes
     print(f"seed {options.seed}: {options.kills} kills in {EPOCHS * BATCHES} batches\n", flush=True)
     finish(whole)
-    print("| kill | after batch | of a file | goes on after |\n|---:|---:|---|---:|")
+    print("| kill | after batch | during a write | resumes after |\n|---:|---:|---|---:|")
     kills = hits = 0
     for moment, wanted in zip(moments, in_write):
         hit = False
-        while not hit:  # a file may be there before the signal is: then the next one
+        while not hit:  # the write may end before the signal arrives: then wait for the next one
             written = kill(killed, float(moment), in_write=bool(wanted))
             hit = written or not wanted
             kills, hits = kills + 1, hits + written
@@ -72,16 +73,16 @@ def main() -> None:
 
 
 def finish(run: Watched) -> None:
-    """Let a run go to its end."""
+    """Run until the end."""
     run.start()
     if run.wait():
         sys.exit(f"it has failed: {run.said}")
 
 
 def kill(run: Watched, moment: float, *, in_write: bool) -> bool:
-    """Let a run go on to a moment, and kill it there, or in the next write of a checkpoint.
+    """Resume a run until a given time, and kill it then, or in the next write of a checkpoint.
 
-    Gives whether a file was being written.
+    Returns whether a file was being written.
     """
     run.start()
     while run.count_batches() < int(moment):
@@ -95,13 +96,13 @@ def kill(run: Watched, moment: float, *, in_write: bool) -> bool:
 
 
 def check(run: Watched) -> None:
-    """Stop where a run has ended that should go on."""
+    """Exit if a run has ended that should continue."""
     if run.process.poll() is not None:
         sys.exit(f"it has ended too early: {run.said}")
 
 
 def is_written(folder: Path) -> bool:
-    """Say whether a checkpoint is being written, or was when its process ended."""
+    """Return whether a checkpoint is being written, or was when its process ended."""
     return folder.is_dir() and any(name.endswith(".part") for name in os.listdir(folder))
 
 
@@ -115,7 +116,7 @@ def compare(one: Watched, other: Watched) -> list[list[str]]:
 
 
 def collect(run: Watched) -> dict[str, Any]:
-    """Gather all that a run has left, but for times."""
+    """Collect all results of a run, except for times."""
     last, best = (
         torch.load(run.folder / "checkpoints" / f"{name}.ckpt", weights_only=True)
         for name in ("last", "best")
@@ -140,7 +141,7 @@ def collect(run: Watched) -> dict[str, Any]:
 
 
 def count(one: Any, other: Any) -> tuple[str, str]:
-    """Count the values in two nested containers, and those that differ or are in one alone."""
+    """Count the values in two nested containers, and those that differ or are in only one."""
     flat = [dict(flatten(each)) for each in (one, other)]
     total = differ = 0
     for key in flat[0].keys() | flat[1].keys():
@@ -152,7 +153,7 @@ def count(one: Any, other: Any) -> tuple[str, str]:
 
 
 def flatten(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
-    """List the numbers and tensors in nested containers by their paths; other values are paths."""
+    """List the numbers and tensors in nested containers by path; other values join the path."""
     if isinstance(value, (dict, list, tuple)):
         for key, inner in value.items() if isinstance(value, dict) else enumerate(value):
             yield from flatten(inner, f"{path}/{key}")

@@ -1,12 +1,12 @@
-"""Every system under the same data, protocol and minutes.
+"""Compare all systems with the same data, protocol and training time.
 
 python benchmarks/systems.py runs/systems [--minutes 5] [--experiments deblurgan,unet]
 
-Each experiment is trained for so many minutes on crops of the built-in photos, then measured on
-the 64 test crops under wang-rgb. Beside its gain stand its parameters, its multiplications at
-256x256 and 1280x720 (torch's own counter: convolutions and matrix products), the seconds and the
-memory that a 1280x720 frame takes in float32, as the network is written. What was trained is kept:
-a table that was interrupted goes on. What wants VGG19 is trained with VGG16 and named so.
+Each experiment is trained for some minutes on crops of the built-in photos, then measured on the 64
+test crops under wang-rgb. The table has its gain, its parameters, its multiplications at 256x256
+and 1280x720 (torch's own counter: convolutions and matrix products), and the time and memory of a
+1280x720 frame in float32, with the network as it is written. Finished trainings are kept, so that
+an interrupted run resumes. Systems that require VGG19 are trained with VGG16, and labelled so.
 """
 
 import argparse
@@ -42,12 +42,12 @@ HEAD = [
 
 
 def main() -> None:
-    """Train what is not there yet, measure, and print the table."""
+    """Train what is missing, measure, and print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("out", type=Path, help="the folder for the runs")
     parser.add_argument("--minutes", type=int, default=5, help="for each (default %(default)s)")
-    parser.add_argument("--experiments", help="with commas between (default all)")
+    parser.add_argument("--experiments", help="separated by commas (default all)")
     parser.add_argument("--crop", type=int, default=128)
     parser.add_argument("--batch", type=int, default=4)
     options = parser.parse_args()
@@ -62,7 +62,7 @@ def row(name: str, options: argparse.Namespace) -> list[str]:
     folder: Path = (options.out / name).resolve()
     weights = folder / "generator.safetensors"
     if not weights.is_file():
-        shutil.rmtree(folder, ignore_errors=True)  # what was not finished
+        shutil.rmtree(folder, ignore_errors=True)  # an unfinished run
         run(
             "train.py",
             *(f"experiment={name}", *WITH_VGG16.get(name, [])),
@@ -93,7 +93,7 @@ def row(name: str, options: argparse.Namespace) -> list[str]:
 
 
 def run(script: str, *overrides: str) -> None:
-    """Run train.py or eval.py, and stop where it fails."""
+    """Run train.py or eval.py, and exit if it fails."""
     print(script, *overrides, file=sys.stderr)
     subprocess.run([sys.executable, script, *overrides], cwd=ROOT, check=True, stdout=sys.stderr)
 
@@ -107,7 +107,7 @@ def multiplications(model: Generator, size: tuple[int, int]) -> float:
 
 
 def time_frame(network: nn.Module) -> tuple[float, int | None]:
-    """Give the median seconds of three frames after a first one, and the peak of the memory."""
+    """Return the median seconds of three frames after a first one, and the peak memory."""
     device = pick_device()
     place(network, device)
     frame = torch.rand(1, 3, *FRAME, device=device) * 2 - 1

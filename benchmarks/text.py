@@ -1,12 +1,12 @@
-"""How much text that blur made unreadable can be read again?
+"""Measure how much text that is unreadable by blur can be read in restored pictures.
 
 python benchmarks/text.py [small gan ...] [--sheet text.png]
 
 48 lines: 36 rendered on the test photos (words and fonts that no training page of
 scripts/render_text.py has), and six lines of a photographed page (skimage.data.page), each blurred
 twice. RapidOCR reads each line sharp, blurred and restored; what it reads of the sharp one is the
-truth. The edit distance to it counts letters and digits that are wrong, missing or invented. Needs
-pip install -e '.[dev,docs,ocr]'. The guard is off.
+truth. The edit distance to it counts letters and digits that are wrong, missing or invented.
+Requires pip install -e '.[dev,docs,ocr]'. The guard is off.
 """
 
 import argparse
@@ -57,14 +57,14 @@ SIGNS = (
     *("Please knock", "Luggage storage"),
 )
 PAGE = ((11, 35), (48, 66), (65, 84), (82, 101), (99, 118), (116, 138))
-"""The rows of skimage's photographed page that hold a line each."""
+"""The rows of each line in skimage's photographed page."""
 SCALE = 3
 CONTEXT = 64
 """Pixels around a line that are blurred and restored with it."""
 
 
 class Line(NamedTuple):
-    """A line of text and what surrounds it, CONTEXT and the camera's margin on each side."""
+    """A line of text with its surroundings: CONTEXT and the camera's margin on each side."""
 
     kind: str
     pixels: NDArray[np.uint8]
@@ -103,7 +103,7 @@ def main() -> None:
 
 
 def rendered(camera: Camera) -> list[Line]:
-    """Give SIGNS, rendered on plates on the test photos."""
+    """Return SIGNS, rendered on plates on the test photos."""
     lines = []
     rim = CONTEXT + camera.margin
     for index, sign in enumerate(SIGNS):
@@ -124,7 +124,7 @@ def rendered(camera: Camera) -> list[Line]:
 
 
 def photographed(camera: Camera) -> list[Line]:
-    """Give the page's lines, each of them twice."""
+    """Return the page's lines, each of them twice."""
     page = Image.fromarray(skimage.data.page()).convert("RGB")
     page = page.resize((page.width * SCALE, page.height * SCALE), Image.Resampling.BICUBIC)
     rim = CONTEXT + camera.margin
@@ -141,14 +141,14 @@ def padded(pixels: NDArray[np.uint8], width: int, height: int) -> NDArray[np.uin
 
 
 def read(image: torch.Tensor, reader: RapidOCR = RapidOCR()) -> str:
-    """Read a strip that holds one line, (3, H, W): its letters and digits in small letters."""
+    """Read a strip with one line, (3, H, W): return its letters and digits, in lower case."""
     pixels = np.ascontiguousarray(image.permute(1, 2, 0).numpy()[..., ::-1])
     lines, _ = reader(pixels, use_det=False, use_cls=False)
     return "".join(filter(str.isalnum, "".join(text for text, *_ in lines or []))).lower()
 
 
 def tell(kind: str, texts: list[list[str]]) -> list[str]:
-    """Give a row of the table; texts: what was read sharp, blurred and by each model."""
+    """Return a row of the table; texts: those read in the sharp, blurred and restored pictures."""
     truth, blurred, *restored = zip(*texts)
     lost = int(edit_distance(blurred, truth, reduction="sum"))
     row = [kind, f"{len(truth)}", f"{sum(map(len, truth))}", f"{lost}"]

@@ -1,10 +1,10 @@
-"""How long is a training step of the paper's networks, beside the same step done plainly?
+"""Measure a training step of the paper's networks, compared with the same step in plain PyTorch.
 
 python benchmarks/training.py [--crop 256] [--batch 16] [--rounds 3]
 
-Plain is float32 in the default layout, ours what train.py chooses on this machine, then with each
-option of conf/model/gan.yaml that changes cost. All run in turn in this process, after a warm-up;
-the medians and their ratio are printed. The most memory is that of a process for each.
+Plain is float32 in the default layout; ours is what train.py chooses on this machine, then with
+each option of conf/model/gan.yaml that changes the cost. All run in turn in this process, after a
+warm-up; the medians and their ratio are printed. Peak memory is measured in a process for each.
 """
 
 import argparse
@@ -26,7 +26,7 @@ WAYS = ("plain float32", "ours", "one_pass", "recompute")
 
 
 class Step:
-    """One alternation: the discriminator's step, then the generator's."""
+    """One training step: the discriminator's turn, then the generator's."""
 
     def __init__(self, crop: int, way: str = "ours") -> None:
         plain = way == WAYS[0]
@@ -44,7 +44,7 @@ class Step:
         self.objective = Minimax()
 
     def __call__(self, blur: torch.Tensor, sharp: torch.Tensor) -> float:
-        """Give the seconds that a step takes."""
+        """Return the seconds of a step."""
         start = time.perf_counter()
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.autocast):
             restored = self.generator(blur)
@@ -73,7 +73,9 @@ def main() -> None:
     parser.add_argument("--crop", type=int, default=256)
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--memory", choices=WAYS, help="print the bytes that two steps take")
+    parser.add_argument(
+        "--memory", choices=WAYS, help="print the peak memory of two steps, in bytes"
+    )
     options = parser.parse_args()
     device = pick_device()
     images = torch.rand(2, options.batch, 3, options.crop, options.crop, device=device) * 2 - 1

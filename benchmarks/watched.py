@@ -1,4 +1,4 @@
-"""A run in a process of its own that is watched, ended and let go on. Linux alone."""
+"""A run in its own process that can be watched, ended and resumed (Linux only)."""
 
 import csv
 import os
@@ -28,13 +28,13 @@ SMALL = [
     *("model/content=[charbonnier,fft]", "~model.weights.perceptual"),
     *("~model.every.perceptual", "+model.every.fft=3"),
 ]
-"""A small GAN on crops so small that a step takes a twentieth of a second."""
+"""A small GAN on small crops: a step takes a twentieth of a second."""
 PATIENCE = 300
-"""Seconds after which a run hangs."""
+"""Seconds after which a run counts as hanging."""
 
 
 def looks(interval: float) -> Iterator[None]:
-    """Wait between looks; raises TimeoutError. The clock may leap where a machine sleeps."""
+    """Yield between checks, then raise TimeoutError. The clock may jump when a machine sleeps."""
     for _ in range(round(PATIENCE / interval)):
         yield
         time.sleep(interval)
@@ -42,7 +42,7 @@ def looks(interval: float) -> Iterator[None]:
 
 
 class Watched:
-    """A run of train.py; what it says goes to a file beside its folder."""
+    """A run of train.py; its output goes to a file beside its folder."""
 
     def __init__(self, folder: Path, settings: list[str]) -> None:
         self.folder = folder
@@ -51,7 +51,7 @@ class Watched:
         self.begun = 0.0
 
     def start(self, *instead: str) -> None:
-        """Start it, or let it go on: by ckpt=last, or what is given instead."""
+        """Start it, or resume it by ckpt=last, or by another setting."""
         begun = (self.folder / run_status.NAME).is_file()
         overrides = instead or (["ckpt=last"] if begun else self.settings)
         place = f"hydra.run.dir={literal(str(self.folder))}"
@@ -66,7 +66,7 @@ class Watched:
             )
 
     def wait(self) -> int:
-        """Wait for its end; gives the exit status, and raises TimeoutError where it hangs."""
+        """Wait for its end; return the exit status, or raise TimeoutError if it hangs."""
         for _ in looks(0.1):
             if self.process.poll() is not None:
                 break
@@ -82,19 +82,19 @@ class Watched:
         return list_children(self.process.pid)
 
     def find_last_words(self) -> str:
-        """Give the last line that it has said."""
+        """Return the last line of its output."""
         lines = self.said.read_text(encoding="utf-8", errors="replace").splitlines()
         return next((line for line in reversed(lines) if line.strip()), "")
 
     def count_batches(self) -> int:
-        """Count those that are logged; -1 where none is since its start."""
+        """Return the number of logged batches; -1 if none was logged since its start."""
         path = self.folder / "csv" / "metrics.csv"
         if not path.is_file() or path.stat().st_mtime < self.begun:
             return -1
         return max((int(row["step"]) + 1 for row in self.read_table()), default=0)
 
     def read_table(self) -> list[dict[str, str]]:
-        """Read the rows of what is logged, without times."""
+        """Read the logged rows, without times."""
         with open(self.folder / "csv" / "metrics.csv", newline="", encoding="utf-8") as file:
             rows = [row for row in csv.DictReader(file) if row["step"]]
         kept = [{k: v for k, v in row.items() if v and not k.startswith("time/")} for row in rows]

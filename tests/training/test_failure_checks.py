@@ -44,7 +44,7 @@ def test_a_collapsed_generator_ends_the_run_with_one_line(
     assert trainer.should_stop == (fault is not None)
     assert len(caplog.records) == (fault is not None)
     if fault:
-        assert f"its images are {fault} in 3 batches" in caplog.text
+        assert f"its images are {fault} in 3 consecutive batches" in caplog.text
 
 
 def test_one_bad_batch_is_forgiven() -> None:
