@@ -48,7 +48,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="the mean of eight orientations: 8 times slower",
     )
     add("--no-guard", action="store_true", help="keep parts that the network has blown up")
-    about = "write NAME_compare.png beside each picture: its first frame before and after"
+    about = (
+        "write NAME_compare.png beside each: a picture's first frame before and after, a video's "
+    )
+    about += "most changed one"
     add("--compare", action="store_true", help=about)
     add("--in-place", action="store_true", help="restore photos in their place, keeping NAME~")
     add("--backup", type=Path, metavar="DIR", help="of --in-place: the folder of the copies")

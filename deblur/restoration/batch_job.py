@@ -9,7 +9,7 @@ from typing import Any
 from deblur.restoration.batch import Job, Outcome, is_video
 from deblur.restoration.in_place import is_restored, replace_restored
 from deblur.restoration.progress import Tiles
-from deblur.restoration.video import Progress, restore_film
+from deblur.restoration.video import Progress, name_part, restore_film
 from deblur.restoration.worker_pool import Tell
 
 
@@ -58,9 +58,10 @@ def restore_job(restorer: Any, options: Namespace, job: Job, tell: Tell) -> None
         notes += _write_sheet(job, options.overwrite)
         after = None if exists else _measure(job.target, options)
     except KeyboardInterrupt:
-        if frames.done and os.path.exists(job.target):
+        part = name_part(job.target)
+        if frames.done and os.path.exists(part):
             of = f" of {frames.total}" if frames.total else ""
-            told = f"{job.target} ends after {frames.done}{of} frames; --overwrite restores it all"
+            told = f"{part} has the first {frames.done}{of} frames; the next call starts anew"
             end("failed", told)
         raise
     except Exception as error:  # libraries raise anything
@@ -103,9 +104,9 @@ def _write_sheet(job: Job, overwrite: bool) -> list[str]:
         return []
     if not overwrite and os.path.exists(job.sheet):
         return [f"{job.sheet} already exists and was not written (--overwrite does)"]
-    from deblur.restoration.before_after import write_sheet
+    from deblur.restoration.before_after import write_film_sheet, write_sheet
 
-    write_sheet(job.sheet, job.source, job.target)
+    (write_film_sheet if job.moves else write_sheet)(job.sheet, job.source, job.target)
     return []
 
 
