@@ -25,7 +25,7 @@ class FilmWriter:
     def __init__(self, file: Path, encoding: Encoding) -> None:
         self.file, self.encoding = file, encoding
         self.container, self.stream, self.copies = encoding.create(str(file.absolute()))
-        self.colours = Colours()
+        self.colours, self.again = Colours(), Colours()
         self.range = FULL if encoding.first.color_range == FULL else LIMITED
         deep = max(component.bits for component in encoding.first.format.components) > 8
         clear = has_alpha(encoding.stored)
@@ -57,10 +57,13 @@ class FilmWriter:
             rgb = self.unpack(frame)
         stored = frame if rgb is None else self._pack(rgb)
         if fits and stored is not frame:
-            # What a frame says of itself, such as captions, fields and light, stays with it.
+            # What a frame says of itself, such as captions, fields and light, stays with it, and so
+            # do values that the restoration has not changed, which RGB would have rounded.
+            same = self._pack(self.again.to_rgb(frame, self.packed))
             frame.make_writable()
-            for old, new in zip(frame.planes, stored.planes):
-                _copy(old, new)
+            bits = _count_bits(frame.format)
+            for old, new, plain in zip(frame.planes, stored.planes, same.planes):
+                _replace(old, new, plain, bits)
             stored = frame
         stored.pict_type = 0  # the encoder's choice, not the source's
         for tag in TAGS:
@@ -134,11 +137,22 @@ class FilmWriter:
             tidy(Path(encoding.film.name), self.file)
 
 
-def _copy(old: Any, new: Any) -> None:
-    """Copy a plane's lines into another's, whose lines may lie further apart."""
-    wide = min(old.line_size, new.line_size)
-    lines = [
-        np.ndarray((plane.height, wide), np.uint8, plane, strides=(plane.line_size, 1))
-        for plane in (old, new)
-    ]
-    lines[0][:] = lines[1]
+def _replace(old: Any, new: Any, plain: Any, bits: int) -> None:
+    """Replace the values of a plane that are others in a new one than in its plain copy.
+
+    bits: of a value; where values do not fill bytes or pairs of them, all are replaced.
+    """
+    kind = np.dtype("u2" if 8 < bits <= 16 else "u1")
+    wide = min(plane.line_size for plane in (old, new, plain)) // kind.itemsize
+    lines, changed, same = (
+        np.ndarray((plane.height, wide), kind, plane, strides=(plane.line_size, kind.itemsize))
+        for plane in (old, new, plain)
+    )
+    np.copyto(lines, changed, where=(changed != same) | (not 8 <= bits <= 16))
+
+
+def _count_bits(format: Any) -> int:
+    """Count the bits of a format's values; 0 where they do not fill bytes or pairs of them."""
+    bits = {component.bits for component in format.components}
+    fills = len(bits) == 1 and not format.name.startswith(("x2", "v30", "xv30"))
+    return bits.pop() if fills else 0

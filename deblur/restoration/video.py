@@ -18,6 +18,7 @@ from deblur.media.video_changes import describe_changes
 from deblur.media.video_encoding import Encoding
 from deblur.media.video_plan import plan_encoding
 from deblur.media.video_writer import FilmWriter
+from deblur.restoration.video_selection import Chosen, Picture, choose, keep_still
 
 VIDEO_ENDINGS = frozenset(
     {
@@ -40,13 +41,8 @@ class Progress(NamedTuple):
     """As the file says, or by its duration; None where it says neither."""
 
 
-class Picture(NamedTuple):
-    """A frame of a video."""
-
-    frame: Any
-    """As PyAV decoded it."""
-    rgb: Any
-    """The same in packed RGB."""
+class NotBlurredError(Exception):
+    """None of a video's frames is blurred by motion."""
 
 
 def restore_film(
@@ -55,6 +51,7 @@ def restore_film(
     restore: Callable[[NDArray[Any]], NDArray[Any]],
     *,
     quality: int | None = None,
+    only_blurred: bool = False,
     watch: Callable[[Progress], None] | None = None,
 ) -> list[str]:
     """Restore a video's main stream, and copy what else its file holds, packet by packet.
@@ -62,8 +59,9 @@ def restore_film(
     Codec, size, depth, chroma, colour tags, turn, and each frame's time stay as they are; the
     container is that of the target's ending. Frames are decoded and encoded by two other threads
     meanwhile. restore: takes and gives (H, W, 3), or (H, W, 4) with alpha, uint8 or (above 8 bits)
-    uint16, RGB, as stored; called by this thread. quality: 1 to 100, 80 if None. watch: called
-    after each frame.
+    uint16, RGB, as stored; called by this thread. quality: 1 to 100, 80 if None. only_blurred:
+    restore the frames that are blurred by motion, and encode the others as they were decoded.
+    watch: called after each frame.
 
     The target appears when it is complete. On Ctrl-C what was restored is finished as
     TARGET.part (see `name_part`), and KeyboardInterrupt raised again; other errors leave nothing.
@@ -71,7 +69,7 @@ def restore_film(
     it can be played.
 
     Returns what was changed or left out. Raises ValueError ("PATH: reason") for what is no video
-    and targets that cannot be, OSError, and ImportError where PyAV is missing.
+    and targets that cannot be, OSError, ImportError where PyAV is missing, and NotBlurredError.
     """
     if quality is not None and not 1 <= quality <= 100:
         raise ValueError(f"quality must lie in 1 to 100, got {quality}")
@@ -85,9 +83,17 @@ def restore_film(
         total = _count(film, encoding)
         with _writing(target, encoding) as writer:
             items = _read(film, encoding, writer, losses)
-            for done in _restore_frames(items, writer, restore):
+            restored = 0
+            for done, blurred in enumerate(
+                _restore_frames(items, writer, restore, only_blurred), start=1
+            ):
+                restored += blurred
                 if watch is not None:
                     watch(Progress(done, total))
+            if only_blurred and not restored:
+                raise NotBlurredError(f"none of its {writer.count} frames is blurred by motion")
+    if only_blurred:
+        notes.insert(0, f"restored {restored} of {writer.count} frames, which were blurred")
     notes += [f"{what}: {count}" for what, count in (losses + writer.losses).items()]
     return notes + writer.changes
 
@@ -116,27 +122,39 @@ def _count(film: Any, encoding: Encoding) -> int | None:
 
 
 def _restore_frames(
-    items: Iterator[Any], writer: "_Writer", restore: Callable[[NDArray[Any]], NDArray[Any]]
-) -> Iterator[int]:
-    """Restore pictures and pass packets on; yield how many pictures are restored, after each."""
-    done = 0
+    items: Iterator[Any],
+    writer: "_Writer",
+    restore: Callable[[NDArray[Any]], NDArray[Any]],
+    only_blurred: bool,
+) -> Iterator[bool]:
+    """Restore pictures and pass packets on; yield after each picture whether it was restored."""
     waiting: deque[Future[None]] = deque()
     with ThreadPoolExecutor(1) as decoder, ThreadPoolExecutor(1) as encoder:
+        read = read_ahead(items, decoder)
         try:
-            for item in read_ahead(items, decoder):
+            for item in choose(read) if only_blurred else _choose_all(read):
                 while len(waiting) >= AHEAD:
                     waiting.popleft().result()
-                if not isinstance(item, Picture):
+                if not isinstance(item, Chosen):
                     waiting.append(encoder.submit(writer.copy, item))
                     continue
-                pixels = view(item.rgb)
-                pixels[..., :3] = restore(np.ascontiguousarray(pixels))[..., :3]
-                waiting.append(encoder.submit(writer.write, item.frame, item.rgb))
-                done += 1
-                yield done
+                frame, rgb = item.picture
+                if item.blurred:
+                    pixels = view(rgb)
+                    source = np.ascontiguousarray(pixels)
+                    restored = keep_still(restore(source), source, item.beside)
+                    pixels[..., :3] = restored[..., :3]
+                rgb = rgb if item.blurred else None
+                waiting.append(encoder.submit(writer.write, frame, rgb))
+                yield item.blurred
         finally:
             for future in waiting:
                 future.result()
+
+
+def _choose_all(items: Iterable[Any]) -> Iterator[Any]:
+    for item in items:
+        yield Chosen(item, True) if isinstance(item, Picture) else item
 
 
 def read_ahead(items: Iterable[Item], thread: ThreadPoolExecutor) -> Iterator[Item]:
