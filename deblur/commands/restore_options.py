@@ -59,7 +59,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--edit", metavar="INPUT", help="restore one picture in silence, over --output if it exists"
     )
     add("--output", metavar="OUTPUT", help="of --edit")
-    about = "restore the photos that are blurred by motion, and leave out the others"
+    about = "restore the photos, and the frames of videos, that are blurred by motion; the others "
+    about += "stay as they are"
     add("--only-blurred", action="store_true", help=about)
     about = "print the sharpness of each photo before and after, 0 to 1 (Crete et al. 2007)"
     add("--sharpness", action="store_true", help=about)

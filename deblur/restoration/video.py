@@ -18,6 +18,7 @@ from deblur.media.video_changes import describe_changes
 from deblur.media.video_encoding import Encoding
 from deblur.media.video_plan import plan_encoding
 from deblur.media.video_writer import FilmWriter
+from deblur.restoration.thread_choice import choosing_threads
 from deblur.restoration.video_selection import Chosen, Picture, choose, keep_still
 
 VIDEO_ENDINGS = frozenset(
@@ -58,10 +59,15 @@ def restore_film(
 
     Codec, size, depth, chroma, colour tags, turn, and each frame's time stay as they are; the
     container is that of the target's ending. Frames are decoded and encoded by two other threads
-    meanwhile. restore: takes and gives (H, W, 3), or (H, W, 4) with alpha, uint8 or (above 8 bits)
-    uint16, RGB, as stored; called by this thread. quality: 1 to 100, 80 if None. only_blurred:
-    restore the frames that are blurred by motion, and encode the others as they were decoded.
-    watch: called after each frame.
+    meanwhile, and restored by as many as are the fastest (see `choosing_threads`).
+
+    Args:
+        restore: takes and returns (H, W, 3), or (H, W, 4) with alpha, uint8 or (above 8 bits)
+            uint16, RGB, as stored; called by this thread.
+        quality: 1 to 100, 80 if None.
+        only_blurred: restore the frames that are blurred by motion, and encode the others as they
+            were decoded.
+        watch: called after each frame.
 
     The target appears when it is complete. On Ctrl-C what was restored is finished as
     TARGET.part (see `name_part`), and KeyboardInterrupt raised again; other errors leave nothing.
@@ -81,11 +87,11 @@ def restore_film(
     with open_video(source) as (film, video):
         encoding, notes = plan_encoding(source, film, video, first, target, quality or 80)
         total = _count(film, encoding)
-        with _writing(target, encoding) as writer:
+        with _writing(target, encoding) as writer, choosing_threads(restore) as run:
             items = _read(film, encoding, writer, losses)
             restored = 0
             for done, blurred in enumerate(
-                _restore_frames(items, writer, restore, only_blurred), start=1
+                _restore_frames(items, writer, run, only_blurred), start=1
             ):
                 restored += blurred
                 if watch is not None:

@@ -142,7 +142,7 @@ def find_motion(luma: NDArray[np.uint8], beside: list[NDArray[np.uint8]]) -> tup
 
 
 def _find_span(moved: NDArray[Any], length: int) -> slice:
-    """Return the pixels of the blocks that have moved, without those at the edge of what is still."""
+    """Return the pixels of blocks that have moved, without those at the edge of what is still."""
     first, last = int(moved[0]), int(moved[-1])
     start = first and (first + 1) * BLOCK
     stop = last * BLOCK if (last + 2) * BLOCK <= length else length
