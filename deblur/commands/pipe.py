@@ -6,6 +6,7 @@ from io import BytesIO
 from pathlib import Path
 
 from deblur.commands.restore_options import load
+from deblur.media.video_content import is_video_content
 from deblur.restoration.batch import check_ending, is_known, is_video
 from deblur.restoration.batch_job import explain
 from deblur.terminal import printable
@@ -42,7 +43,12 @@ def _open_source(options: Namespace) -> Path | BytesIO:
     """Read stdin, or return the picture's path."""
     (name,) = options.paths
     if name == "-":
-        return BytesIO(sys.stdin.buffer.read())
+        content = sys.stdin.buffer.read()
+        if is_video_content(content):
+            raise ValueError(
+                "stdin is a video, expected a picture: give a video's file by its name"
+            )
+        return BytesIO(content)
     path = Path(name)
     if is_video(path) or not path.is_file():
         raise ValueError(f"{name}: expected a picture's file, to be written to stdout")

@@ -3,7 +3,7 @@
 deblur photo.jpg                        # to restored/photo.jpg
 deblur holiday/ -o sharp/               # a whole tree; started again, it does what is left
 deblur "*.png" -o sharp/ --compare      # with a sheet of before and after for each
-deblur clip.mp4 -o clip_sharp.mp4
+deblur clip.mp4 -o clip_sharp.mp4       # --only-blurred restores the frames that are blurred
 cat photo.jpg | deblur - > sharp.jpg
 deblur photo.jpg --in-place             # keeps photo.jpg~ as it was; --backup DIR keeps it there
 deblur holiday/ --only-blurred          # photos that are blurred by motion, see deblur look
@@ -13,8 +13,9 @@ torchrun --nproc-per-node 4 -m deblur holiday/ -o sharp/    # each process does 
 Format, size, depth, alpha, EXIF, ICC profile and other metadata stay as they are. Nothing is
 written over, and what lies in -o's folder is never restored again. A picture that fails is named
 at the end, and the rest is done. The exit status is 1 if any file failed, 130 after Ctrl-C, 143
-after SIGTERM, of which both leave whole files only. Letters, plates and faces that a network draws
-may be invented: what a restored photo shows is no evidence.
+after SIGTERM, of which both leave whole files only; what is done of a video is left as NAME.part.
+Letters, plates and faces that a network draws may be invented: what a restored photo shows is no
+evidence.
 """
 
 import argparse

@@ -48,7 +48,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="the mean of eight orientations: 8 times slower",
     )
     add("--no-guard", action="store_true", help="keep parts that the network has blown up")
-    about = "write NAME_compare.png beside each picture: its first frame before and after"
+    about = (
+        "write NAME_compare.png beside each: a picture's first frame before and after, a video's "
+    )
+    about += "most changed one"
     add("--compare", action="store_true", help=about)
     add("--in-place", action="store_true", help="restore photos in their place, keeping NAME~")
     add("--backup", type=Path, metavar="DIR", help="of --in-place: the folder of the copies")
@@ -56,7 +59,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--edit", metavar="INPUT", help="restore one picture in silence, over --output if it exists"
     )
     add("--output", metavar="OUTPUT", help="of --edit")
-    about = "restore the photos that are blurred by motion, and leave out the others"
+    about = "restore the photos, and the frames of videos, that are blurred by motion; the others "
+    about += "stay as they are"
     add("--only-blurred", action="store_true", help=about)
     about = "print the sharpness of each photo before and after, 0 to 1 (Crete et al. 2007)"
     add("--sharpness", action="store_true", help=about)

@@ -109,6 +109,8 @@ def open_video(file: Path) -> Iterator[tuple[Any, Any]]:
     # What it would make up for AVI's missing times is out of order.
     container.flags &= ~av.container.core.Flags.gen_pts.value
     with container:
+        if container.format.name.endswith("_pipe") or container.format.name == "image2":
+            raise ValueError(f"{file}: is a picture, expected a video")
         stream = container.streams.best("video")
         # Songs have a cover. Of a broken stream not even the size is known.
         if stream is None or stream.disposition & COVER or not getattr(stream, "width", 0):

@@ -168,7 +168,7 @@ def _name_sheets(jobs: list[Job]) -> list[Job]:
     counts = Counter(short + [path for job in jobs for path in (job.source, job.target)])
     long = [job.target.with_name(f"{job.target.name}_compare.png") for job in jobs]
     return [
-        job if job.moves else job._replace(sheet=name if counts[name] == 1 else other)
+        job._replace(sheet=name if counts[name] == 1 else other)
         for job, name, other in zip(jobs, short, long)
     ]
 

@@ -9,7 +9,7 @@ from typing import Any
 from deblur.restoration.batch import Job, Outcome, is_video
 from deblur.restoration.in_place import is_restored, replace_restored
 from deblur.restoration.progress import Tiles
-from deblur.restoration.video import Progress, restore_film
+from deblur.restoration.video import NotBlurredError, Progress, name_part, restore_film
 from deblur.restoration.worker_pool import Tell
 
 
@@ -17,8 +17,7 @@ def restore_job(restorer: Any, options: Namespace, job: Job, tell: Tell) -> None
     """Restore one file, and tell its Outcome, and before that how far it is.
 
     restorer: a Restorer. options: `quality`, `overwrite`, `only_blurred` and `sharpness` of the
-    command. Whatever goes wrong
-    with one file is told, in a line, and not raised.
+    command. Whatever goes wrong with one file is told, in a line, and not raised.
     """
     start = time.perf_counter()
     frames = Progress(0, None)
@@ -34,7 +33,7 @@ def restore_job(restorer: Any, options: Namespace, job: Job, tell: Tell) -> None
 
     restorer.tiles.watch = lambda done, count: tell(Tiles(done, count))
     try:
-        if options.only_blurred and (reason := _find_no_need(job)):
+        if options.only_blurred and not job.moves and (reason := _find_no_need(job.source)):
             end("kept", reason)
             return
         before = _measure(job.source, options)
@@ -42,8 +41,14 @@ def restore_job(restorer: Any, options: Namespace, job: Job, tell: Tell) -> None
         exists = not options.overwrite and _exists(job)
         notes: list[str] = []
         if not exists and job.moves:
-            settings = {"quality": options.quality, "watch": watch}
-            notes = restore_film(job.source, job.target, restorer.restore, **settings)
+            notes = restore_film(
+                job.source,
+                job.target,
+                restorer.restore,
+                quality=options.quality,
+                only_blurred=options.only_blurred,
+                watch=watch,
+            )
         elif not exists:
             settings = {"quality": options.quality, "overwrite": options.overwrite}
 
@@ -58,11 +63,14 @@ def restore_job(restorer: Any, options: Namespace, job: Job, tell: Tell) -> None
         notes += _write_sheet(job, options.overwrite)
         after = None if exists else _measure(job.target, options)
     except KeyboardInterrupt:
-        if frames.done and os.path.exists(job.target):
+        part = name_part(job.target)
+        if frames.done and os.path.exists(part):
             of = f" of {frames.total}" if frames.total else ""
-            told = f"{job.target} ends after {frames.done}{of} frames; --overwrite restores it all"
+            told = f"{part} has the first {frames.done}{of} frames; the next call starts anew"
             end("failed", told)
         raise
+    except NotBlurredError as reason:
+        end("kept", str(reason))
     except Exception as error:  # libraries raise anything
         end("failed", explain(error))
     else:
@@ -76,13 +84,11 @@ def _exists(job: Job) -> bool:
     return os.path.exists(job.target) if job.backup is None else is_restored(job)
 
 
-def _find_no_need(job: Job) -> str:
+def _find_no_need(picture: Path) -> str:
     """Say why a picture need not be restored; "" where it is blurred by motion."""
-    if job.moves:
-        return "a video, which is not looked at"
     from deblur.restoration.diagnosis import diagnose
 
-    diagnosis = diagnose(job.source)
+    diagnosis = diagnose(picture)
     return "" if diagnosis.kind == "motion" else diagnosis.describe()
 
 
@@ -103,9 +109,9 @@ def _write_sheet(job: Job, overwrite: bool) -> list[str]:
         return []
     if not overwrite and os.path.exists(job.sheet):
         return [f"{job.sheet} already exists and was not written (--overwrite does)"]
-    from deblur.restoration.before_after import write_sheet
+    from deblur.restoration.before_after import write_film_sheet, write_sheet
 
-    write_sheet(job.sheet, job.source, job.target)
+    (write_film_sheet if job.moves else write_sheet)(job.sheet, job.source, job.target)
     return []
 
 

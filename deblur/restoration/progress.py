@@ -21,6 +21,8 @@ log = logging.getLogger(__name__)
 Item = TypeVar("Item")
 LINES = 10
 """So many lines of a log, evenly, and one after the first item."""
+OFTEN = 250
+"""Frames between lines of a log where a video does not say how many it has."""
 
 
 def watch(items: Iterable[Item], count: int, what: str) -> Iterator[Item]:
@@ -48,9 +50,13 @@ class Tiles(NamedTuple):
 
 
 class Bar:
-    """Shows how many are done, how many a minute, and the time left; nothing without a terminal."""
+    """Shows how many are done, how many a minute, and the time left.
+
+    Without a terminal it prints a few lines for each video, and nothing for pictures.
+    """
 
     def __init__(self, count: int, quiet: bool) -> None:
+        self.prints = not quiet and not sys.stderr.isatty()
         self.start = self.began = time.perf_counter()
         self.progress = Progress(
             TextColumn("restoring"),
@@ -89,4 +95,8 @@ class Bar:
             return
         pace = film.done / max(1e-6, time.perf_counter() - self.began)
         of = f" of {film.total}" if film.total else ""
-        self.progress.update(self.task, pace=f"frame {film.done}{of}, {pace:.1f} a second")
+        told = f"frame {film.done}{of}, {pace:.1f} a second"
+        self.progress.update(self.task, pace=told)
+        step = max(1, film.total // LINES) if film.total else OFTEN
+        if self.prints and (film.done == 1 or film.done % step == 0):
+            print(told, file=sys.stderr, flush=True)

@@ -1,19 +1,25 @@
 """A video restored, frame by frame; what lies beside its frames is kept."""
 
 import os
-from collections import Counter
-from collections.abc import Callable, Iterator
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from deblur.atomic import hide, install
-from deblur.media.video import FULL, LIMITED, Colours, import_av, open_video, view
-from deblur.media.video_encoding import TAGS, Encoding, has_alpha, plan_encoding
+from deblur.media.video import import_av, open_video, view
+from deblur.media.video_changes import describe_changes
+from deblur.media.video_encoding import Encoding
+from deblur.media.video_plan import plan_encoding
+from deblur.media.video_writer import FilmWriter
+from deblur.restoration.thread_choice import choosing_threads
+from deblur.restoration.video_selection import Chosen, Picture, choose, keep_still
 
 VIDEO_ENDINGS = frozenset(
     {
@@ -21,6 +27,10 @@ VIDEO_ENDINGS = frozenset(
         *(".mpg", ".mpeg", ".vob", ".wmv", ".asf", ".flv", ".3gp", ".3g2", ".ogv"),
     }
 )
+AHEAD = 2
+"""Frames that are decoded before they are restored, and restored before they are encoded."""
+
+Item = TypeVar("Item")
 
 
 class Progress(NamedTuple):
@@ -32,27 +42,40 @@ class Progress(NamedTuple):
     """As the file says, or by its duration; None where it says neither."""
 
 
+class NotBlurredError(Exception):
+    """None of a video's frames is blurred by motion."""
+
+
 def restore_film(
     source: Path,
     target: Path,
     restore: Callable[[NDArray[Any]], NDArray[Any]],
     *,
     quality: int | None = None,
+    only_blurred: bool = False,
     watch: Callable[[Progress], None] | None = None,
 ) -> list[str]:
     """Restore a video's main stream, and copy what else its file holds, packet by packet.
 
     Codec, size, depth, chroma, colour tags, turn, and each frame's time stay as they are; the
-    container is that of the target's ending. restore: takes and gives (H, W, 3), or (H, W, 4) with
-    alpha, uint8 or (above 8 bits) uint16, RGB, as stored. quality: 1 to 100, 80 if None. watch:
-    called after each frame.
+    container is that of the target's ending. Frames are decoded and encoded by two other threads
+    meanwhile, and restored by as many as are the fastest (see `choosing_threads`).
 
-    The target appears when it is complete. On Ctrl-C it is finished with what was restored, and
-    KeyboardInterrupt raised again; other errors leave nothing. Until then the file is hidden beside
-    the target, .deblur-*.ENDING, and even of a killed process it can be played.
+    Args:
+        restore: takes and returns (H, W, 3), or (H, W, 4) with alpha, uint8 or (above 8 bits)
+            uint16, RGB, as stored; called by this thread.
+        quality: 1 to 100, 80 if None.
+        only_blurred: restore the frames that are blurred by motion, and encode the others as they
+            were decoded.
+        watch: called after each frame.
+
+    The target appears when it is complete. On Ctrl-C what was restored is finished as
+    TARGET.part (see `name_part`), and KeyboardInterrupt raised again; other errors leave nothing.
+    Until then the file is hidden beside the target, .deblur-*.ENDING, and even of a killed process
+    it can be played.
 
     Returns what was changed or left out. Raises ValueError ("PATH: reason") for what is no video
-    and targets that cannot be, OSError, and ImportError where PyAV is missing.
+    and targets that cannot be, OSError, ImportError where PyAV is missing, and NotBlurredError.
     """
     if quality is not None and not 1 <= quality <= 100:
         raise ValueError(f"quality must lie in 1 to 100, got {quality}")
@@ -60,18 +83,30 @@ def restore_film(
         raise ValueError(f"{target}: expected the ending of a video, such as .mp4")
     os.environ.setdefault("SVT_LOG", "1")  # SVT-AV1 prints its settings, and asks nothing else
     first = _peek(source)
+    losses: Counter[str] = Counter()
     with open_video(source) as (film, video):
-        encoding, notes = plan_encoding(film, video, first, target, quality or 80)
+        encoding, notes = plan_encoding(source, film, video, first, target, quality or 80)
         total = _count(film, encoding)
-        with _writing(target, encoding) as writer:
-            for frame in _read(film, encoding, writer):
-                writer.write(frame, restore)
+        with _writing(target, encoding) as writer, choosing_threads(restore) as run:
+            items = _read(film, encoding, writer, losses)
+            restored = 0
+            for done, blurred in enumerate(
+                _restore_frames(items, writer, run, only_blurred), start=1
+            ):
+                restored += blurred
                 if watch is not None:
-                    watch(Progress(writer.count, total))
-        notes += [f"{what}: {count}" for what, count in writer.losses.items()]
-        if writer.count < 0.95 * video.frames:
-            notes.append(f"it should have {video.frames} frames, and has {writer.count}")
-    return notes
+                    watch(Progress(done, total))
+            if only_blurred and not restored:
+                raise NotBlurredError(f"none of its {writer.count} frames is blurred by motion")
+    if only_blurred:
+        notes.insert(0, f"restored {restored} of {writer.count} frames, which were blurred")
+    notes += [f"{what}: {count}" for what, count in (losses + writer.losses).items()]
+    return notes + writer.changes
+
+
+def name_part(target: Path) -> Path:
+    """Return the name under which a film is left that was interrupted: no video's."""
+    return target.with_name(f"{target.name}.part")
 
 
 def _peek(source: Path) -> Any:
@@ -92,45 +127,104 @@ def _count(film: Any, encoding: Encoding) -> int | None:
     return int(encoding.video.frames or seconds * rate) or None
 
 
-def _read(film: Any, encoding: Encoding, writer: "_Writer") -> Iterator[Any]:
-    """Decode the main stream's frames; the other streams' packets go to the writer at once."""
-    for packet in _demux(film, encoding, writer):
+def _restore_frames(
+    items: Iterator[Any],
+    writer: "_Writer",
+    restore: Callable[[NDArray[Any]], NDArray[Any]],
+    only_blurred: bool,
+) -> Iterator[bool]:
+    """Restore pictures and pass packets on; yield after each picture whether it was restored."""
+    waiting: deque[Future[None]] = deque()
+    with ThreadPoolExecutor(1) as decoder, ThreadPoolExecutor(1) as encoder:
+        read = read_ahead(items, decoder)
+        try:
+            for item in choose(read) if only_blurred else _choose_all(read):
+                while len(waiting) >= AHEAD:
+                    waiting.popleft().result()
+                if not isinstance(item, Chosen):
+                    waiting.append(encoder.submit(writer.copy, item))
+                    continue
+                frame, rgb = item.picture
+                if item.blurred:
+                    pixels = view(rgb)
+                    source = np.ascontiguousarray(pixels)
+                    restored = keep_still(restore(source), source, item.beside)
+                    pixels[..., :3] = restored[..., :3]
+                rgb = rgb if item.blurred else None
+                waiting.append(encoder.submit(writer.write, frame, rgb))
+                yield item.blurred
+        finally:
+            for future in waiting:
+                future.result()
+
+
+def _choose_all(items: Iterable[Any]) -> Iterator[Any]:
+    for item in items:
+        yield Chosen(item, True) if isinstance(item, Picture) else item
+
+
+def read_ahead(items: Iterable[Item], thread: ThreadPoolExecutor) -> Iterator[Item]:
+    """Go through items, of which a thread makes the next ones meanwhile."""
+    end = object()
+    iterator = iter(items)
+    waiting = deque(thread.submit(next, iterator, end) for _ in range(AHEAD))
+    while (item := waiting.popleft().result()) is not end:
+        waiting.append(thread.submit(next, iterator, end))
+        yield item  # type: ignore[misc]  # it is not the end
+
+
+def _read(film: Any, encoding: Encoding, writer: "_Writer", losses: Counter[str]) -> Iterator[Any]:
+    """Yield the main stream's frames as pictures, and the other streams' packets as they are."""
+    for packet in _demux(film, encoding, losses):
         if packet.stream.index != encoding.video.index:
-            writer.copy(packet)
+            yield packet
             continue
         try:
             frames = packet.decode()
         except import_av().FFmpegError:
-            writer.losses["left out frames that cannot be decoded"] += 1
+            losses["left out frames that cannot be decoded"] += 1
         else:
-            yield from frames
+            for frame in frames:
+                yield Picture(frame, writer.unpack(frame))
 
 
-def _demux(film: Any, encoding: Encoding, writer: "_Writer") -> Iterator[Any]:
-    """Give all packets, and where the file breaks off one that empties the decoder."""
+def _demux(film: Any, encoding: Encoding, losses: Counter[str]) -> Iterator[Any]:
+    """Yield all packets, and where the file breaks off one that empties the decoder."""
     av = import_av()
     try:
         yield from film.demux([encoding.video, *encoding.copies])
     except av.FFmpegError as error:
-        writer.losses[f"breaks in the file, with nothing behind ({error.strerror})"] += 1
+        losses[f"breaks in the file, with nothing behind ({error.strerror})"] += 1
         end = av.Packet()
         end.stream, end.time_base = encoding.video, encoding.video.time_base
         yield end
 
 
+class _Writer(FilmWriter):
+    """Writes a film, and knows at the end what it has lost."""
+
+    changes: list[str] = []
+
+
 @contextmanager
-def _writing(target: Path, encoding: Encoding) -> Iterator["_Writer"]:
-    """Give a writer of a hidden file, which becomes the target: complete, or as far as Ctrl-C."""
+def _writing(target: Path, encoding: Encoding) -> Iterator[_Writer]:
+    """Open a hidden file, which becomes the target, or on Ctrl-C a part of it."""
     av = import_av()
     part = hide(target, target.suffix)
     writer = None
     try:
         writer = _Writer(part, encoding)
         yield writer
-        writer.finish(target)
+        writer.finish()
+        if part.exists():
+            source = Path(encoding.film.name)
+            writer.changes = describe_changes(source, part, writer.count, writer.end)
+            install(part, target)
+            name_part(target).unlink(missing_ok=True)
     except KeyboardInterrupt:
         if writer is not None and writer.count:
-            writer.finish(target)
+            writer.finish()
+            install(part, name_part(target))
         raise
     except av.FFmpegError as error:
         raise OSError(error.errno, error.strerror, str(target)) from error
@@ -139,76 +233,3 @@ def _writing(target: Path, encoding: Encoding) -> Iterator["_Writer"]:
             with suppress(av.FFmpegError):
                 writer.container.close()
         part.unlink(missing_ok=True)
-
-
-class _Writer:
-    """Writes a video's file."""
-
-    def __init__(self, file: Path, encoding: Encoding) -> None:
-        self.file, self.encoding = file, encoding
-        self.container, self.stream, self.copies = encoding.create(str(file.absolute()))
-        self.colours = Colours()
-        self.range = FULL if encoding.first.color_range == FULL else LIMITED
-        deep = max(component.bits for component in encoding.first.format.components) > 8
-        clear = has_alpha(encoding.stored)
-        self.packed = ("rgba64le" if deep else "rgba") if clear else "rgb48le" if deep else "rgb24"
-        self.count = 0
-        self.losses: Counter[str] = Counter()
-        """How many of what."""
-        self.last: int | None = None
-        """The time of the last frame, in ticks."""
-
-    def write(self, frame: Any, restore: Callable[[NDArray[Any]], NDArray[Any]]) -> None:
-        """Restore a frame and encode it."""
-        rgb = self.colours.to_rgb(frame, self.packed)
-        pixels = view(rgb)
-        pixels[..., :3] = restore(np.ascontiguousarray(pixels))[..., :3]
-        if self.encoding.turns:
-            upright = np.ascontiguousarray(np.rot90(pixels, self.encoding.turns))
-            turned = import_av().VideoFrame.from_ndarray(upright, format=self.packed)
-            turned.colorspace = rgb.colorspace
-            rgb = turned
-        if frame.is_corrupt:
-            self.losses["restored frames that are damaged"] += 1
-        if (rgb.width, rgb.height) != self.encoding.size:
-            self.losses["scaled frames of another size"] += 1
-        stored = self.colours.from_rgb(rgb, self.encoding.stored, self.range, self.encoding.size)
-        stored.pict_type = 0  # the encoder's choice, not the source's
-        for tag in TAGS:
-            setattr(stored, tag, getattr(self.encoding.first, tag))
-        self._set_time(stored, frame)
-        self.container.mux(self.stream.encode(stored))
-        self.count += 1
-
-    def _set_time(self, stored: Any, frame: Any) -> None:
-        tick, rate = self.encoding.tick, self.encoding.rate
-        time = frame.pts if frame.pts is not None else frame.dts
-        if time is None:
-            place = 0 if self.last is None else self.last + max(1, round(1 / rate / tick))
-        else:
-            place = round(time * frame.time_base / tick)
-            if place * tick != time * frame.time_base:
-                self.losses[f"moved frames to multiples of {tick} s"] += 1
-        if self.last is not None:
-            place = max(place, self.last + 1)
-        stored.pts, stored.duration = place, round(frame.duration * frame.time_base / tick)
-        stored.time_base = tick
-        self.last = place
-
-    def copy(self, packet: Any) -> None:
-        """Take a packet of another stream; one that the container refuses is counted."""
-        if packet.dts is None and packet.pts is None:
-            return
-        packet.stream = self.copies[packet.stream.index]
-        try:
-            self.container.mux(packet)
-        except import_av().ArgumentError:
-            self.losses["left out packets of other streams that are out of order"] += 1
-
-    def finish(self, target: Path) -> None:
-        """Complete the file and give it its name; once more does no harm."""
-        with suppress(EOFError):
-            self.container.mux(self.stream.encode())
-        self.container.close()
-        if self.file.exists():
-            install(self.file, target)

@@ -133,7 +133,7 @@ def test_sheets_have_names_of_their_own(tree: Path, tmp_path: Path) -> None:
         "x.jpg": "x.jpg_compare.png",
         "x_compare.png": "x_compare_compare.png",
         "c.PNG": "c_compare.png",
-        "e.mp4": None,
+        "e.mp4": "e_compare.png",
     }
     assert not any(job.sheet for job in find_jobs([str(tree)], tmp_path).jobs)
 

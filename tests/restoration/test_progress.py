@@ -3,7 +3,8 @@ import sys
 
 import pytest
 
-from deblur.restoration.progress import LINES, watch
+from deblur.restoration.progress import LINES, Bar, watch
+from deblur.restoration.video import Progress
 
 
 @pytest.mark.parametrize("count", [1, 3, 10, 1111])
@@ -29,3 +30,21 @@ def test_a_terminal_has_a_bar(
     assert [*watch([1, 2], 2, "images")] == [1, 2]
     said = capsys.readouterr()
     assert said.out == "" and "images" in said.err
+
+
+@pytest.mark.parametrize(("total", "lines"), [(100, 11), (3, 3), (None, 5)])
+def test_a_film_has_a_few_lines_where_there_is_no_terminal(
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    total: int | None,
+    lines: int,
+) -> None:
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: False, raising=False)
+    for quiet in (False, True):
+        with Bar(1, quiet) as bar:
+            for done in range(1, (total or 1000) + 1):
+                bar.watch(Progress(done, total))
+        told = capsys.readouterr().err.splitlines()
+        assert len(told) == (0 if quiet else lines)
+        of = f" of {total}" if total else ""
+        assert quiet or (told[0].startswith(f"frame 1{of}, ") and "a second" in told[-1])

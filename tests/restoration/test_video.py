@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from deblur.atomic import hide
 from deblur.extras import install_command
-from deblur.restoration.video import Progress, restore_film
+from deblur.restoration.video import Progress, name_part, restore_film
 
 UNEVEN = [0, 40, 85, 120, 165, 200, 300, 310, 345, 400, 440, 480]
 """Milliseconds."""
@@ -423,10 +423,14 @@ def test_ctrl_c_leaves_what_was_done(
     target = tmp_path / f"out.{ending}"
     with pytest.raises(KeyboardInterrupt):
         restore_film(source, target, Stopping(7, KeyboardInterrupt))
-    assert times(target) == times(source)[:7]
-    heard = others(target)["audio 0"]
+    part = tmp_path / f"out.{ending}.part"
+    assert sorted(file.name for file in tmp_path.iterdir()) == sorted([source.name, part.name])
+    assert part == name_part(target)
+    assert times(part) == times(source)[:7]
+    heard = others(part)["audio 0"]
     assert heard == others(source)["audio 0"][: len(heard)] and len(heard) > 5
-    assert sorted(file.name for file in tmp_path.iterdir()) == [f"clip.{ending}", f"out.{ending}"]
+    assert restore_film(source, target, same) == []
+    assert times(target) == times(source) and not part.exists()
 
 
 @pytest.mark.parametrize(("after", "error"), [(0, KeyboardInterrupt), (7, RuntimeError)])

@@ -1,0 +1,45 @@
+"""What a video's file has lost beside its source's: tags, covers, frames and time."""
+
+from pathlib import Path
+from typing import Any
+
+from deblur.media.video import open_video
+from deblur.media.video_tags import current_tags
+
+SLACK = 2
+"""Frames: so much longer or shorter a file may be, by the clocks of other containers."""
+
+
+def describe_changes(source: Path, target: Path, frames: int, end: float) -> list[str]:
+    """Say what a restored video's file lacks.
+
+    frames: those that were written. end: seconds, where the last of all packets ended that was
+    read.
+    """
+    notes = []
+    with open_video(source) as (film, video), open_video(target) as (new, restored):
+        kept = {key.lower() for key in new.metadata}
+        if lost := [key for key in current_tags(film.metadata) if key.lower() not in kept]:
+            notes.append(f"left out the tags {', '.join(lost)}: {new.format.name} cannot hold them")
+        rate = float(video.average_rate or video.guessed_rate or 25)
+        start, length = _find_span(film)
+        if frames < video.frames:
+            notes.append(f"it should have {video.frames} frames, and has {frames}")
+        elif length and end - start < length - SLACK / rate:
+            seconds = f"{length:.2f} s, and ends after {end - start:.2f}"
+            notes.append(f"it should last {seconds}: nothing can be read behind")
+        if frames < video.frames or new.format.name.startswith("mpeg"):  # whose lengths are guessed
+            return notes
+        before, after = (_find_length(one) for one in (video, restored))
+        if before and after and abs(after - before) > SLACK / rate:
+            notes.append(f"its frames last {after:.2f} s instead of {before:.2f}")
+    return notes
+
+
+def _find_span(film: Any) -> tuple[float, float]:
+    """Return where a file starts, and how long it lasts by its head, in seconds; 0 for unknown."""
+    return (film.start_time or 0) / 1e6, (film.duration or 0) / 1e6
+
+
+def _find_length(stream: Any) -> float:
+    return float((stream.duration or 0) * stream.time_base)
