@@ -52,7 +52,7 @@ def read_lists() -> Listed:
 
 def main(folder: Path) -> None:
     """Write both into a folder."""
-    restorers = {name: Restorer.load(name) for name in ("small", "gan", "maxim-gopro")}
+    restorers = {name: Restorer.load(name) for name in ("small", "gan", "maxim-gopro", "maxim")}
 
     def restore(blurred: Tensor, *names: str) -> dict[str, Tensor]:
         return {"blurred": blurred, **{name: restorers[name].restore(blurred) for name in names}}
@@ -62,7 +62,7 @@ def main(folder: Path) -> None:
     for index, (top, left) in SHOWN.items():
         images = {name: decode(getattr(pairs[index], name)) for name in ("blur", "sharp")}
         seen = crop(images, top, left, (300 + 2 * RIM, 420 + 2 * RIM))
-        restored = restore(seen["blur"], "small", "maxim-gopro")
+        restored = restore(seen["blur"], "small", "maxim-gopro", "maxim")
         parts.append(crop({**restored, "sharp": seen["sharp"]}, RIM, RIM, (300, 420)))
     sheet(folder / "restored.webp", parts)
 

@@ -19,7 +19,7 @@ from deblur.data.listed import Listed
 from deblur.metrics import Comparison
 
 ASSETS = ROOT / "deblur" / "assets"
-OURS = ["small", "gan"]
+OURS = ["small", "gan", "maxim"]
 """Those that were trained here."""
 
 

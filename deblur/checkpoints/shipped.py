@@ -7,7 +7,8 @@ DEFAULT = "small"
 HINTS = {
     "small": "true to the photo",
     "gan": "finer textures, some invented",
-    "maxim-gopro": "removes the most real motion blur, but slow, and not for noisy photos",
+    "maxim": "removes the most blur, from noisy photos too, but slow",
+    "maxim-gopro": "as published by Google: slow, and not for noisy photos",
 }
 
 

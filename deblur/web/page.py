@@ -133,7 +133,8 @@ def make_router(
         path = None
         if mask is not None:
             path = photo.folder / f"mask-{secrets.token_hex(4)}.png"
-            path.write_bytes(await mask.read())
+            with open(path, "wb") as file:
+                file.write(await mask.read())
             try:
                 check_mask(path)
             except ValueError as error:

@@ -329,7 +329,7 @@ def add_layer(file: Any) -> None:
         (lambda file: drop(file, "moving_mean"), "9 missing: .*running_mean"),
         (
             lambda file: drop(file, "gamma"),
-            "10 convolutions and 0 batch norms|no layer of",
+            "10 convolutions and 0 batch norms|not a layer of",
         ),
         (add_layer, "has p_re_lu_1, which is not a layer of the generator"),
     ],

@@ -111,7 +111,7 @@ def test_one_identical_picture_is_told_and_set_apart(
 
 
 @pytest.mark.parametrize(
-    ("names", "small"), [("all", "li-2024-crop requires 256"), ("st-lpips", "st-lpips requires 21")]
+    ("names", "small"), [("all", "li-2024-crop (256 pixels"), ("st-lpips", "st-lpips (21 pixels")]
 )
 def test_protocols_that_small_pictures_do_not_suit_are_named(
     names: str,

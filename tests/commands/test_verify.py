@@ -14,7 +14,7 @@ def test_what_holds_no_weights_is_said_to_be_what_it_is(
     files = [str(tmp_path / name) for name in ("x.onnx", "cases.md")]
     assert main(["verify", *files, "--json"]) == 1
     model, text = json.loads(capsys.readouterr().out)
-    assert model["format"] == "an ONNX model" and "expected a .ckpt" in model["error"]
+    assert model["format"] == "an ONNX model" and ".safetensors" in model["error"]
     assert text["format"] == "a text file"
     assert main(["verify", *files]) == 1
     said = capsys.readouterr()
