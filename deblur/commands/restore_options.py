@@ -22,8 +22,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--model",
         default=DEFAULT,
         metavar="NAME_OR_PATH",
-        help="small, true to the photo; gan, with finer textures; maxim, which removes the most blur "
-        "but is slow; maxim-gopro, as Google published it; or a .ckpt or .safetensors file "
+        help="small, true to the photo; gan, with finer textures; maxim, which removes the most "
+        "blur but is slow; maxim-gopro, as Google published it; or a .ckpt or .safetensors file "
         "(default %(default)s)",
     )
     about = "of a network of several, such as maxim-gopro: 2 is better and takes over twice as long"
