@@ -1,8 +1,10 @@
 """Tiny stand-ins for what takes long: pictures, data sets, runs."""
 
+import logging
 import runpy
 import sys
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -128,15 +130,24 @@ def gopro(tmp_path: Path, picture: Callable[..., Path]) -> Path:
     return root
 
 
+def run_script(patch: pytest.MonkeyPatch, script: str, *arguments: str) -> None:
+    """Run train.py or eval.py in this process, and close the log files that Hydra opened for it."""
+    patch.setattr(sys, "argv", [f"{script}.py", *arguments])
+    root = logging.getLogger()
+    before = [*root.handlers]
+    try:
+        runpy.run_path(str(ROOT / f"{script}.py"), run_name="__main__")
+    finally:
+        for handler in {*root.handlers} - {*before}:
+            root.removeHandler(handler)
+            handler.close()
+
+
 @pytest.fixture
 def start(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     """Give a function that runs train.py or eval.py in this process, as from a shell."""
 
-    def run(script: str, *arguments: str) -> None:
-        monkeypatch.setattr(sys, "argv", [f"{script}.py", *arguments])
-        runpy.run_path(str(ROOT / f"{script}.py"), run_name="__main__")
-
-    return run
+    return partial(run_script, monkeypatch)
 
 
 @pytest.fixture(scope="session")
@@ -145,8 +156,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("runs") / "trained"
     with pytest.MonkeyPatch.context() as patch:
         torch.set_num_threads(1)
-        patch.setattr(sys, "argv", ["train.py", *TINY, f"hydra.run.dir={folder}"])
-        runpy.run_path(str(ROOT / "train.py"), run_name="__main__")
+        run_script(patch, "train", *TINY, f"hydra.run.dir={folder}")
     return folder
 
 

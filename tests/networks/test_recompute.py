@@ -19,8 +19,8 @@ NETWORKS = {
 
 
 def train(network: nn.Module, blur: Tensor) -> tuple[Tensor, int]:
-    """Take two steps; give the last output, and the bytes that were kept for the way back."""
-    kept: dict[int, int] = {}
+    """Take two steps; give the last output, and the bytes that its step kept for the way back."""
+    kept: dict[int, int] = {}  # by address: each is in use until the way back
 
     def keep(value: Tensor) -> Tensor:
         kept[value.data_ptr()] = value.numel() * value.element_size()
@@ -30,6 +30,7 @@ def train(network: nn.Module, blur: Tensor) -> tuple[Tensor, int]:
     for step in range(2):
         torch.manual_seed(step)
         optimizer.zero_grad()
+        kept.clear()
         with torch.autograd.graph.saved_tensors_hooks(keep, lambda value: value):
             output = network(blur)
         output.square().mean().backward()
