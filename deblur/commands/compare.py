@@ -1,11 +1,11 @@
-"""Set training runs beside each other: what differs in their configs, and their best figures.
+"""Compare training runs: how their settings differ, and their best figures.
 
 deblur compare runs/paper runs/kupyn
 deblur compare runs/sweep/2026-11-22_10-00-00 --metric val/ssim
 
-RUNS are folders of runs, or folders that hold such. The best epoch is that of the highest
-validation PSNR, or of another logged figure (--metric). Runs that failed or go on are listed, too,
-and say so.
+RUNS are folders of runs, or folders that contain them. The best epoch is that of the highest
+validation PSNR, or of another logged figure (--metric). Runs that failed or are still running are
+listed, too, with a note.
 """
 
 import argparse

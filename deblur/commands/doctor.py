@@ -1,4 +1,4 @@
-"""Say what this machine has, what deblur makes of it, and how fast it is.
+"""Show this machine's hardware, the settings deblur chooses, and its speed.
 
 deblur doctor
 deblur doctor --device cpu --seconds 5
@@ -39,7 +39,8 @@ BOUND = {"float32": 1e-4, "bfloat16": 0.05, "int8": 0.05}
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the verb's arguments."""
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or mps")
-    parser.add_argument("--seconds", type=float, default=20.0, help="to measure speed, at most")
+    about = "the longest time for measuring speed (default %(default)s)"
+    parser.add_argument("--seconds", type=float, default=20.0, help=about)
 
 
 def run(options: argparse.Namespace) -> int:

@@ -1,9 +1,9 @@
-"""Say what a file of weights is, and whether it is whole and works.
+"""Tell what a file of weights is, and check that it is intact and works.
 
 deblur verify mine.safetensors latest_net_G.pth
 
-The file is read as `deblur convert` reads it, and its network tried on a small picture. The exit
-status is 1 if a file is bad.
+The file is read as `deblur convert` reads it, and its network restores a small picture. The exit
+status is 1 if a file is damaged or does not work.
 """
 
 import argparse
