@@ -47,7 +47,9 @@ class Harm:
         """Notes for the user: none, or one sentence."""
         if not self.cells:
             return []
-        return [f"left {self.cells} of {self.of} parts unchanged: the network's output diverged there"]
+        return [
+            f"left {self.cells} of {self.of} parts unchanged: the network's output diverged there"
+        ]
 
 
 class TiledNetwork:
