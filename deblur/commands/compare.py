@@ -146,7 +146,7 @@ def _read(folder: Path, metric: str) -> Run:
 
 
 def _read_end(folder: Path) -> dict[str, str]:
-    """Say how a run ended, if not well; it may be of before that was noted."""
+    """Return how a run ended, unless it succeeded; early versions did not record it."""
     end = run_status.read(folder)
     if end is None or end.status == "finished":
         return {}

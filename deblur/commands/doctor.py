@@ -61,7 +61,7 @@ def run(options: argparse.Namespace) -> int:
     _tell_races(device)
     wrong = _check(device, units)
     _measure(device, units, options.seconds)
-    print(f"models: {', '.join(list_shipped()) or 'none is shipped yet; --model FILE'}")
+    print(f"models: {', '.join(list_shipped()) or 'none is bundled; --model FILE'}")
     for extra, (module, use) in EXTRAS.items():
         print(_tell_extra(extra, module, use))
     print(_tell_training())
@@ -97,7 +97,7 @@ def _tell_training() -> str:
 
 
 def _tell_extra(extra: str, module: str, use: str) -> str:
-    """Tell in one line whether an extra is installed, in versions that fit, else the command."""
+    """Return in one line whether an extra is installed in suitable versions, else the command."""
     if find_spec(module) is None:
         return f"{extra}: not installed ({use}): {install_command(extra)}"
     owners = sorted({*packages_distributions().get(module, [])})

@@ -121,7 +121,7 @@ class Scene:
         self.written += 1
 
     def summary(self) -> str:
-        """Tell what was written where, how much moved, and what to type next."""
+        """Return what was written, how much moved, and what to type next."""
         options, limit = self.options, f"more than {self.options.max_step:g} pixels a step"
         place = f"{self.folder}/{self.blur} and sharp"
         lines = [f"written: {self.written} of {self.seen} pairs, to {place}"]

@@ -75,7 +75,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _is_picture(file: Path) -> bool:
-    """Say whether a file's name is that of a picture."""
+    """Return whether a file is a picture, by its name."""
     return format_of(file) is not None
 
 

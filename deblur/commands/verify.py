@@ -35,7 +35,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _verify(file: Path, trust: str | None) -> dict[str, Any]:
-    """Tell what a file is; "error" says why it is bad."""
+    """Return what a file is; "error" is the reason why it is bad."""
     import torch
 
     from deblur.checkpoints import load_generator, maxim
