@@ -86,7 +86,7 @@ def install(file: Path, target: Path) -> None:
 
 
 def duplicate(path: Path, name: str) -> None:
-    """Give a file a second name in its folder, which keeps its content when the file is replaced.
+    """Add a second name for a file, which keeps its content when the file is replaced.
 
     An earlier file of that name is replaced.
     """

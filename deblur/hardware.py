@@ -159,7 +159,7 @@ def find_cache_folder() -> Path:
 
 
 def free_memory(device: torch.device) -> int:
-    """Give the bytes that a device has free, as far as it tells; a CPU's are the machine's."""
+    """Return the free bytes of a device, as far as it reports them; of a CPU, the machine's."""
     if device.type == "cuda":
         free: int = torch.cuda.mem_get_info(device)[0]
         return free

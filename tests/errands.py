@@ -49,8 +49,8 @@ def work(item: Any, tell: Tell) -> None:
     if item == "die" or isinstance(item, Path) and create(str(item)):
         die()
     if item == "sleep":
-        tell("sleeping")
         try:
+            tell("sleeping")  # inside: the signal may arrive as soon as this is read
             time.sleep(120)
         finally:
             tell("woken")

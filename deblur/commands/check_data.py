@@ -4,9 +4,9 @@ deblur check-data datasets/GOPRO_Large
 deblur check-data my_pairs --layout input_target
 
 Looks for pictures without a partner, pairs of two sizes, unreadable files, blurred and sharp
-pictures that are the same, lie apart or are exchanged, and test pictures among the training ones;
+pictures that are identical, misaligned or exchanged, and test pictures among the training ones;
 counts pairs and scenes, beside the official numbers, and tells how the blur was made. The exit
-status is 1 where something is wrong.
+status is 1 if something is wrong.
 """
 
 import argparse
@@ -29,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--sample",
         type=int,
         default=20,
-        help="compare the pixels of so many pairs of a scene (default %(default)s); 0 for all",
+        help="compare the pixels of this many pairs of a scene (default %(default)s); 0 for all",
     )
 
 

@@ -1,11 +1,11 @@
-"""Set training runs beside each other: what differs in their configs, and their best figures.
+"""Compare training runs: how their settings differ, and their best figures.
 
 deblur compare runs/paper runs/kupyn
 deblur compare runs/sweep/2026-11-22_10-00-00 --metric val/ssim
 
-RUNS are folders of runs, or folders that hold such. The best epoch is that of the highest
-validation PSNR, or of another logged figure (--metric). Runs that failed or go on are listed, too,
-and say so.
+RUNS are folders of runs, or folders that contain them. The best epoch is that of the highest
+validation PSNR, or of another logged figure (--metric). Runs that failed or are still running are
+listed, too, with a note.
 """
 
 import argparse
@@ -146,7 +146,7 @@ def _read(folder: Path, metric: str) -> Run:
 
 
 def _read_end(folder: Path) -> dict[str, str]:
-    """Say how a run ended, if not well; it may be of before that was noted."""
+    """Return how a run ended, unless it succeeded; early versions did not record it."""
     end = run_status.read(folder)
     if end is None or end.status == "finished":
         return {}

@@ -1,4 +1,4 @@
-"""Say what this machine has, what deblur makes of it, and how fast it is.
+"""Show this machine's hardware, the settings deblur chooses, and its speed.
 
 deblur doctor
 deblur doctor --device cpu --seconds 5
@@ -39,7 +39,8 @@ BOUND = {"float32": 1e-4, "bfloat16": 0.05, "int8": 0.05}
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the verb's arguments."""
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or mps")
-    parser.add_argument("--seconds", type=float, default=20.0, help="to measure speed, at most")
+    about = "the longest time for measuring speed (default %(default)s)"
+    parser.add_argument("--seconds", type=float, default=20.0, help=about)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -60,7 +61,7 @@ def run(options: argparse.Namespace) -> int:
     _tell_races(device)
     wrong = _check(device, units)
     _measure(device, units, options.seconds)
-    print(f"models: {', '.join(list_shipped()) or 'none is shipped yet; --model FILE'}")
+    print(f"models: {', '.join(list_shipped()) or 'none is bundled; --model FILE'}")
     for extra, (module, use) in EXTRAS.items():
         print(_tell_extra(extra, module, use))
     print(_tell_training())
@@ -96,7 +97,7 @@ def _tell_training() -> str:
 
 
 def _tell_extra(extra: str, module: str, use: str) -> str:
-    """Tell in one line whether an extra is installed, in versions that fit, else the command."""
+    """Return in one line whether an extra is installed in suitable versions, else the command."""
     if find_spec(module) is None:
         return f"{extra}: not installed ({use}): {install_command(extra)}"
     owners = sorted({*packages_distributions().get(module, [])})

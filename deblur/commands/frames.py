@@ -1,4 +1,4 @@
-"""Make blurred pairs of a video, or of a folder of its frames, by averaging.
+"""Make blurred pairs from a video, or from a folder of its frames, by averaging.
 
 deblur frames street.mp4 datasets/mine
 deblur frames street.mp4 datasets/mine --average 7-13 --curve srgb
@@ -6,14 +6,14 @@ python train.py experiment=paper data=gopro data.root=datasets/mine
 
 The blurred picture is the mean of consecutive frames and the sharp one is the frame in the middle,
 as in GoPro (Nah et al., CVPR 2017), which was filmed at 240 frames a second. They are written to
-OUT/<split>/<scene>/{blur,sharp}/000047.png, where 47 is the middle frame's place, from 0. Pairs
-that are there already are kept: a run that was stopped goes on. Another --curve adds its own folder
+OUT/<split>/<scene>/{blur,sharp}/000047.png, where 47 is the middle frame's number, from 0. Existing
+pairs are kept: the same command resumes where it was stopped. Another --curve adds its own folder
 of blurred pictures to the same sharp ones, if the other options are the same.
 
 Where something moves far from one frame to the next, the mean shows copies of it side by side
-(ghosts) and no blur; such pairs are left out. More frames a second help, and slower motion. No
-frames are invented between those of the video, as some projects do to lower the motion: mistakes
-of the interpolation would be part of the blur.
+(ghosts) and no blur; such pairs are left out. A higher frame rate or slower motion helps. Frames
+are not interpolated, as some projects do to reduce the motion: errors of the interpolation would be
+part of the blur.
 """
 
 import argparse
@@ -56,14 +56,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add("--curve", choices=CURVES, default="none", help=about)
     about = (
-        "leave a pair out where more motion is between two of its frames (99th percentile over "
+        "leave out a pair with more motion between two of its frames (99th percentile over "
         "64-pixel tiles): on real video edges are smooth to 6, striped from 8 (default %(default)s)"
     )
     add("--max-step", type=float, default=6.0, metavar="PIXELS", help=about)
     add("--allow-ghosting", action="store_true", help="write those pairs, too")
     add("--start", type=_natural, default=0, metavar="FRAME", help="first frame (default 0)")
     add("--stop", type=_natural, metavar="FRAME", help="the frame after the last")
-    add("--overwrite", action="store_true", help="make pairs anew that are there already")
+    add("--overwrite", action="store_true", help="make existing pairs again")
 
 
 def run(options: argparse.Namespace) -> int:
@@ -121,12 +121,12 @@ class Scene:
         self.written += 1
 
     def summary(self) -> str:
-        """Tell what was written where, how much moved, and what to type next."""
+        """Return what was written, how much moved, and what to type next."""
         options, limit = self.options, f"more than {self.options.max_step:g} pixels a step"
         place = f"{self.folder}/{self.blur} and sharp"
         lines = [f"written: {self.written} of {self.seen} pairs, to {place}"]
         if self.kept:
-            lines += [f"kept: {self.kept} that were there already (--overwrite makes them anew)"]
+            lines += [f"kept: {self.kept} that already existed (--overwrite makes them again)"]
         if self.ghosts and options.allow_ghosting:
             lines += [f"ghosts: in {self.ghosts} of those written, {limit}"]
         elif self.ghosts:

@@ -1,12 +1,12 @@
-"""Say of each photo whether it is blurred, how, and whether restoring it would help.
+"""Tell for each photo whether it is blurred, how, and whether restoring it would help.
 
 deblur look holiday/                    # a table: motion, defocus, noise or sharp
 deblur look "IMG_*.jpg" --json          # for programs
 deblur look photo.jpg && echo sharp     # 1 where a restoration would help
 
-From the picture alone, by its most detailed parts: a subject that is sharp before a blurred
-background is sharp. `length` is how far the camera smeared a point, in pixels of the picture, and
-`direction` where to, in degrees counter-clockwise from the horizontal. `noise` is a standard
+It judges the picture alone, by its most detailed parts: a photo with a sharp subject and a blurred
+background is sharp. `length` is how far the camera smeared a point, in pixels, and
+`direction` the angle, in degrees counter-clockwise from the horizontal. `noise` is a standard
 deviation, in values of 0 to 255, and `sharpness` is one minus the blur of Crete et al. (2007), 0 to
 1: compare it with that of the same photo restored, not with other photos. `deblur FOLDER
 --only-blurred` restores the photos that are blurred by motion.
@@ -75,7 +75,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _is_picture(file: Path) -> bool:
-    """Say whether a file's name is that of a picture."""
+    """Return whether a file is a picture, by its name."""
     return format_of(file) is not None
 
 

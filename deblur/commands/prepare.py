@@ -4,8 +4,8 @@ deblur prepare datasets/GOPRO_Large datasets/gopro_arrays
 python train.py experiment=paper data.root=datasets/gopro_arrays
 
 A training crop is then read without decoding its frame, a hundredth of the work. The arrays take
-about twice the room of PNG files. What was written is kept when the command is run again, and
-refused by the loaders once the files it came from have changed.
+about twice the space of PNG files. The same command resumes where it was stopped. The loaders
+refuse the arrays once the source files have changed.
 """
 
 import argparse
@@ -30,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="append",
         choices=["train", "val", "test"],
         default=[],
-        help="unpack this split alone; may be repeated",
+        help="unpack only this split; may be repeated",
     )
     parser.add_argument("--workers", type=int, default=2, help="threads (default %(default)s)")
 

@@ -1,7 +1,7 @@
 """Restore blurred pictures and videos.
 
 deblur photo.jpg                        # to restored/photo.jpg
-deblur holiday/ -o sharp/               # a whole tree; started again, it does what is left
+deblur holiday/ -o sharp/               # a whole tree; the same command resumes it
 deblur "*.png" -o sharp/ --compare      # with a sheet of before and after for each
 deblur clip.mp4 -o clip_sharp.mp4       # --only-blurred restores the frames that are blurred
 cat photo.jpg | deblur - > sharp.jpg
@@ -10,10 +10,10 @@ deblur holiday/ --only-blurred          # photos that are blurred by motion, see
 deblur --edit photo.tif --output out.tif    # for other programs: prints nothing but errors
 torchrun --nproc-per-node 4 -m deblur holiday/ -o sharp/    # each process does its share
 
-Format, size, depth, alpha, EXIF, ICC profile and other metadata stay as they are. Nothing is
-written over, and what lies in -o's folder is never restored again. A picture that fails is named
-at the end, and the rest is done. The exit status is 1 if any file failed, 130 after Ctrl-C, 143
-after SIGTERM, of which both leave whole files only; what is done of a video is left as NAME.part.
+Format, size, depth, alpha, EXIF, ICC profile and other metadata stay as they are. No file is
+overwritten, and files in -o's folder are never restored again. A picture that fails is named at the
+end, and all others are restored. The exit status is 1 if any file failed, 130 after Ctrl-C and 143
+after SIGTERM. Both leave only complete files; the finished part of a video is left as NAME.part.
 Letters, plates and faces that a network draws may be invented: what a restored photo shows is no
 evidence.
 """
@@ -46,7 +46,7 @@ __all__ = ["add_arguments", "run"]
 
 
 def run(options: argparse.Namespace) -> int:
-    """Restore; return 1 where a file failed. Ctrl-C is raised again after the report."""
+    """Restore; return 1 if a file failed. KeyboardInterrupt is raised again after the report."""
     check_options(options)
     if options.edit is not None:
         return edit(options)
@@ -119,7 +119,11 @@ def _restore(
     local: int,
     done: Callable[[Outcome], None],
 ) -> None:
-    """Restore here, one by one, or in several processes; show how far it is."""
+    """Restore in this process, one by one, or in several processes; show the progress.
+
+    local: this process' number on this machine, which chooses its CUDA device. done: called with
+    each Outcome.
+    """
     processes = min(processes, len(jobs))
     begin = partial(start, options, local * processes)
     with Bar(len(jobs), options.json) as bar:
@@ -147,7 +151,7 @@ def _restore(
 
 
 def announce(model: str, pace: float, jobs: list[Job]) -> None:
-    """Say before the work how long pictures will take by a slow network, where that is minutes.
+    """Print, before the work, how long the pictures will take if that is more than a minute.
 
     pace: seconds a megapixel.
     """
@@ -162,14 +166,17 @@ def announce(model: str, pace: float, jobs: list[Job]) -> None:
 
 
 def count_pixels(source: Path) -> int:
-    """Count the pixels of a picture's frames; none where it cannot be opened."""
+    """Count the pixels of all frames of a picture; return 0 if it cannot be opened."""
     try:
         with open_photo(source) as photo:
             return math.prod((*photo.size, photo.count))
-    except Exception:  # told when it is its turn
+    except Exception:  # reported when the picture is restored
         return 0
 
 
 def start(options: argparse.Namespace, first: int, number: int) -> Work:
-    """Load the model on the device of a process, by its number and that of the first one here."""
+    """Load the model in a process of the pool; return its work on one job.
+
+    first: the number of this machine's first process. number: this process' own, from 0.
+    """
     return partial(restore_job, load(options, first + number), options)

@@ -1,4 +1,4 @@
-"""The options of `deblur restore`, and the restorer and the processes that they ask for."""
+"""The options of `deblur restore`, and the restorer and the number of processes they set."""
 
 import argparse
 from collections.abc import Callable
@@ -26,10 +26,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "blur but is slow; maxim-gopro, as Google published it; or a .ckpt or .safetensors file "
         "(default %(default)s)",
     )
-    about = "of a network of several, such as maxim-gopro: 2 is better and takes over twice as long"
+    about = "stages of maxim-gopro to use: 2 is better and takes over twice as long"
     add("--stages", type=_whole(1, 3), metavar="1..3", help=f"{about} (default as its file says)")
     add("--trust", metavar="MODULE", help="a module whose networks a model file may name")
-    add("--overwrite", action="store_true", help="restore what is there already, too")
+    add(
+        "--overwrite", action="store_true", help="restore pictures whose result already exists, too"
+    )
     names = ", ".join(FORMATS).lower()
     add("--format", type=_format, metavar="NAME", help=f"{names} (default the picture's own)")
     about = "of JPEG, WebP and video (default as it was)"
@@ -39,15 +41,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--scale",
         choices=("auto", "1", "2", "4"),
         default="1",
-        help="2 or 4 for blur of more than about 30 pixels: restores a picture of that part of the "
-        "size and adds the change; auto chooses for each picture (default %(default)s)",
+        help="2 or 4 for blur of more than about 30 pixels: restores the picture at a half or a "
+        "quarter of its size and adds the change; auto chooses for each (default %(default)s)",
     )
     add(
         "--self-ensemble",
         action="store_true",
         help="the mean of eight orientations: 8 times slower",
     )
-    add("--no-guard", action="store_true", help="keep parts that the network has blown up")
+    add("--no-guard", action="store_true", help="keep the output where it diverges, too")
     about = (
         "write NAME_compare.png beside each: a picture's first frame before and after, a video's "
     )
@@ -55,9 +57,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--compare", action="store_true", help=about)
     add("--in-place", action="store_true", help="restore photos in their place, keeping NAME~")
     add("--backup", type=Path, metavar="DIR", help="of --in-place: the folder of the copies")
-    add(
-        "--edit", metavar="INPUT", help="restore one picture in silence, over --output if it exists"
-    )
+    add("--edit", metavar="INPUT", help="restore one picture quietly; overwrites --output")
     add("--output", metavar="OUTPUT", help="of --edit")
     about = "restore the photos, and the frames of videos, that are blurred by motion; the others "
     about += "stay as they are"
@@ -78,7 +78,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _whole(low: int, high: int | None = None) -> Callable[[str], int]:
-    """Return a reader of whole numbers in a range."""
+    """Return a function that reads a whole number of a range."""
 
     def read(text: str) -> int:
         try:
@@ -94,7 +94,7 @@ def _whole(low: int, high: int | None = None) -> Callable[[str], int]:
 
 
 def _format(text: str) -> str:
-    """Read the name of a format, or its ending with a dot or without."""
+    """Read a format's name or file ending, with or without a dot."""
     name = text.lower().removeprefix(".")
     if format_of(Path(f"a.{name}")) is None:
         names = ", ".join(FORMATS).lower()
@@ -115,7 +115,10 @@ def check_options(options: argparse.Namespace) -> None:
 
 
 def load(options: argparse.Namespace, local: int = 0) -> Any:
-    """Load the model with a command's options, on the device of this process."""
+    """Return a Restorer with a command's options, on the device of this process.
+
+    local: this process' number on this machine, which chooses its CUDA device.
+    """
     from deblur.hardware import keep_memory
     from deblur.restoration.restorer import Restorer
 
@@ -144,7 +147,7 @@ def count_devices() -> int:
 
 
 def count_processes(options: argparse.Namespace, ranks: int) -> int:
-    """Count the processes of a command here: one, or one for each CUDA device."""
+    """Return how many processes a command starts here: one, or one for each CUDA device."""
     if options.processes is not None:
         return int(options.processes)
     return max(1, count_devices()) if ranks == 1 and options.device in ("auto", "cuda") else 1

@@ -4,12 +4,12 @@ deblur score results/mine GOPRO_Large/test
 deblur score results/mine sharp/ --protocol wang-rgb,matlab-rgb --csv rows.csv
 deblur score results/mine GOPRO_Large/test --protocol all --published --data gopro
 
-No model is needed, so that anybody's results can be put into one table. SHARP is a folder of sharp
-pictures, or a data set as it is unpacked. A restored picture belongs to the sharp one of the same
-name: the same path (folders such as sharp or test left out), the same with - or _ between scene
-and frame, or the same file name where that is clear. Both are whole frames; of another size are
-those that a protocol itself resizes or cuts. The last line has the means of the first protocol,
-and how many pictures are identical to their sharp ones, where any are.
+No model is needed, so that results of any program can be put into one table. SHARP is a folder of
+sharp pictures, or a data set as it is unpacked. A restored picture belongs to the sharp one of the
+same name: the same path (folders such as sharp or test left out), the same with - or _ between
+scene and frame, or the same file name if only one has it. Both must be whole frames, except for
+protocols that resize or crop. The last line has the means of the first protocol, and the number of
+pictures that are identical to their sharp ones, if there are any.
 """
 
 import argparse
@@ -47,7 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--protocol",
         action="append",
         metavar="NAMES",
-        help=f"some of {', '.join(PROTOCOLS)}, li-2024 (two of them) and all (those that want "
+        help=f"some of {', '.join(PROTOCOLS)}, li-2024 (two of them) and all (those that require "
         "nothing else); default wang-rgb",
     )
     add("--name", help="what to call the results (default the folder's name)")

@@ -4,10 +4,10 @@ deblur serve
 deblur serve --host 0.0.0.0 --token SECRET --model small --queue 32
 curl -F file=@photo.jpg http://127.0.0.1:8000/v1/restore -o sharp.jpg
 
-The interface is described at /docs. Photos are restored one at a time; --queue more may wait, and
-beyond that the answer is 429 with Retry-After. After Ctrl-C or SIGTERM what was begun is ended, and
-what waits is answered by 503. Letters, plates and faces that a network draws may be invented: what
-a restored photo shows is no evidence.
+/docs describes the interface. Photos are restored one at a time; --queue more may wait, and beyond
+that the answer is 429 with Retry-After. After Ctrl-C or SIGTERM the photo in progress is finished,
+and those that wait are answered by 503. Letters, plates and faces that a network draws may be
+invented: what a restored photo shows is no evidence.
 """
 
 import argparse

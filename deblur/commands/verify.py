@@ -1,9 +1,9 @@
-"""Say what a file of weights is, and whether it is whole and works.
+"""Tell what a file of weights is, and check that it is intact and works.
 
 deblur verify mine.safetensors latest_net_G.pth
 
-The file is read as `deblur convert` reads it, and its network tried on a small picture. The exit
-status is 1 if a file is bad.
+The file is read as `deblur convert` reads it, and its network restores a small picture. The exit
+status is 1 if a file is damaged or does not work.
 """
 
 import argparse
@@ -35,7 +35,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _verify(file: Path, trust: str | None) -> dict[str, Any]:
-    """Tell what a file is; "error" says why it is bad."""
+    """Return what a file is; "error" is the reason why it is bad."""
     import torch
 
     from deblur.checkpoints import load_generator, maxim

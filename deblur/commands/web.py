@@ -4,8 +4,8 @@ deblur web --open
 deblur web --model runs/.../generator.safetensors --model small
 deblur web --host 0.0.0.0 --password SECRET     # for others in this network, too
 
-Downloads are whole photos with their metadata. Nothing leaves this computer, and what the page
-writes is deleted after an hour, and when it ends. Letters, plates and faces that a network draws
+Downloads are whole photos with their metadata. Nothing leaves this computer, and the page's files
+are deleted after an hour, and when it ends. Letters, plates and faces that a network draws
 may be invented: what a restored photo shows is no evidence.
 """
 
@@ -26,8 +26,8 @@ def add_serving(parser: argparse.ArgumentParser, *, port: int, waiting: int) -> 
         "--model",
         action="append",
         metavar="NAME_OR_PATH",
-        help="a shipped name, or a .ckpt or .safetensors file; several give a choice (default all "
-        "that are shipped)",
+        help="a bundled model's name, or a .ckpt or .safetensors file; may be repeated (default "
+        "all bundled ones)",
     )
     add("--host", default="127.0.0.1", help="the address to serve (default %(default)s)")
     add("--port", type=_port, default=port, help="0 is any free one (default %(default)s)")
@@ -35,8 +35,8 @@ def add_serving(parser: argparse.ArgumentParser, *, port: int, waiting: int) -> 
         *("--token", "--password"),
         default=os.environ.get("DEBLUR_TOKEN"),
         metavar="SECRET",
-        help="what clients must know, browsers as the password of any user; required for any "
-        "--host but this computer's own (default $DEBLUR_TOKEN)",
+        help="the clients' token; browsers send it as the password, with any user name; required "
+        "for any --host but this computer's own (default $DEBLUR_TOKEN)",
     )
     about = "a name by which the server is called; may be repeated"
     add("--allow-host", action="append", default=[], metavar="NAME", help=about)

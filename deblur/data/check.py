@@ -274,7 +274,7 @@ def _check_shifts(looks: dict[Found, Look], result: Checked) -> None:
 
 
 def _tell_variant(looks: dict[Found, Look], result: Checked) -> None:
-    """Tell from the blurred pictures' brightness how they were averaged."""
+    """Report how the blurred pictures were averaged, by their brightness."""
     if looks:
         brighter = float(np.median([look.brighter for look in looks.values()]))
         kind = (

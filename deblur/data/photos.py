@@ -109,7 +109,7 @@ class Photos(Dataset[Pair]):
         return [self.photos[index % len(self.photos)].stem for index in range(self.size)]
 
     def develop(self, window: Window) -> Pair:
-        """Blur one window."""
+        """Blur one window into a pair (see `Camera.expose`)."""
         blurred, sharp = self.blur.expose(window.pixels[None], [window.shot])
         return Pair(encode(blurred[0]), encode(sharp[0]), window.name)
 

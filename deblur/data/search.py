@@ -145,7 +145,7 @@ def _pictures(root: Path) -> dict[str, Path]:
 
 
 def _compile(template: str, kind: Layout, blur: str) -> re.Pattern[str]:
-    """Turn a template into a regular expression; a repeated field must match the same text."""
+    """Convert a template to a regular expression; a repeated field must match the same text."""
     fields = {
         "split": "|".join(map(re.escape, kind.splits)),
         "scene": f"(?!(?:{'|'.join(SPLITS)})/)[^/]+",  # a split's folder is not a scene

@@ -114,7 +114,7 @@ def _swift(module: nn.Module, dtype: torch.dtype) -> nn.Module:
 
 
 def _take(layers: list[Any], dtype: torch.dtype) -> nn.Module:
-    """Take the first layer from a list, fused with all following ones that can be."""
+    """Remove the first layer from a list, fused with all following ones that can be."""
     first, *rest = layers
     conv = rest.pop(0) if rest and _precedes(first, rest[0]) else first
     if type(conv) not in (nn.Conv2d, nn.ConvTranspose2d) or conv.padding_mode == "circular":

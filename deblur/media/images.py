@@ -22,7 +22,7 @@ TURNED = {5, 6, 7, 8}
 
 
 def is_picture(path: Path) -> bool:
-    """Say whether a file's name is that of a picture that can be read; hidden ones are not."""
+    """Return whether a file is a readable picture, by its name; hidden files are not."""
     return format_of(path) in DATA and not path.name.startswith(".")
 
 

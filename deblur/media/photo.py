@@ -1,8 +1,8 @@
-"""A photograph as it is in its file: restoring it loses nothing.
+"""Opens a photo's file, and writes changed pixels into a file of the same kind, losing nothing.
 
 Pixels keep their depth, their kind (grey stays grey) and their alpha; the file keeps its format,
-its quality and what it says beside the pixels: EXIF, XMP, colour profile, density, comments. What
-can't be kept is noted.
+its quality and its metadata: EXIF, XMP, colour profile, density, comments. What cannot be kept is
+noted. A format's reader and writer are in `deblur.media.formats`.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -25,16 +25,16 @@ Writer = Callable[[BinaryIO, Iterable[Frame], Original, int | None], None]
 
 
 class Format(NamedTuple):
-    """What a format can hold, and how it is written."""
+    """What a format can hold, and the function that writes it."""
 
     write: Writer
     alpha: bool = True
     deep: bool = False
-    """16 bits."""
+    """Whether it has 16 bits."""
     many: bool = False
-    """Frames or pages."""
+    """Whether it has several frames or pages."""
     holds: frozenset[str] = frozenset()
-    """Of what a file says beside its pixels, see `Metadata.list_lost`."""
+    """The kinds of metadata that it holds, see `Metadata.list_lost`."""
 
 
 USUAL = frozenset({"EXIF", "XMP", "ICC profile"})
@@ -53,10 +53,10 @@ FORMATS = {
 
 
 def open_photo(source: Path | BinaryIO, *, limit: int = LARGEST_PHOTO) -> "Photo":
-    """Open a picture file, or a stream, and read what it says; pixels are read later.
+    """Open a picture's file, or a stream, and read its metadata; pixels are read later.
 
-    limit: of pixels, by the file's head. Raises ValueError ("PATH: reason") for what is no picture,
-    FileNotFoundError and PermissionError.
+    limit: the most pixels, by the file's header. Raises ValueError ("PATH: reason") for a file that
+    is not a picture, FileNotFoundError and PermissionError.
     """
     file = Source(source)
     with file.open() as stream:
@@ -70,19 +70,19 @@ def open_photo(source: Path | BinaryIO, *, limit: int = LARGEST_PHOTO) -> "Photo
 
 
 class Photo:
-    """A picture file that was opened; nothing stays open between its methods."""
+    """A picture's file, of which nothing stays open between calls."""
 
     def __init__(self, original: Original) -> None:
         self._original = original
         self.path = original.source.path
-        """None of a stream."""
+        """None for a stream."""
         self.name = original.source.name
         self.format = original.format
         """A key of FORMATS."""
         self.size = original.size
         """Width and height of the first frame, upright."""
         self.count = original.count
-        """How many frames or pages."""
+        """The number of frames or pages."""
         self.notes = original.source.notes
         """What was converted, rounded or left out; filled as frames are read and written."""
 
@@ -112,15 +112,22 @@ class Photo:
         format: str | None = None,
         quality: int | None = None,
     ) -> None:
-        """Write frames in the place of this photo's, with all else that its file says.
+        """Write frames instead of this photo's, with all of its metadata.
 
-        format: a key of FORMATS, or an ending; None is that of the target's ending where it differs
-        from this file's, else this photo's. quality: 1 to 100, for lossy formats; None is as this
-        file's, or 90 where that is not known (and lossless where this file is and the format can).
-        Frames are taken one at a time. Until all is written the target stays as it was. Raises
-        ValueError for what the format can't hold at all, and OSError with the target's name.
+        Frames are taken one at a time. Until everything is written the target stays as it was.
+
+        Args:
+            target: a path, or an open file.
+            frames: as many as this photo has.
+            format: a key of FORMATS, or an ending; None for the target's ending if it differs from
+                this file's, else for this photo's format.
+            quality: 1 to 100, for lossy formats; None for this file's, or 90 if that is not known
+                (and lossless if this file is and the format can be).
+
+        Raises ValueError for frames that the format cannot hold at all, and OSError with the
+        target's name.
         """
-        name = self._choose(target, format)
+        name = self._choose_format(target, format)
         if quality is not None and not 1 <= quality <= 100:
             raise ValueError(f"quality {quality}, expected 1 to 100")
         self._note_lost(name)
@@ -128,15 +135,15 @@ class Photo:
             FORMATS[name].write(file, self._fitted(frames, name), self._original, quality)
 
     def _note_lost(self, name: str) -> None:
-        """Note what of the file's metadata a format cannot hold."""
+        """Note which of the file's metadata a format cannot hold."""
         lost = self._original.metadata.list_lost(FORMATS[name].holds)
         if name != self.format:
             lost += self._original.metadata.own
         if lost:
             self._original.source.note(f"left out what {name} cannot hold: {', '.join(lost)}")
 
-    def _choose(self, target: Path | BinaryIO, told: str | None) -> str:
-        """Choose the format to write."""
+    def _choose_format(self, target: Path | BinaryIO, told: str | None) -> str:
+        """Return the format to write."""
         if told is not None:
             named = told.upper() if told.upper() in FORMATS else format_of(Path(f"a.{told}"))
             if not named:
@@ -148,7 +155,7 @@ class Photo:
         return (format_of(target) if isinstance(target, Path) else None) or self.format
 
     def _fitted(self, frames: Iterable[Frame], name: str) -> Iterator[Frame]:
-        """Give as many frames as the format can hold, as it can hold them."""
+        """Yield as many frames as the format can hold, converted to what it can hold."""
         format, note, number = FORMATS[name], self._original.source.note, 0
         if self.count > 1 and not format.many:
             note(f"of {self.count} frames the first was written: {name} has no more")

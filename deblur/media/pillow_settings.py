@@ -62,7 +62,7 @@ def noting(note: Callable[[str], None]) -> Iterator[None]:
 
 
 def _handle_libtiff_errors(handler: int | None) -> int | None:
-    """Give libtiff another handler of errors, and return the one before; its own prints them."""
+    """Set libtiff's error handler, and return the previous one; its own prints errors."""
     try:
         choose = ctypes.CDLL(_imaging.__file__).TIFFSetErrorHandler
     except (AttributeError, OSError):  # another build of Pillow

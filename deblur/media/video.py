@@ -120,12 +120,12 @@ def open_video(file: Path) -> Iterator[tuple[Any, Any]]:
 
 
 def unreadable(file: Path, error: Any) -> ValueError:
-    """Say in one line why PyAV cannot read a video."""
+    """Return in one line why PyAV cannot read a video."""
     return ValueError(f"{file}: not a readable video ({error.strerror})")
 
 
 def assume_tags(frame: Any) -> None:
-    """Give a frame the colour tags it lacks, as players do: limited, and by its size BT.709."""
+    """Add the colour tags that a frame lacks, as players do: limited, and BT.709 by its size."""
     if frame.color_range not in RANGES or frame.format.is_rgb:
         frame.color_range = LIMITED
     if frame.colorspace not in MATRICES:
@@ -148,14 +148,14 @@ class Colours:
         self._way = way.BICUBIC | way.ACCURATE_RND | way.FULL_CHR_H_INT | way.FULL_CHR_H_INP
 
     def to_rgb(self, frame: Any, format: str) -> Any:
-        """Give a frame in a packed RGB format; its pixels may be written to."""
+        """Return a frame in a packed RGB format; its pixels may be changed."""
         assume_tags(frame)
         rgb = self._to.reformat(frame, format=format, interpolation=self._way, dst_color_range=FULL)
         rgb.make_writable()
         return rgb
 
     def from_rgb(self, rgb: Any, format: str, range: int, size: tuple[int, int]) -> Any:
-        """Give what to_rgb gave in a format of a width and height; range: LIMITED or FULL."""
+        """Convert a result of to_rgb to a format, a width and a height; range: LIMITED or FULL."""
         return self._back.reformat(
             rgb,
             *size,
@@ -167,7 +167,7 @@ class Colours:
 
 
 def view(rgb: Any) -> NDArray[Any]:
-    """Give the pixels of a packed RGB frame, to read and to write: (H, W, 3), or 4 with alpha."""
+    """Return the pixels of a packed RGB frame, which may be changed: (H, W, 3), or 4 with alpha."""
     plane, channels = rgb.planes[0], len(rgb.format.components)
     dtype = np.dtype("<u2" if rgb.format.name.endswith("le") else "u1")
     strides = (plane.line_size, channels * dtype.itemsize, dtype.itemsize)

@@ -11,7 +11,7 @@ SLACK = 2
 
 
 def describe_changes(source: Path, target: Path, frames: int, end: float) -> list[str]:
-    """Say what a restored video's file lacks.
+    """Return notes on what a restored video's file lacks.
 
     frames: those that were written. end: seconds, where the last of all packets ended that was
     read.

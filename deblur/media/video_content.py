@@ -26,7 +26,7 @@ PACKET = 188
 
 
 def is_video_content(content: bytes) -> bool:
-    """Say whether bytes start as a video's file does."""
+    """Return whether bytes start like a video's file."""
     if content[4:8] == b"ftyp":
         return content[8:12] not in PICTURES
     if content[4:8] in (b"moov", b"mdat", b"wide"):

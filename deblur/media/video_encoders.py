@@ -76,7 +76,7 @@ def list_encoders(codec: str, pixels: Any) -> list[tuple[Encoder, str]]:
 
 
 def has_alpha(pixels: str) -> bool:
-    """Say whether a pixel format has transparency."""
+    """Return whether a pixel format has transparency."""
     return any(component.is_alpha for component in import_av().VideoFormat(pixels).components)
 
 

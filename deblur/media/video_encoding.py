@@ -123,7 +123,7 @@ class Encoding(NamedTuple):
 
 
 def has_times(format: str) -> bool:
-    """Say whether a container gives each frame a time of its own."""
+    """Return whether a container stores a time for each frame."""
     av = import_av()
     return format in MOV or bool(
         av.ContainerFormat(format, "w").flags & av.format.Flags.variable_fps.value

@@ -194,7 +194,7 @@ def _say_left_out(stream: Any, format: str) -> str:
 
 
 def _describe(encoding: Encoding, codec: str, beginning: Beginning) -> list[str]:
-    """Say what becomes of the main stream. beginning: as it was read back."""
+    """Return notes on how the main stream changes. beginning: its start, read back."""
     notes = []
     first, format, video = encoding.first, encoding.format, encoding.video
     encoded = import_av().Codec(encoding.encoder.name, "w").canonical_name

@@ -38,7 +38,7 @@ def current_tags(tags: dict[str, str]) -> dict[str, str]:
 
 
 def has_itunes_tags(file: Path) -> bool:
-    """Say whether a file is one of MP4's family and has iTunes' tags."""
+    """Return whether a file is one of MP4's family and has iTunes' tags."""
     return _read_tags(file) is not None
 
 

@@ -98,7 +98,7 @@ class FilmWriter:
         self.last = place
 
     def copy(self, packet: Any) -> None:
-        """Take a packet of another stream; one that the container refuses is counted."""
+        """Write a packet of another stream; count it if the container refuses it."""
         new = self.copies[packet.stream.index]
         if packet.stream.disposition & COVER and packet.stream.type == "video":
             packet.pts = packet.dts = 0  # a picture has no time

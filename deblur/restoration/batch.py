@@ -1,4 +1,4 @@
-"""Many pictures: which are to be restored, where to, and what became of them."""
+"""Which files are restored, to which targets, and the outcome of each."""
 
 import os
 from collections import Counter
@@ -18,35 +18,35 @@ class Job(NamedTuple):
     source: Path
     target: Path
     sheet: Path | None = None
-    """Where before and after are shown side by side, if anywhere."""
+    """The file for before and after side by side, if requested."""
     backup: Path | None = None
-    """Of a picture that is restored in its own place: where it is kept as it was."""
+    """The file for the original of a picture that is restored in place."""
 
     @property
     def moves(self) -> bool:
-        """Whether it is a video, by its name."""
+        """Whether the source is a video, by its name."""
         return is_video(self.source)
 
     @property
     def names(self) -> tuple[str, str]:
-        """Source and target, as an Outcome has them."""
+        """Source and target as strings, as in an Outcome."""
         return str(self.source), str(self.target)
 
     def is_done(self) -> bool:
-        """Say whether its files exist already."""
+        """Return whether its files already exist."""
         return all(os.path.exists(path) for path in (self.target, self.sheet) if path is not None)
 
 
 class Outcome(NamedTuple):
-    """What became of a job."""
+    """The outcome of a job."""
 
     source: str
     target: str
     status: Literal["restored", "skipped", "failed", "kept"]
-    """Kept: left out, since it is not blurred by motion."""
+    """"kept" is a picture that was left out, since motion has not blurred it."""
     seconds: float = 0.0
     reason: str = ""
-    """Of a failure, a line."""
+    """Of a failure, in one line."""
     notes: tuple[str, ...] = ()
     """What could not be kept as it was."""
     sharpness: tuple[float, float] | None = None
@@ -54,30 +54,31 @@ class Outcome(NamedTuple):
 
 
 class Plan(NamedTuple):
-    """What paths ask for."""
+    """The jobs for the given paths, and what was left out."""
 
     jobs: list[Job]
     failed: list[Outcome]
-    """What cannot be looked at, or is neither a file nor a folder."""
+    """Paths that cannot be read, or are neither a file nor a folder."""
     results: list[Path]
-    """What was left out, since it lies where results are written."""
+    """Paths that were left out, since they lie where results are written."""
 
 
 def find_jobs(
     paths: Sequence[str], out: Path, ending: str | None = None, *, sheets: bool = False
 ) -> Plan:
-    """List what paths ask for, by name: files, globs, and folders with all that is below them.
+    """List the jobs for paths: files, globs, and folders with everything below them.
 
-    A folder's tree is kept under `out`. Left out are hidden files, those of other kinds, what is no
-    regular file, and what lies in `out`, unless all paths do. A picture that is asked for twice is
-    restored once.
+    A folder's tree is kept under `out`. Hidden files, files of other kinds, files that are not
+    regular and files in `out` (unless all paths lie there) are left out. A picture that is named
+    twice is restored once.
 
     Args:
-        out: a folder, or with a single file the name of the target.
-        ending: of the targets of pictures (".png"); None for the sources'.
-        sheets: whether before and after are to be shown, too.
+        paths: names of files and folders, and globs.
+        out: a folder, or for a single file the name of the target.
+        ending: the ending of pictures' targets (".png"); None keeps the sources'.
+        sheets: whether to show before and after side by side, too.
 
-    Raises FileNotFoundError for what does not exist, and ValueError where two sources would have
+    Raises FileNotFoundError for paths that do not exist, and ValueError if two sources would have
     the same target, a source would be overwritten, or a target's name does not fit.
     """
     failed: list[Outcome] = []
@@ -85,7 +86,7 @@ def find_jobs(
     def fail(path: str, reason: str) -> None:
         failed.append(Outcome(path, "", "failed", reason=f"{path}: {reason}"))
 
-    sources, results = _part_results(find_sources(paths, fail), out)
+    sources, results = _split_off_results(find_sources(paths, fail), out)
     if is_known(out) and not out.is_dir():
         jobs = [_name_target(sources, out, ending)] if sources else []
     else:
@@ -96,12 +97,12 @@ def find_jobs(
                 place = locate(source) / inside if source != file else locate(source)
                 found.setdefault(place, Job(file, _set_ending(folder / inside, ending)))
         jobs = [*found.values()]
-    _check(jobs)
+    _check_targets(jobs)
     return Plan(_name_sheets(jobs) if sheets else jobs, failed, results)
 
 
-def _part_results(sources: list[Path], out: Path) -> tuple[list[Path], list[Path]]:
-    """Part sources from results of before: what lies in `out`, unless all does, or we do."""
+def _split_off_results(sources: list[Path], out: Path) -> tuple[list[Path], list[Path]]:
+    """Separate sources from earlier results, which lie in `out` (unless all do, or we do)."""
     inside = [lies_in(source, out) for source in sources]
     if all(inside) or lies_in(Path.cwd(), out):
         return sources, []
@@ -110,7 +111,7 @@ def _part_results(sources: list[Path], out: Path) -> tuple[list[Path], list[Path
 
 
 def _name_target(sources: list[Path], out: Path, ending: str | None) -> Job:
-    """Plan for a single file, whose target has a name of its own."""
+    """Return the job of a single file, whose target is named."""
     if len(sources) > 1 or sources[0].is_dir():
         raise ValueError(f"{out}: the name of one file, which several cannot have; name a folder")
     job = Job(sources[0], out)
@@ -122,48 +123,49 @@ def _name_target(sources: list[Path], out: Path, ending: str | None) -> Job:
 
 
 def check_ending(out: Path, ending: str | None) -> None:
-    """Raise ValueError for a target whose name is that of another format than an ending."""
+    """Raise ValueError if a target's name contradicts an ending."""
     if ending is not None and format_of(out) not in (None, format_of(Path(f"a{ending}"))):
         raise ValueError(f"{out}: its ending contradicts the format {ending[1:]}")
 
 
 def _name_folder(source: Path, alone: bool) -> str:
-    """Name the folder in which the files of a source go."""
+    """Return the name of the folder for a source's files."""
     if alone or not source.is_dir():
         return ""
     return source.resolve().name if source.name == ".." else source.name
 
 
 def _set_ending(target: Path, ending: str | None) -> Path:
-    """Give a picture's target the ending of a format, unless it has one of the same format."""
+    """Set the ending of a picture's target, unless it has one of the same format."""
     if ending is None or is_video(target) or format_of(target) == format_of(Path(f"a{ending}")):
         return target
     return target.with_suffix(ending)
 
 
 def is_known(file: Path) -> bool:
-    """Say whether a file's name is that of a picture or a video."""
+    """Return whether a file is a picture or a video, by its name."""
     return format_of(file) is not None or is_video(file)
 
 
 def is_video(file: Path) -> bool:
-    """Say whether a file's name is that of a video."""
+    """Return whether a file is a video, by its name."""
     return file.suffix.lower() in VIDEO_ENDINGS
 
 
-def _check(jobs: Iterable[Job]) -> None:
+def _check_targets(jobs: Iterable[Job]) -> None:
+    """Raise ValueError for a target of two sources, or one that is its own source."""
     owners: dict[Path, Path] = {}
     for source, target, *_ in jobs:
         if target in owners:
             raise ValueError(f"{owners[target]} and {source} would both be written to {target}")
-        with suppress(OSError):  # of what cannot be looked at, which fails when it is restored
+        with suppress(OSError):  # a file that cannot be read fails when it is restored
             if target.samefile(source):
                 raise ValueError(f"{source}: would be written over itself; choose another -o")
         owners[target] = source
 
 
 def _name_sheets(jobs: list[Job]) -> list[Job]:
-    """Name sheets NAME_compare.png, but NAME.ENDING_compare.png where others have that name."""
+    """Name sheets NAME_compare.png, or NAME.ENDING_compare.png if another file has that name."""
     short = [job.target.with_name(f"{job.target.stem}_compare.png") for job in jobs]
     counts = Counter(short + [path for job in jobs for path in (job.source, job.target)])
     long = [job.target.with_name(f"{job.target.name}_compare.png") for job in jobs]
@@ -174,12 +176,12 @@ def _name_sheets(jobs: list[Job]) -> list[Job]:
 
 
 def summarize(outcomes: Iterable[Outcome]) -> str:
-    """Count what was restored, skipped and failed, in a line."""
+    """Return the numbers of restored, skipped and failed files, in a line."""
     counts = Counter(outcome.status for outcome in outcomes)
     parts = [f"{counts['restored']} restored"]
     if counts["skipped"]:
         parts.append(
-            f"{counts['skipped']} skipped, there already (--overwrite restores them again)"
+            f"{counts['skipped']} skipped, already restored (--overwrite restores them again)"
         )
     if counts["kept"]:
         parts.append(f"{counts['kept']} not blurred by motion")

@@ -1,4 +1,4 @@
-"""One picture or video of many: restored, or the reason why not."""
+"""Restores one picture or video of many, and reports the outcome."""
 
 import os
 import time
@@ -14,10 +14,15 @@ from deblur.restoration.worker_pool import Tell
 
 
 def restore_job(restorer: Any, options: Namespace, job: Job, tell: Tell) -> None:
-    """Restore one file, and tell its Outcome, and before that how far it is.
+    """Restore one file, and report its progress and its Outcome.
 
-    restorer: a Restorer. options: `quality`, `overwrite`, `only_blurred` and `sharpness` of the
-    command. Whatever goes wrong with one file is told, in a line, and not raised.
+    Args:
+        restorer: a Restorer.
+        options: the command's `format`, `quality`, `overwrite`, `only_blurred` and `sharpness`.
+        job: the file.
+        tell: called with the progress (`Tiles`, or a video's `Progress`), at last with the Outcome.
+
+    An error is not raised, except for KeyboardInterrupt: it becomes an Outcome with the reason.
     """
     start = time.perf_counter()
     frames = Progress(0, None)
@@ -80,12 +85,12 @@ def restore_job(restorer: Any, options: Namespace, job: Job, tell: Tell) -> None
 
 
 def _exists(job: Job) -> bool:
-    """Say whether a job's target is its result already."""
+    """Return whether a job's result already exists."""
     return os.path.exists(job.target) if job.backup is None else is_restored(job)
 
 
 def _find_no_need(picture: Path) -> str:
-    """Say why a picture need not be restored; "" where it is blurred by motion."""
+    """Return why a picture need not be restored; "" if motion has blurred it."""
     from deblur.restoration.diagnosis import diagnose
 
     diagnosis = diagnose(picture)
@@ -93,7 +98,7 @@ def _find_no_need(picture: Path) -> str:
 
 
 def _measure(path: Path, options: Namespace) -> float | None:
-    """Measure a picture's sharpness, if that is asked for."""
+    """Return a picture's sharpness, if the options ask for it."""
     if not (options.sharpness or options.only_blurred) or is_video(path):
         return None
     from deblur.restoration.diagnosis import read_luma
@@ -104,7 +109,7 @@ def _measure(path: Path, options: Namespace) -> float | None:
 
 
 def _write_sheet(job: Job, overwrite: bool) -> list[str]:
-    """Write before and after side by side, if that is asked for; return what there is to say."""
+    """Write before and after side by side, if requested; return notes for the report."""
     if job.sheet is None:
         return []
     if not overwrite and os.path.exists(job.sheet):
@@ -116,11 +121,11 @@ def _write_sheet(job: Job, overwrite: bool) -> list[str]:
 
 
 def explain(error: Exception) -> str:
-    """Return the reason in a line, with the file's name in front where the error knows it."""
+    """Return the reason in a line, after the file's name if the error has it."""
     if isinstance(error, OSError) and error.filename and error.strerror:
         return f"{error.filename}: {error.strerror}"
     reason = str(error).strip()
     if reason and isinstance(error, (ValueError, OSError, ImportError)):
         return reason
-    # Below its first line PyTorch prints where in its code it was, and advice.
+    # PyTorch's messages continue with places in its code, and advice.
     return ": ".join([type(error).__name__, *reason.splitlines()[:1]])

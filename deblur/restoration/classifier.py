@@ -79,7 +79,7 @@ class Classifier(nn.Module):
         return logits
 
     def turn(self, features: Features, angles: Tensor) -> Tensor:
-        """Turn pictures to their directions, and standardize what is left: (N, FEATURES)."""
+        """Rotate features to the pictures' directions, and standardize them: (N, FEATURES)."""
         spectral, edged = features
         spectral = _fold(spectral, angles)
         along, rest = spectral[:, :, :1], spectral[:, :, 1:]

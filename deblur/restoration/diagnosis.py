@@ -53,7 +53,7 @@ class Diagnosis(NamedTuple):
         return "no"
 
     def describe(self) -> str:
-        """Say in a few words why a photo is or is not restored."""
+        """Return in a few words why a photo is or is not restored."""
         if self.kind in ("motion", "defocus"):
             what = "blurred by motion" if self.kind == "motion" else "out of focus"
             return f"{what}, {self.length:.0f} pixels"
@@ -98,7 +98,7 @@ def read_luma(path: Path) -> NDArray[np.uint8]:
 
 
 def to_luma(pixels: NDArray[np.uint8] | NDArray[np.uint16]) -> NDArray[np.uint8]:
-    """Turn pixels, (H, W, 1 or 3), into luma, (H, W)."""
+    """Convert pixels, (H, W, 1 or 3), to luma, (H, W)."""
     if pixels.dtype == np.uint16:
         pixels = np.right_shift(pixels, 8).astype(np.uint8)
     if pixels.shape[2] == 1:

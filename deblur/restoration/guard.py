@@ -1,25 +1,25 @@
-"""Does no harm: finds where a network's output has blown up, and puts the input back there."""
+"""Finds where a network's output has diverged, and puts the input back there."""
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 CELL = 64
-"""Pixels of a side: what is judged, and put back, as one."""
+"""The side, in pixels, of the cells that are judged and put back."""
 NEAR = 8
-"""Pixels of a side of the squares that are searched for the input's darkest and brightest."""
+"""The side, in pixels, of the squares whose darkest and brightest input is found."""
 MARGIN = 0.25
-"""How far beyond the darkest and brightest input around it a value may lie, of black to white."""
+"""How far a value may lie beyond the input around it, relative to black to white."""
 SHARE = 0.1
-"""Of a cell's values: so many may lie further out, as at edges that have become sharp."""
+"""The share of a cell's values that may lie further out, as at edges that became sharp."""
 
 
 def find_harm(blur: Tensor, restored: Tensor) -> Tensor:
-    """Say which cells of a restored picture have blown up: (N, 1, rows, columns), 1 or 0.
+    """Return which cells of a restored picture have diverged: (N, 1, rows, columns), 1 or 0.
 
-    blur, restored: (N, 3, H, W) in [-1, 1], any size. A cell has blown up where a value is not
-    finite, or where more than a tenth of its values lie far outside what the input has around
-    them, in any colour: new extreme colours and ringing do, an edge that became sharp does not.
+    blur, restored: (N, 3, H, W) in [-1, 1], any size. A cell has diverged if a value is not finite,
+    or if more than a tenth of its values lie far outside the range of the input around them, in any
+    colour: new extreme colours and ringing do, an edge that became sharp does not.
     """
     finite = restored.isfinite()
     high, low = _extreme(blur) + 2 * MARGIN, -_extreme(-blur) - 2 * MARGIN
@@ -30,7 +30,7 @@ def find_harm(blur: Tensor, restored: Tensor) -> Tensor:
 
 
 def put_back(blur: Tensor, restored: Tensor, harm: Tensor) -> Tensor:
-    """Give the restored picture with the input in cells of harm, and around them a fade to it."""
+    """Return the restored picture with the input in the cells of harm, and a fade around them."""
     if not harm.any():
         return restored
     wide = F.max_pool2d(harm, 3, 1, 1)  # so that the fade ends before the harm begins
@@ -41,7 +41,7 @@ def put_back(blur: Tensor, restored: Tensor, harm: Tensor) -> Tensor:
 
 
 def _extreme(image: Tensor) -> Tensor:
-    """Give the greatest value of a square and of two squares on each side of it, (N, 3, H, W)."""
+    """Return the greatest value of a square and of two squares on each side, (N, 3, H, W)."""
     squares = F.max_pool2d(F.max_pool2d(image, NEAR, ceil_mode=True), 5, 1, 2)
     wide = F.interpolate(squares, scale_factor=float(NEAR))
     return wide[..., : image.shape[-2], : image.shape[-1]]

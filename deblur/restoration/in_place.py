@@ -48,7 +48,7 @@ def plan_in_place(paths: Sequence[str], backup: Path | None) -> Plan:
 
 
 def _is_copy(path: Path, backup: Path | None) -> bool:
-    """Say whether a path is a copy that an earlier run has kept, or the folder of the copies.
+    """Return whether a path is a copy that an earlier run has kept, or the folder of the copies.
 
     Shells name them, too, where they are asked for everything.
     """
@@ -59,7 +59,7 @@ def _is_copy(path: Path, backup: Path | None) -> bool:
 
 
 def is_restored(job: Job) -> bool:
-    """Say whether there is a copy of a picture that differs from it.
+    """Return whether there is a copy of a picture that differs from it.
 
     One that is equal was made by a process that was killed before it wrote the picture.
     """

@@ -1,4 +1,4 @@
-"""Any picture in, the restored picture out: of the same kind, size and depth."""
+"""Restores any picture, and returns it with the same kind, size and depth."""
 
 from collections.abc import Iterable, Iterator
 from functools import partial
@@ -29,25 +29,25 @@ class Restorer:
 
     Args:
         generator: maps (N, 3, H, W) to the same, in [-1, 1].
-        device: "auto" is the fastest that is there.
+        device: "auto" is the fastest available one.
         precision: of the network's arithmetic, "float32", "bfloat16" or "int8" (see `adapt`);
             "auto" is the fastest on this machine, by a race that is remembered. The picture itself
             stays float32.
-        tile: the side of a tile in pixels (or another shape of that area); None for as large ones
-            as memory allows, or as the network is best on (MAXIM, whose grid spans a tile). Tiles
-            overlap by as much as a cut changes the output, so that no seam can be seen. Networks
-            with statistics of the whole picture (instance norm, NAFNet's attention, MAXIM) have
-            each tile's own. Out of memory, tiles are halved.
-        strength: the share of the change that is made, 0 to 1.
+        tile: the side of a tile in pixels (or another shape of that area). None chooses tiles as
+            large as memory allows, or those that suit the network best (MAXIM, whose grid spans a
+            tile). Tiles overlap by as much as a cut changes the output, so that no seam is
+            visible. Networks with statistics of the whole picture (instance norm, NAFNet's
+            attention, MAXIM) use each tile's own. If memory runs out, their sides are halved.
+        strength: the share of the change to apply, 0 to 1.
         self_ensemble: restore each picture in its eight orientations and take the mean: eight
             times slower, about 0.2 dB better.
-        guard: keep parts of a picture in which the output blows up, and flat parts, which have
-            nothing to restore, as they were.
-        scale: 2 or 4 restores the picture at that fraction of its size and adds the change to the
-            whole, for blur that is longer than the network can see; "auto" chooses for each
+        guard: leave parts of a picture unchanged where the output diverges, and flat parts, which
+            have nothing to restore.
+        scale: 2 or 4 restores the picture at a half or a quarter of its size and adds the change
+            to the whole, for blur that is longer than the network can see; "auto" chooses for each
             picture by what the network changes at each scale.
 
-    Raises ValueError for values out of range and devices that are not there.
+    Raises ValueError for values out of range and devices that are not available.
     """
 
     def __init__(
@@ -92,10 +92,12 @@ class Restorer:
         stages: int | None = None,
         **settings: Any,
     ) -> "Restorer":
-        """Load a shipped generator by its name, or one from a file (see `load_generator`).
+        """Load a bundled generator by its name, or one from a file (see `load_generator`).
 
-        stages: of a network of several (MAXIM); None for as many as its file recommends.
-        settings: of the Restorer. Raises FileNotFoundError or ValueError with the reason.
+        stages: the number of stages to use (MAXIM); None for the file's default.
+        settings: the Restorer's other arguments.
+
+        Raises FileNotFoundError or ValueError with the reason.
         """
         path = find_model(name_or_path)
         return cls(load_generator(path, trust=trust, stages=stages).network, **settings)
@@ -110,17 +112,19 @@ class Restorer:
         overwrite: bool = False,
         strength: float | None = None,
     ) -> list[str]:
-        """Restore a picture's file, and all that it holds beside the pixels.
+        """Restore a picture's file, and keep everything else that it holds.
 
         Args:
-            format: of the target, else its name's.
-            quality: of the target, else the source's.
-            overwrite: whether the target may exist.
-            strength: as in the constructor; None for what was given there.
+            source: a path, or an open file.
+            target: likewise.
+            format: the target's format; None chooses it by the target's name.
+            quality: the target's quality; None for the source's.
+            overwrite: whether an existing target is overwritten.
+            strength: as in the constructor; None for the constructor's value.
 
-        Returns notes: what could not be kept as it was, and what the guard did. Raises
-        FileExistsError where the target exists, unless it may be overwritten; ValueError and
-        OSError with the reason.
+        Returns notes: what could not be kept as it was, and what the guard left unchanged. Raises
+        FileExistsError if the target exists and `overwrite` is False; ValueError and OSError with
+        the reason.
         """
         if isinstance(target, Path) and target.exists():
             if isinstance(source, Path) and target.samefile(source):
@@ -138,8 +142,8 @@ class Restorer:
     ) -> Iterator[Frame]:
         """Restore a photo's frames, one at a time; alpha stays as it is.
 
-        harm: counts what the guard kept as it was. strength: as in the constructor; None for what
-        was given there. Raises ValueError for a strength out of range.
+        harm: counts the parts that the guard left unchanged. strength: as in the constructor; None
+        for the constructor's value. Raises ValueError for a strength out of range.
         """
         call = _Call(self.strength if strength is None else strength, harm)
         _check_strength(call.strength)
@@ -219,7 +223,7 @@ class Restorer:
     def _restore(
         self, image: Tensor, low: float, high: float, call: "_Call"
     ) -> Iterator[tuple[slice, Tensor]]:
-        """Restore (C, H, W), whose black is low and white high; return its rows, in its range."""
+        """Restore (C, H, W) with values from low (black) to high (white); return bands of rows."""
         if 0 in image.shape:
             raise ValueError(f"an image of no pixels: {tuple(image.shape)}")
         if call.strength == 0:
@@ -232,7 +236,7 @@ class Restorer:
 
 
 class _Call(NamedTuple):
-    """One call: how much of the change is made, and what the guard has found."""
+    """The settings and the findings of one call."""
 
     strength: float
     harm: Harm

@@ -46,7 +46,7 @@ def _number(count: int, what: str) -> str:
 
 
 def _walk(paths: Sequence[str], out: Path, is_wanted: Callable[[Path], bool]) -> Iterator[Path]:
-    """Give what is passed over."""
+    """Yield the files that are passed over."""
     results = out.resolve()
     for path in paths:
         for start in [path] if os.path.exists(path) else glob.glob(path, recursive=True):
@@ -60,5 +60,5 @@ def _walk(paths: Sequence[str], out: Path, is_wanted: Callable[[Path], bool]) ->
 
 
 def _counts(name: str) -> bool:
-    """Say whether a file is neither hidden nor a copy that `--in-place` or an editor has kept."""
+    """Return whether a file is neither hidden nor a copy by `--in-place` or an editor."""
     return not name.startswith(".") and not name.endswith("~")

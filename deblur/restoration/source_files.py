@@ -1,4 +1,4 @@
-"""Files and folders that a command is asked to look at."""
+"""Finds the files that paths, globs and folders stand for."""
 
 import glob
 import os
@@ -7,13 +7,13 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 Fail = Callable[[str, str], None]
-"""Is told a path that cannot be looked at, and the reason."""
+"""Called with a path that cannot be read, and the reason."""
 
 
 def find_sources(patterns: Iterable[str], fail: Fail) -> list[Path]:
-    """List the files and folders that names and globs ask for, each once.
+    """List the files and folders that names and globs stand for, each once.
 
-    Raises FileNotFoundError for a pattern that fits nothing.
+    Raises FileNotFoundError for a pattern that matches nothing.
     """
     sources: dict[Path, Path] = {}
     for pattern in patterns:
@@ -40,7 +40,7 @@ def _expand(pattern: str, fail: Fail) -> list[Path]:
     else:
         return [Path(pattern)]
     found = [Path(path) for path in sorted(glob.glob(pattern, recursive=True))]
-    # Folders that cannot be listed are left out by glob in silence.
+    # glob omits folders that it cannot list, without an error.
     closed = 0
     for folder in glob.glob(os.path.join(os.path.dirname(pattern), ""), recursive=True):
         try:
@@ -54,12 +54,12 @@ def _expand(pattern: str, fail: Fail) -> list[Path]:
 
 
 def locate(path: Path) -> Path:
-    """Return where a path lies: one for all ways to write it, but another for each link to it."""
+    """Return the absolute path, with links in its folders resolved, but not the last part."""
     return path.resolve() if path.name in ("", "..") else path.parent.resolve() / path.name
 
 
 def lies_in(path: Path, folder: Path) -> bool:
-    """Say whether a path is that of a folder or of something below it; links are followed."""
+    """Return whether a path is a folder or lies below it; links are followed."""
     resolved, place = path.resolve(), folder.resolve()
     return place == resolved or place in resolved.parents
 
@@ -67,9 +67,9 @@ def lies_in(path: Path, folder: Path) -> bool:
 def walk(
     source: Path, out: Path, is_wanted: Callable[[Path], bool], fail: Fail
 ) -> Iterator[tuple[Path, Path]]:
-    """Yield the regular files of a folder, and their paths below it; or the file that it is.
+    """Yield the regular files of a folder, with their paths relative to it; or a single file.
 
-    is_wanted: by their names; hidden files are not, nor is the folder `out`.
+    is_wanted: chooses files by name. Hidden files and the folder `out` are always left out.
     """
     if not source.is_dir():
         yield source, Path(source.name)

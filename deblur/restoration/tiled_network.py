@@ -1,4 +1,4 @@
-"""A network run over images of any size, in tiles, with what keeps it from doing harm."""
+"""Runs a network over images of any size, in tiles, and leaves its failures out."""
 
 import logging
 import math
@@ -24,11 +24,11 @@ PROBE = 256
 LARGEST, SMALLEST = 1 << 23, 1 << 14
 """Pixels of a tile whose size is chosen here."""
 MOST = 1 << 28
-"""Bytes that tiles may take of a CPU's memory, where there is more."""
+"""The most bytes of a CPU's memory that tiles may take."""
 BESIDE = 1.3
-"""Memory of kernels and features together, in terms of the features'."""
+"""The memory of kernels and features together, relative to the features'."""
 TOLERANCE = 0.25 / 255
-"""What a tile's cut may change before it fades away, of black to white."""
+"""The largest change by a tile's cut that is ignored, relative to black to white."""
 GLOBAL = 64
 """Overlap, in pixels, for networks whose every value depends on the whole image."""
 
@@ -38,16 +38,18 @@ class Harm:
     """What the guard found in an image."""
 
     cells: int = 0
-    """Parts of the image, of 64x64 pixels, that were kept as they were: the output had blown up."""
+    """The number of parts, of 64x64 pixels, that were left unchanged: the output had diverged."""
     of: int = 0
-    """All parts."""
+    """The number of all parts."""
 
     @property
     def notes(self) -> list[str]:
-        """What there is to tell the user: nothing, or one sentence."""
+        """Notes for the user: none, or one sentence."""
         if not self.cells:
             return []
-        return [f"left {self.cells} of {self.of} parts as they were: the network blew up"]
+        return [
+            f"left {self.cells} of {self.of} parts unchanged: the network's output diverged there"
+        ]
 
 
 class TiledNetwork:
@@ -70,12 +72,12 @@ class TiledNetwork:
         self.network = adapt(generator, device, precision)
         self.stride = int(getattr(generator, "stride", 1))
         self.tiling: Any = getattr(generator, "tiling", None)
-        """Of a network with tiles of its own: their `side` and `overlap`, in pixels."""
+        """The tiles that suit the network best (MAXIM): their `side` and `overlap`, in pixels."""
         self.tile = tile
         self.self_ensemble = self_ensemble
         self.guard = guard
         self.watch: Callable[[int, int], None] | None = None
-        """Told how many of an image's tiles are done, and how many there are."""
+        """Called with the number of finished tiles of an image, and of all its tiles."""
         self.reach: int | None = None
         """How far, in pixels, a cut changes the output; measured when it is first needed."""
         self._bytes: float | None = None
@@ -96,12 +98,12 @@ class TiledNetwork:
 
         Args:
             image: (1 or 3, H, W), any dtype, on any device. Only a tile at a time is converted.
-            low: its black.
-            high: its white.
-            strength: the share of the change that is made, over 0 and up to 1.
-            harm: counts what the guard keeps as it was.
+            low: the value of black.
+            high: the value of white.
+            strength: the share of the change to apply, above 0, at most 1.
+            harm: counts the parts that the guard leaves unchanged.
 
-        Returns the rows of each band, and the band, (C, h, W) on the CPU, in the image's range and
+        Yields the rows of each band, and the band, (C, h, W) on the CPU, in the image's range and
         dtype; whole numbers are rounded.
         """
         whole = not image.is_floating_point()
@@ -110,12 +112,13 @@ class TiledNetwork:
         before = harm.cells, harm.of
         done = count = 0
 
-        def enter(part: Tensor) -> Tensor:
+        def normalize(part: Tensor) -> Tensor:
+            """Convert values from low to high to float32 in [-1, 1]."""
             return (part.float() - low) * (2 / (high - low)) - 1
 
         def compute(rows: slice, columns: slice) -> Tensor:
             nonlocal done
-            blur = enter(image[:, rows, columns].to(self.device)).expand(3, -1, -1)[None]
+            blur = normalize(image[:, rows, columns].to(self.device)).expand(3, -1, -1)[None]
             restored = self._restore_tile(blur, strength, harm)[0].float().cpu()
             done += 1
             if self.watch is not None:
@@ -123,11 +126,11 @@ class TiledNetwork:
             return restored
 
         height, width = image.shape[-2:]
-        area = self.tile**2 if self.tile else self._room(height * width)
+        area = self.tile**2 if self.tile else self._fit_area(height * width)
         if self.tiling and not self.tile:
             area = min(area, self.tiling.side**2)
         while True:
-            overlap = 0 if height * width <= area else self._overlap(area)
+            overlap = 0 if height * width <= area else self._find_overlap(area)
             rows, columns = plan_tiles((height, width), area, overlap, self.stride)
             done, count = 0, len(rows) * len(columns)
             try:
@@ -135,7 +138,7 @@ class TiledNetwork:
                     if grey:
                         band = band.mean(0, keepdim=True)
                     if detail is not None:
-                        blur = enter(image[: len(band), span].cpu())
+                        blur = normalize(image[: len(band), span].cpu())
                         band = keep_flat(blur, band, detail, span)
                     band.add_(1).mul_((high - low) / 2).add_(low).clamp_(low, high)
                     band = (band.round_() if whole else band).to(image.dtype)
@@ -169,8 +172,8 @@ class TiledNetwork:
         restored: Tensor = self.network(blur)
         return restored.float()
 
-    def _room(self, wanted: int) -> int:
-        """Return how many pixels fit into memory at once, of those wanted."""
+    def _fit_area(self, wanted: int) -> int:
+        """Return how many of the wanted pixels fit into memory at once."""
         if wanted <= SMALLEST:
             return wanted
         if self._bytes is None:
@@ -180,8 +183,8 @@ class TiledNetwork:
             free = min(free, MOST)
         return max(SMALLEST, min(LARGEST, int(free / self._bytes)))
 
-    def _overlap(self, area: int) -> int:
-        """Return what tiles must share: what their cuts may change from both sides, if it fits."""
+    def _find_overlap(self, area: int) -> int:
+        """Return the pixels that neighbouring tiles share: at best twice the reach of a cut."""
         if self.tiling:
             return min(int(self.tiling.overlap), math.isqrt(area) // 2 - self.stride)
         if self.reach is None:
@@ -203,5 +206,5 @@ class TiledNetwork:
 
 
 def is_grey(image: Tensor) -> bool:
-    """Return whether an image (C, H, W) has no colour, though it may have channels for it."""
+    """Return whether all channels of an image (C, H, W) are equal."""
     return all(bool((image[0] == other).all()) for other in image[1:])

@@ -1,4 +1,4 @@
-"""Large pictures in tiles, which overlap and fade into each other."""
+"""Cuts large pictures into tiles that overlap, and blends the restored tiles."""
 
 from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
@@ -8,9 +8,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 Compute = Callable[[slice, slice], Tensor]
-"""Gives the restored (3, h, w) of a tile's rows and columns, float32."""
+"""Returns the restored tile, (3, h, w) float32, of rows and columns."""
 WIDTH, HEIGHT = 512, 128
-"""Of the noise on which the influence of a cut is looked for, on each side of the cut."""
+"""The size of the noise, on each side of a cut, by which the influence of a cut is measured."""
 
 
 class Span(NamedTuple):
@@ -25,9 +25,10 @@ def plan_tiles(
 ) -> tuple[list[Span], list[Span]]:
     """Cut a picture (height, width) into rows and columns of tiles, of `area` pixels at most.
 
-    Neighbours share `overlap` pixels or more; of all ways to do it the one with the fewest pixels
-    in all. Starts are multiples of the stride, so that a network's lower resolutions lie as in the
-    whole picture. Raises ValueError where so small tiles are too small for their overlap.
+    Neighbours share at least `overlap` pixels. Of all possible grids, the one with the fewest
+    pixels in total is returned. Tiles start at multiples of the stride, so that a network's lower
+    resolutions lie as in the whole picture. Raises ValueError if tiles of this area are too small
+    for the overlap.
     """
     height, width = size
     best: tuple[int, list[Span], list[Span]] | None = None
@@ -48,7 +49,7 @@ def plan_tiles(
 
 
 def place_tiles(length: int, count: int, overlap: int, stride: int = 1) -> list[Span]:
-    """Place so many tiles over a length, alike but for the stride, the last up to the end."""
+    """Place `count` tiles along a length, equally long except for the stride's rounding."""
     if count == 1:
         return [Span(0, length)]
     tile = -(-(length + (count - 1) * overlap) // count)
@@ -64,11 +65,11 @@ def _total(spans: list[Span]) -> int:
 def blend(
     rows: list[Span], columns: list[Span], compute: Compute
 ) -> Iterator[tuple[slice, Tensor]]:
-    """Restore a picture tile by tile and give its finished rows in order: where, and (3, h, W).
+    """Restore a picture tile by tile; yield its finished bands in order: the rows, and (3, h, W).
 
-    Where two tiles overlap one fades into the other; the outer quarters of the overlap, which know
-    the least of what lies beyond, count for nothing. Only a row of tiles is kept; the rows that are
-    given may be written to.
+    Where two tiles overlap one fades into the other. The outer quarters of the overlap, which are
+    nearest to the cuts, have no weight. Only one row of tiles is kept in memory; callers may change
+    the bands.
     """
     width = columns[-1].end
     kept = torch.zeros(3, 0, width)
@@ -85,7 +86,7 @@ def blend(
 
 
 def weigh(spans: list[Span], index: int) -> Tensor:
-    """Give a tile's weights along one side, (length,): those of all tiles sum to one everywhere."""
+    """Return a tile's weights along one side, (length,); those of all tiles add up to one."""
     start, end = spans[index]
     weights = torch.ones(end - start)
     if index > 0:
@@ -111,12 +112,12 @@ def measure_reach(
     device: torch.device,
     pictures: Iterable[Tensor] = (),
 ) -> int | None:
-    """Measure how far from a cut an output differs from that of the whole picture, in pixels.
+    """Measure how far from a cut the output differs from that of the whole picture, in pixels.
 
-    Tried on seeded noise, soft and fine, and on pictures, (1, 3, H, W) in [-1, 1], for a trained
-    network looks farther where there is blur: beyond the distance given, a multiple of the stride,
-    no value differs by more than the tolerance, of black to white. None where there is no such
-    distance: the network has statistics of the whole picture.
+    Beyond the returned distance, a multiple of the stride, no value differs by more than the
+    tolerance, relative to black to white. It is measured on seeded noise, soft and fine, and on
+    pictures, (1, 3, H, W) in [-1, 1], because a trained network looks farther where there is blur.
+    Returns None if there is no such distance: the network uses statistics of the whole picture.
     """
     reach = 0
     for picture in (_make_noise(), *pictures):

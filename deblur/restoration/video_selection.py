@@ -68,7 +68,7 @@ class _Seen:
 
 
 def choose(items: Iterable[Any]) -> Iterator[Any]:
-    """Turn pictures into chosen ones; pass other items on at once, before pictures that wait."""
+    """Yield pictures as `Chosen`, and other items at once, before pictures that wait."""
     waiting: deque[_Seen] = deque()
     before: _Seen | None = None
     sharp: _Seen | None = None
@@ -103,7 +103,7 @@ def _with_end(items: Iterable[Any]) -> Iterator[Any]:
 
 
 def is_blurred(luma: NDArray[np.uint8], beside: list[NDArray[np.uint8]]) -> bool:
-    """Say whether a frame is blurred by motion, by its luma and that of the frames beside it."""
+    """Return whether motion has blurred a frame, by its luma and that of the frames beside it."""
     rows, columns = find_motion(luma, beside)
     part = luma[rows, columns]
     diagnosis = diagnose_luma(part)
@@ -152,9 +152,9 @@ def _find_span(moved: NDArray[Any], length: int) -> slice:
 def keep_still(
     restored: NDArray[Any], source: NDArray[Any], beside: Iterable[NDArray[Any]]
 ) -> NDArray[Any]:
-    """Put back what stands still: where a frame is the same as one of the sharp frames beside it.
+    """Put the source back in still parts, where a frame equals a sharp frame beside it.
 
-    All are (H, W, C) of one dtype. What is put back fades out over half a window beyond.
+    All are (H, W, C) of one dtype. The parts fade out over half a window.
     """
     unit = 257 if source.dtype == np.uint16 else 1
     frame = _to_tensor(source)

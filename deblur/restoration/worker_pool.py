@@ -1,4 +1,4 @@
-"""Processes that share the work on many items, one at a time each; one that dies loses nothing."""
+"""Processes that share the work on many items; if one dies, another takes its item."""
 
 import signal
 from collections import deque
@@ -12,9 +12,9 @@ from deblur.media.pillow_settings import read_any_picture
 from deblur.terminal import raising_signals
 
 TRIES = 2
-"""How many processes may die of a item before it is given up."""
+"""How many processes may die while working on an item before it is given up."""
 GRACE = 10.0
-"""Seconds that a process without work has to end."""
+"""Seconds in which a process without work must end."""
 SPAWN = get_context("spawn")  # CUDA does not survive a fork
 Tell = Callable[[Any], None]
 Work = Callable[[Any, Tell], None]
@@ -30,17 +30,19 @@ def share(
 ) -> None:
     """Work on items in as many processes as `count`, and return when all are done.
 
-    All that is passed to processes and back is pickled. If one dies, its item is tried once more,
-    after all others, by another. On Ctrl-C and SIGTERM the processes are ended, and what they had
-    to tell is told, before KeyboardInterrupt is raised again.
+    Everything that is passed to the processes and back is pickled. If one dies, another process
+    tries its item once more, after all others. On Ctrl-C and SIGTERM the processes are ended and
+    their last messages are passed on, before KeyboardInterrupt is raised again.
 
     Args:
-        start: called in each process with its number, from 0; returns what works on one item, and
-            is given a function to tell something.
-        tell: called here with what the processes tell.
-        give_up: called here with a item that processes have died of, and with the reason.
+        items: what to work on.
+        count: the number of processes.
+        start: called in each process with its number, from 0; returns a function that works on one
+            item, and that can send messages by its second argument.
+        tell: called here with each message of the processes.
+        give_up: called here with an item on which processes have died, and the reason.
 
-    Raises ValueError with the reason where no process could start.
+    Raises ValueError with the reason if no process could start.
     """
     waiting = deque((item, 1) for item in items)
     workers = [_Worker(number, start) for number in range(count)]
@@ -82,7 +84,7 @@ def share(
 
 
 class _Worker:
-    """A process, and what it is at."""
+    """A process, and its current task."""
 
     def __init__(self, number: int, start: Callable[[int], Work]) -> None:
         self.number = number
@@ -97,9 +99,9 @@ class _Worker:
         theirs.close()
 
     def give(self, task: tuple[Any, int]) -> None:
-        """Let the process do a task."""
+        """Send the process a task."""
         self.task = task
-        with suppress(OSError):  # if it is dead, that is found out by listening
+        with suppress(OSError):  # if it is dead, `listen` finds out
             self.connection.send(task[0])
 
     def listen(self, tell: Tell) -> bool:
@@ -129,14 +131,14 @@ class _Worker:
 
 
 def _wait(workers: list[_Worker]) -> list[_Worker]:
-    """Wait for workers that have something to say, or have died."""
+    """Wait for workers that have sent a message or died."""
     talking = wait([worker.connection for worker in workers])
     return [worker for worker in workers if worker.connection in talking]
 
 
 @contextmanager
 def _sheltered() -> Iterator[None]:
-    """Start processes that Ctrl-C cannot reach before they ignore it."""
+    """Block Ctrl-C while processes start, until they ignore it themselves."""
     if not hasattr(signal, "pthread_sigmask"):  # Windows
         yield
         return
@@ -149,7 +151,7 @@ def _sheltered() -> Iterator[None]:
 
 
 def _work(connection: Connection, number: int, start: Callable[[int], Work]) -> None:
-    """Work on what the first process sends, until that closes the connection or is gone."""
+    """Work on the items that the first process sends, until it closes the connection or dies."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # it reaches all, and the first one decides
     with suppress(EOFError, OSError, KeyboardInterrupt), raising_signals(), read_any_picture():
         try:

@@ -179,7 +179,7 @@ def mount_files(app: Any) -> None:
 async def report(
     job: Job[Any], queue: RestorationQueue, tell: Callable[[], dict[str, Any]]
 ) -> AsyncIterator[str]:
-    """Tell as lines of JSON how far a job is, and what became of it.
+    """Yield a job's progress and its outcome as lines of JSON.
 
     Where nobody listens any more, the job is stopped: a tab that is closed ends its work.
     """
@@ -199,7 +199,7 @@ async def report(
 
 
 def _tell(job: Job[Result], photo: StoredPhoto, name: str, metrics: Metrics) -> dict[str, Any]:
-    """Say what became of a job: a result, or a sentence about what failed."""
+    """Return a job's outcome: a result, or a sentence about what failed."""
     error = None if job.future.cancelled() else job.future.exception()
     if job.future.cancelled() or error is not None:
         reason = photo.explain(error) if isinstance(error, Exception) else None

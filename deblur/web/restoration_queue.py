@@ -60,7 +60,7 @@ class Job(Generic[T]):
             raise Stopped
 
     def advance(self, done: int, total: int) -> None:
-        """Take note of how many tiles are done."""
+        """Store the number of finished tiles."""
         self.done, self.total = done, total
 
 

@@ -59,7 +59,7 @@ def test_a_folder_is_restored_and_restarted(
     (out / "a.png").unlink()
     assert deblur(model, photos, "-o", out) == 0
     said = capsys.readouterr().out
-    assert said.splitlines()[-1].startswith("1 restored, 2 skipped, there already")
+    assert said.splitlines()[-1].startswith("1 restored, 2 skipped, already restored")
     kept = [path for path, at in done.items() if path.name != "a.png"]
     assert all(path.stat().st_mtime_ns == done[path] for path in kept)
     assert deblur(model, photos, "-o", out, "--overwrite") == 0

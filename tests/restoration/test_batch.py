@@ -149,5 +149,5 @@ def test_nothing_is_written_over_its_source_or_another(tree: Path, tmp_path: Pat
 def test_a_summary_counts() -> None:
     outcomes = [Outcome("a", "b", status) for status in ("restored", "skipped", "failed")]
     assert summarize(outcomes[:1]) == "1 restored"
-    assert summarize(outcomes).startswith("1 restored, 1 skipped, there already")
+    assert summarize(outcomes).startswith("1 restored, 1 skipped, already restored")
     assert summarize(outcomes).endswith("1 failed")

@@ -57,7 +57,7 @@ def read_cicp(file: BinaryIO) -> Cicp | None:
 
 
 def list_left_out(file: BinaryIO) -> Iterator[str]:
-    """Say what of a file Pillow does not read."""
+    """Yield notes on the parts of a file that Pillow does not read."""
     if _flags(file) & 64:
         yield "10 or 12 bits were read as 8"
     head = _head(file)
@@ -65,7 +65,7 @@ def list_left_out(file: BinaryIO) -> Iterator[str]:
 
 
 def _subsampling(original: Original) -> str:
-    """Tell how an AVIF's colours are subsampled; those of other files are not to be."""
+    """Return an AVIF's chroma subsampling; 4:4:4 for files of other formats."""
     if original.format != "AVIF":
         return "4:4:4"
     with original.source.open() as file:

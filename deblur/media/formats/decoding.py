@@ -194,7 +194,7 @@ def _levels(picture: ImageFile.ImageFile, raw: str, frame: Frame, note: Note) ->
 
 
 def _key(picture: ImageFile.ImageFile, raw: str) -> tuple[int, ...] | None:
-    """Give the one colour that is transparent, of pictures without alpha and palette."""
+    """Return the transparent colour of a picture without alpha and palette, if it has one."""
     key = picture.info.get("transparency")
     if key is None or picture.mode not in ("1", "L", "I;16", "RGB"):
         return None
@@ -204,7 +204,7 @@ def _key(picture: ImageFile.ImageFile, raw: str) -> tuple[int, ...] | None:
 
 
 def _keyed(frame: Frame, key: tuple[int, ...] | None) -> Frame:
-    """Give a frame alpha: clear where its pixels are of the key's colour."""
+    """Return a frame with alpha: 0 where its pixels have the key's colour."""
     if key is None or frame.alpha is not None or len(key) != frame.pixels.shape[2]:
         return frame
     kind = frame.pixels.dtype

@@ -26,7 +26,7 @@ CICP = ("color_primaries", "transfer_characteristics")
 
 
 def is_heif(head: bytes) -> bool:
-    """Say whether a file's first 64 bytes are those of a HEIC; AVIF is Pillow's."""
+    """Return whether a file is a HEIC, by its first 64 bytes; Pillow reads AVIF."""
     brands = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
     return head[4:8] == b"ftyp" and head[8:12] in brands and b"avif" not in head
 
@@ -78,7 +78,7 @@ class HeifReader:
         yield Frame(samples[..., :colours], samples[..., colours] if alpha else None)
 
     def timing(self) -> Timing:
-        """Say that it stands still."""
+        """Return the timing of a still picture."""
         return Timing([0])
 
 

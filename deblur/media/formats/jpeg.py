@@ -66,7 +66,7 @@ def write(
 
 
 def list_left_out(file: BinaryIO) -> Iterator[str]:
-    """Say what follows a file's first picture, which is all that is read."""
+    """Yield notes on what follows a file's first picture, the only one that is read."""
     file.seek(0)
     content = file.read()
     rest = content[_end(content) :]
@@ -93,7 +93,7 @@ def _end(content: bytes) -> int:
 
 
 def _settings(picture: JpegImagePlugin.JpegImageFile, quality: int | None) -> dict[str, Any]:
-    """Tell how a picture was coded, as Pillow's `save` wants it."""
+    """Return how a picture was coded, as arguments of Pillow's `save`."""
     settings: dict[str, Any] = {
         # An unusual subsampling becomes none at all, which loses nothing.
         "subsampling": max(0, JpegImagePlugin.get_sampling(picture)),

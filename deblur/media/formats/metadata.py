@@ -48,7 +48,7 @@ class Metadata(NamedTuple):
     """What else there is, by name, which only files of the same format can hold."""
 
     def upright(self) -> "Metadata":
-        """Give the metadata of the upright, restored picture."""
+        """Return the metadata for the upright, restored picture."""
         return self._replace(exif=upright_exif(self.exif), xmp=upright_xmp(self.xmp))
 
     def list_lost(self, held: Container[str]) -> list[str]:
@@ -113,7 +113,7 @@ def fitting_profile(icc: bytes, channels: int) -> bytes:
 
 
 def without_preview(resources: bytes) -> bytes:
-    """Take the small pictures out of Photoshop's resources."""
+    """Remove the previews from Photoshop's resources."""
     kept, at = b"", 0
     while resources[at : at + 4] == b"8BIM":
         number = int.from_bytes(resources[at + 4 : at + 6], "big")

@@ -1,6 +1,6 @@
 """Formats that Pillow writes by itself: WebP, GIF, BMP, PPM.
 
-Of an animation all frames are held until it is written: Pillow wants them at once.
+All frames of an animation are held in memory: Pillow requires them at once.
 """
 
 from collections.abc import Iterable, Iterator
@@ -86,7 +86,7 @@ def write_ppm(
 
 
 def list_left_out(file: BinaryIO, format: str) -> Iterator[str]:
-    """Say what of a file Pillow does not read."""
+    """Yield notes on the parts of a file that Pillow does not read."""
     file.seek(0)
     head = file.read(HEAD)
     if format == "BMP":
@@ -109,7 +109,7 @@ def save(
 
 
 def settings_of(metadata: Metadata, channels: int) -> dict[str, Any]:
-    """Give the metadata as Pillow's `save` wants it."""
+    """Return the metadata as arguments of Pillow's `save`."""
     return {
         "exif": metadata.exif,
         "xmp": metadata.xmp,
@@ -118,7 +118,7 @@ def settings_of(metadata: Metadata, channels: int) -> dict[str, Any]:
 
 
 def _is_lossless(original: Original) -> bool:
-    """Say whether a file lost nothing; a WebP tells by the kind of its first pixels."""
+    """Return whether a file is lossless; of a WebP, by the kind of its first pixels."""
     if original.format != "WEBP":
         return original.format in LOSSLESS
     with original.source.open() as file:

@@ -111,7 +111,7 @@ def _header(frame: Frame) -> Chunk:
 
 
 def _control(part: int, frame: Frame, duration: float) -> bytes:
-    """Tell how a frame of an animation, which covers all, is shown."""
+    """Return how a whole frame of an animation is shown."""
     height, width, _ = frame.pixels.shape
     seconds = Fraction(duration / 1000).limit_denominator(1000)
     delay = (min(65535, seconds.numerator), seconds.denominator)
@@ -193,7 +193,7 @@ def _xmp(packet: bytes) -> Chunk:
 
 
 def _packet(chunk: Chunk) -> bytes:
-    """Give the XMP packet that is in a chunk."""
+    """Return the XMP packet of a chunk."""
     kind, data = chunk
     if kind != b"iTXt" or not data.startswith(XMP_HEAD) or data.count(b"\0") < 4:
         return b""
@@ -203,7 +203,7 @@ def _packet(chunk: Chunk) -> bytes:
 
 
 def _exif_as_such(chunk: Chunk) -> Chunk:
-    """Turn EXIF as text into a chunk of its own; other chunks stay as they are."""
+    """Convert EXIF as text to an EXIF chunk; other chunks stay as they are."""
     kind, data = chunk
     if kind not in (b"tEXt", b"zTXt") or not data.startswith(RAW_EXIF):
         return chunk

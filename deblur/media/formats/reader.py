@@ -1,4 +1,4 @@
-"""A picture file as Pillow reads it: its head at once, its frames when they are asked for."""
+"""Reads a picture's file by Pillow: the header at once, the frames when they are requested."""
 
 import math
 from collections.abc import Iterator
@@ -48,7 +48,7 @@ class PillowReader:
         yield last.pop()
 
     def timing(self) -> Timing:
-        """Find out how the frames play, by going through them."""
+        """Return how the frames play, by reading them all."""
         durations = []
         with self.source.open() as stream, self.source.reading():
             picture = self.source.picture(stream)
@@ -76,7 +76,7 @@ class PillowReader:
             return decode(picture, again, self._orientation, self.source.note)
 
     def _open(self, stream: BinaryIO) -> ImageFile.ImageFile:
-        """Open the picture; say of a TIFF that Pillow does not know why not."""
+        """Open the picture; raise ValueError with the reason for a TIFF that Pillow cannot read."""
         head = stream.read(4)
         if tiff.is_tiff(head):
             tiff.examine(stream, self.source.note)
@@ -89,7 +89,7 @@ class PillowReader:
             raise
 
     def _list_left_out(self, picture: ImageFile.ImageFile, stream: BinaryIO) -> Iterator[str]:
-        """Say what of a file is not read."""
+        """Yield notes on the parts of a file that are not read."""
         if isinstance(picture, JpegImageFile):
             yield from jpeg.list_left_out(stream)
             if jpeg.has_credentials(picture):
@@ -124,7 +124,7 @@ class PillowReader:
 
 
 def _density(dpi: Any) -> tuple[float, float] | None:
-    """Take dots per inch for true if they can be."""
+    """Return dots per inch if they are plausible."""
     try:
         across, down = (float(value) for value in dpi)
     except (TypeError, ValueError, ZeroDivisionError):

@@ -1,4 +1,4 @@
-"""A picture's file, opened anew for each use, with what there is to say about it."""
+"""A picture's file, opened anew for each use, and the notes on it."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,7 +11,7 @@ from PIL import Image, ImageFile, UnidentifiedImageError
 from deblur.media.pillow_settings import noting
 
 READABLE = ("JPEG", "PNG", "WEBP", "TIFF", "GIF", "BMP", "PPM", "AVIF")
-"""Pillow's formats that are photographs; others it reads run programs (EPS) or are no pictures."""
+"""Pillow's formats of photographs; its other formats run programs (EPS) or are not pictures."""
 
 
 class Source:
@@ -37,9 +37,9 @@ class Source:
 
     @contextmanager
     def reading(self) -> Iterator[None]:
-        """Turn what a library raises into a ValueError with the file's name.
+        """Convert a library's exceptions to a ValueError with the file's name.
 
-        What the system says (permissions, a broken disk) stays an OSError.
+        Errors of the system (permissions, a broken disk) stay an OSError.
         """
         try:
             with noting(self.note):
@@ -52,7 +52,7 @@ class Source:
             raise self._unreadable(error) from error
 
     def picture(self, stream: BinaryIO) -> ImageFile.ImageFile:
-        """Open the picture in the file's stream with Pillow; to be called where `reading`."""
+        """Open the picture in the file's stream with Pillow; call it within `reading`."""
         return Image.open(stream, formats=READABLE)
 
     def check_size(self, size: tuple[int, int], limit: int) -> None:
@@ -63,7 +63,7 @@ class Source:
 
     @contextmanager
     def writing(self, format: str) -> Iterator[None]:
-        """Turn what a library raises of pixels it can't write into a ValueError."""
+        """Convert a library's exceptions, for pixels it cannot write, to a ValueError."""
         try:
             yield
         except Exception as error:
@@ -76,7 +76,7 @@ class Source:
 
 
 def _reason(error: Exception) -> str:
-    """Say in a line what went wrong."""
+    """Return the reason in a line."""
     if isinstance(error, UnidentifiedImageError):
         return "found no picture in it of a kind that is known"
     if isinstance(error, MemoryError):
@@ -85,5 +85,5 @@ def _reason(error: Exception) -> str:
     meant = isinstance(error, (OSError, SyntaxError, ValueError, RuntimeError))
     if reason and meant and not isinstance(error, UnicodeError):
         return reason
-    # What a library did not think of.
+    # An exception that the library did not intend.
     return f"it is broken or of an odd kind, {type(error).__name__}: {reason}".removesuffix(": ")

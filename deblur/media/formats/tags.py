@@ -27,7 +27,7 @@ class Tag(NamedTuple):
     """Little-endian."""
 
     def numbers(self) -> tuple[int, ...]:
-        """Give the values of a tag of whole numbers."""
+        """Return the values of a tag of whole numbers."""
         size = SIZES[self.type]
         places = range(0, len(self.data), size)
         return tuple(int.from_bytes(self.data[at : at + size], "little") for at in places)
@@ -38,7 +38,7 @@ Directory = Mapping[int, Union[Tag, "Directory"]]
 
 
 def numbers(directory: Directory, tag: int) -> tuple[int, ...]:
-    """Give a tag's whole numbers; none if it isn't there."""
+    """Return a tag's whole numbers; none if it is missing."""
     value = directory.get(tag)
     return value.numbers() if isinstance(value, Tag) else ()
 
@@ -70,7 +70,7 @@ class _Layout:
 
 
 def is_big(file: BinaryIO) -> bool:
-    """Say whether a TIFF file is a BigTIFF."""
+    """Return whether a TIFF file is a BigTIFF."""
     file.seek(0)
     return file.read(4) in (b"II+\0", b"MM\0+")
 
@@ -152,5 +152,5 @@ def write(directory: Directory, place: int, *, wide: bool = False) -> bytes:
 
 
 def link(directory: Directory, *, wide: bool = False) -> int:
-    """Tell how far into a packed directory the place of the next one is written; it is 0."""
+    """Return how far into a packed directory the place of the next one is written; it is 0."""
     return 8 + 20 * len(directory) if wide else 2 + 12 * len(directory)

@@ -102,7 +102,7 @@ def _count_spare(page: Directory) -> int:
 
 
 def describe(file: BinaryIO) -> str:
-    """Say why Pillow does not know the first page: its pixels are of another kind, or broken."""
+    """Return why Pillow cannot read the first page: its pixels are of another kind, or broken."""
     page = next(tags.read(file), {})
     if not tags.numbers(page, WIDTH) or not tags.numbers(page, HEIGHT):
         return "a TIFF whose first page has no size"
@@ -141,7 +141,7 @@ def write(
 
 
 def _pages(original: Original) -> Iterator[Directory]:
-    """Give the tags of the original's pages, one by one."""
+    """Yield the tags of the original's pages."""
     if original.format != "TIFF":
         yield _made(original.metadata.upright(), original.source.note)
         return
@@ -221,7 +221,7 @@ def _pack(band: NDArray[Any], packing: _Packing) -> tuple[bytes, dict[int, Tag |
 
 
 def _carried(page: Directory, frame: Frame) -> Iterator[tuple[int, Tag | Directory]]:
-    """Give the tags that go into the new file, as the upright, restored pixels want them."""
+    """Return the tags for the new file, as the upright, restored pixels require them."""
     for number, tag in page.items():
         if number in OF_PIXELS:
             continue
