@@ -3,19 +3,21 @@
 from pathlib import Path
 
 WEIGHTS = Path(__file__).parent.parent / "assets" / "weights"
-DEFAULT = "small"
+DEFAULT = "maxim"
+FAST = "small"
+"""The default for videos, and for photos with --fast."""
 HINTS = {
-    "small": "true to the photo",
-    "gan": "finer textures, some invented",
-    "maxim": "removes the most blur, from noisy photos too, but slow",
-    "maxim-gopro": "as published by Google: slow, and not for noisy photos",
+    "maxim": "removes the most blur",
+    "small": "fast and cautious; removes more noise",
+    "gan": "fast; finer textures, some invented",
+    "maxim-gopro": "as published by Google: not for noisy photos",
 }
 
 
 def list_shipped() -> list[str]:
-    """Return the names of the bundled models, the default one first."""
+    """Return the names of the bundled models, the default one first, then the fast one."""
     names = (path.stem for path in WEIGHTS.glob("*.safetensors"))
-    return sorted(names, key=lambda name: (name != DEFAULT, name))
+    return sorted(names, key=lambda name: (name != DEFAULT, name != FAST, name))
 
 
 def find_model(name_or_path: str | Path) -> Path:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from deblur.checkpoints.shipped import DEFAULT
+from deblur.checkpoints.shipped import DEFAULT, FAST
 from deblur.media.photo import FORMATS, format_of
 
 
@@ -20,12 +20,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add(
         "--model",
-        default=DEFAULT,
         metavar="NAME_OR_PATH",
-        help="small, true to the photo; gan, with finer textures; maxim, which removes the most "
-        "blur but is slow; maxim-gopro, as Google published it; or a .ckpt or .safetensors file "
-        "(default %(default)s)",
+        help="maxim, which removes the most blur; small, fast and cautious; gan, fast, with finer "
+        "textures; maxim-gopro, as Google published it; or a .ckpt or .safetensors file "
+        f"(default {DEFAULT}, and {FAST} for videos)",
     )
+    add("--fast", action="store_true", help=f"use {FAST}, which takes a small part of the time")
     about = "stages of maxim-gopro to use: 2 is better and takes over twice as long"
     add("--stages", type=_whole(1, 3), metavar="1..3", help=f"{about} (default as its file says)")
     add("--trust", metavar="MODULE", help="a module whose networks a model file may name")
@@ -103,7 +103,11 @@ def _format(text: str) -> str:
 
 
 def check_options(options: argparse.Namespace) -> None:
-    """Raise ValueError for options that contradict each other."""
+    """Raise ValueError for options that contradict each other; replace --fast by its model."""
+    if options.fast:
+        if options.model is not None:
+            raise ValueError(f"--fast is --model {FAST}: leave out --model {options.model}")
+        options.model = FAST
     if (options.edit is None) != (options.output is None):
         raise ValueError("--edit INPUT and --output OUTPUT must both be set")
     if bool(options.paths) == (options.edit is not None):
@@ -126,7 +130,7 @@ def load(options: argparse.Namespace, local: int = 0) -> Any:
     devices = count_devices()
     several = options.device in ("auto", "cuda") and devices > 1
     return Restorer.load(
-        options.model,
+        options.model or DEFAULT,
         trust=options.trust,
         stages=options.stages,
         device=f"cuda:{local % devices}" if several else options.device,

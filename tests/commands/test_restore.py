@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from argparse import ArgumentParser
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,7 +18,8 @@ from PIL import Image
 
 from deblur.__main__ import main
 from deblur.checkpoints import save_generator
-from deblur.commands.restore import announce
+from deblur.commands.restore import announce, choose_models
+from deblur.commands.restore_options import add_arguments, check_options
 from deblur.networks import ResNet
 from deblur.restoration.batch import Job
 from deblur.restoration.progress import Bar
@@ -115,7 +117,7 @@ def test_without_a_model_it_says_how_to_get_one(
     monkeypatch.setattr("deblur.checkpoints.shipped.WEIGHTS", photos / "none")
     assert main([str(photos / "a.png")]) == 2
     said = capsys.readouterr().err
-    assert said.startswith("error: small: no such file or bundled model (none yet); to train one")
+    assert said.startswith("error: maxim: no such file or bundled model (none yet); to train one")
     assert said.count("\n") == 1
 
 
@@ -563,6 +565,23 @@ def test_starting_it_imports_nothing_heavy(photos: Path, model: Path, tmp_path: 
     assert run.stdout.splitlines()[-1] == "[]", run.stderr
 
 
+def test_photos_and_videos_have_other_default_models() -> None:
+    photo, video = (Job(Path(name), Path("out") / name) for name in ("a.png", "b.mp4"))
+    parser = ArgumentParser()
+    add_arguments(parser)
+
+    def choose(*arguments: str) -> list[tuple[str, list[Job]]]:
+        options = parser.parse_args(["a.png", "b.mp4", *arguments])
+        check_options(options)
+        return [(each.model, jobs) for each, jobs in choose_models([video, photo], options)]
+
+    assert choose() == [("maxim", [photo]), ("small", [video])]
+    assert choose("--fast") == [("small", [video, photo])]
+    assert choose("--model", "gan") == [("gan", [video, photo])]
+    with pytest.raises(ValueError, match="--fast"):
+        choose("--model", "gan", "--fast")
+
+
 def test_a_slow_network_is_announced_with_its_time(
     photos: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -572,7 +591,7 @@ def test_a_slow_network_is_announced_with_its_time(
     monkeypatch.setattr("deblur.commands.restore.count_pixels", lambda source: 6_000_000)
     announce("maxim-gopro", 10.0, jobs)
     told = capsys.readouterr().err
-    assert "12 megapixels" in told and "about 2 min" in told and "--model small" in told
+    assert "12 megapixels" in told and "about 2 min" in told and "--fast" in told
 
 
 def test_stages_are_those_of_the_model(photos: Path, model: Path, tmp_path: Path) -> None:
