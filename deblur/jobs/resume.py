@@ -10,6 +10,7 @@ from deblur.config.moved_targets import rename_override
 from deblur.distributed import is_first
 from deblur.jobs import run_status
 from deblur.jobs.run_status import RunStatus
+from deblur.terminal import printable
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -60,10 +61,10 @@ def recall(arguments: list[str]) -> list[str]:
     try:
         before = run_status.read(Path(folder))
     except ValueError as error:
-        sys.exit(f"error: {error}")
+        sys.exit(printable(f"error: {error}"))
     if before is None:
         place = Path(folder, run_status.NAME)
-        sys.exit(f"error: {folder}: holds no run that can be resumed; expected {place}")
+        sys.exit(printable(f"error: {folder}: holds no run that can be resumed; expected {place}"))
     started = map(rename_override, before.overrides)
     return [*(one for one in started if _key(one) not in given), *arguments]
 

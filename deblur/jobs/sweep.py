@@ -12,7 +12,7 @@ from contextlib import suppress
 from dataclasses import replace
 from functools import wraps
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.experimental.callback import Callback
@@ -25,6 +25,7 @@ from deblur.config.scalars import check_experiment
 from deblur.distributed import FOLLOW, is_first
 from deblur.jobs import run_folder, run_status, worker_process
 from deblur.jobs.run_status import RunStatus
+from deblur.terminal import printable
 
 log = logging.getLogger(__name__)
 
@@ -67,7 +68,7 @@ def _do_job(script: Path, cfg: DictConfig) -> float | None:
     folder, overrides = Path(cfg.run_dir), _overrides()
     before = run_status.read(folder)
     if before and before.overrides != overrides:
-        sys.exit(f"error: {folder} holds a run with other settings: type another hydra.sweep.dir")
+        _refuse(f"{folder} holds a run with other settings: type another hydra.sweep.dir")
     if before and before.status == "finished":
         log.info("already finished: %s, %s", folder, _show(before.score))
         return before.score
@@ -188,6 +189,10 @@ def _describe(error: BaseException, overrides: list[str]) -> RunStatus:
     return RunStatus("failed" if told else "stopped", overrides, error=told, fault=fault)
 
 
+def _refuse(reason: object) -> NoReturn:
+    sys.exit(printable(f"error: {reason}"))
+
+
 class Summary(Callback):
     """A Hydra callback that refuses the folder of another sweep, and reports how all jobs ended."""
 
@@ -202,17 +207,15 @@ class Summary(Callback):
             try:
                 check_experiment(config)
             except ValueError as error:  # else each job would report it
-                sys.exit(f"error: {error}")
+                _refuse(error)
         if (folder / run_status.NAME).is_file():
-            sys.exit(f"error: {folder} already holds a run: type another hydra.sweep.dir")
+            _refuse(f"{folder} already holds a run: type another hydra.sweep.dir")
         if (folder / "multirun.yaml").is_file():
             before = list(OmegaConf.load(folder / "multirun.yaml").hydra.overrides.task)
             now = list(config.hydra.overrides.task)
             if before != now:
                 lacking = " ".join(one for one in before if one not in now) or "another order"
-                sys.exit(
-                    f"error: {folder} holds a sweep with {lacking}: type another hydra.sweep.dir"
-                )
+                _refuse(f"{folder} holds a sweep with {lacking}: type another hydra.sweep.dir")
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
         """Log a line per job, the best first; exit with status 1 if one has no score."""
