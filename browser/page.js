@@ -32,14 +32,20 @@ function unpack(text) {
   return new Response(stream).arrayBuffer();
 }
 
-/** Make a script's address. Scripts from a blob are bound by this page's security policy. */
+/** Make a script's address. Workers from a blob are bound by this page's security policy. */
 function makeAddress(content) {
   return URL.createObjectURL(new Blob([content], { type: "text/javascript" }));
 }
 
+/** Make the address of a module, which a page that is opened from a file cannot import from a blob. */
+function makeModuleAddress(content) {
+  if (!INLINED) return makeAddress(content);
+  return `data:text/javascript,${encodeURIComponent(new TextDecoder().decode(content))}`;
+}
+
 /** Start a worker. Its requests resolve to its answers; `end` rejects the one that waits. */
 function makeWorker(provider) {
-  const own = new Worker(makeAddress(find("worker").textContent), { type: "module" });
+  const own = new Worker(makeAddress(find("worker").textContent));
   let fail = () => {};
   const request = (message, onProgress) => new Promise((resolve, reject) => {
     fail = reject;
@@ -67,7 +73,7 @@ async function startWorker(provider, signal) {
     [script, wasm, MODEL].map((name) => load(name, signal)));
   worker = makeWorker(provider);
   await worker.request({
-    start: { runtime: makeAddress(code), wasm: binaries[0], model: binaries[1], provider, threads: THREADS },
+    start: { runtime: makeModuleAddress(code), wasm: binaries[0], model: binaries[1], provider, threads: THREADS },
   });
   return worker;
 }

@@ -122,7 +122,7 @@ def write_page(
     """Write the page and return its size; megabytes: of the page that is one file."""
     style, script = read("page.css"), read("page.js")
     content = {
-        "policy": make_policy(style, script, "'none'" if offline else "'self'"),
+        "policy": make_policy(style, script, offline=offline),
         "icon": base64.b64encode((ROOT / "deblur/assets/web/icon.svg").read_bytes()).decode(),
         "style": style,
         "script": script,
@@ -145,19 +145,19 @@ def read(name: str) -> str:
     return (SOURCE / name).read_text("utf-8")
 
 
-def make_policy(style: str, script: str, connect: str) -> str:
+def make_policy(style: str, script: str, *, offline: bool) -> str:
     """Write the page's security policy.
 
-    It allows this very style and script, scripts that the page makes from its own files, and no
-    address but the page's own server: connect. Workers that are made from a blob inherit it.
+    It allows this very style and script, scripts that the page makes from its own files, and
+    requests to the page's own server, or to none. Workers that are made from a blob inherit it.
     """
     rules = {
         "default-src": "'none'",
-        "script-src": f"{hash_source(script)} blob: 'wasm-unsafe-eval'",
+        "script-src": f"{hash_source(script)} {'data:' if offline else 'blob:'} 'wasm-unsafe-eval'",
         "worker-src": "blob:",
         "style-src": hash_source(style),
         "img-src": "blob: data:",
-        "connect-src": connect,
+        "connect-src": "'none'" if offline else "'self'",
         "base-uri": "'none'",
         "form-action": "'none'",
     }
