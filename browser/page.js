@@ -115,6 +115,7 @@ async function submit(event) {
   const [file] = find("photo").files;
   const providers = useGpu() ? ["webgpu", "wasm"] : ["wasm"];
   running = new AbortController();
+  find("result").hidden = true;
   showBusy(true);
   const begun = performance.now();
   let bitmap = null;
