@@ -117,6 +117,7 @@ async function submit(event) {
   running = new AbortController();
   find("result").hidden = true;
   showBusy(true);
+  tell("Reading the photo …");
   const begun = performance.now();
   let bitmap = null;
   try {

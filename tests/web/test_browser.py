@@ -294,7 +294,8 @@ def test_work_can_be_cancelled(visit: Callable[..., Page], isolated: str, tmp_pa
     cancel.click()
     expect(page.get_by_role("status")).to_have_text("Cancelled.")
     expect(page.get_by_role("progressbar")).to_be_hidden()
-    assert page.workers == []
+    while page.workers:  # Chromium takes a moment to end threads that compute
+        page.wait_for_timeout(50)
     restore(page, write_photo(tmp_path / "small.jpg", (160, 120)))
 
 
@@ -308,24 +309,26 @@ def test_what_is_no_picture_is_told(
     expect(page.get_by_role("status")).to_contain_text("notes.txt is no picture")
 
 
-@pytest.mark.parametrize("name", ["index.html", "offline.html"])
-def test_the_policy_forbids_to_send(
-    browser: Browser, built: Path, isolated: str, name: str
-) -> None:
-    page = browser.new_page()
-    page.goto(f"{isolated}{name}" if name == "index.html" else (built / name).as_uri())
-    with serving(*PLAIN, built) as other:  # another origin, that there is
-        for send in ("fetch(url)", "fetch(url, {method: 'POST', mode: 'no-cors', body: 'x'})"):
-            sent = f"url => {send}.then(() => 'sent', () => 'refused')"
-            assert page.evaluate(sent, other) == "refused"
-            inside = f"""url => new Promise(resolve => {{
-                const code = `const url = "${{url}}"; {send}
-                    .then(() => 'sent', () => 'refused').then(postMessage)`;
-                const worker = new Worker(URL.createObjectURL(new Blob([code])));
-                worker.onmessage = ({{ data }}) => resolve(data);
-            }})"""
-            assert page.evaluate(inside, other) == "refused"
-    page.close()
+SEND = """fetch(url, { mode: 'no-cors', method: 'POST', body: 'photo' })
+    .then(() => 'sent', () => 'refused')"""
+WORKER = f"""url => new Promise(resolve => {{
+    const code = `const url = "${{url}}"; {SEND}.then(postMessage)`;
+    const worker = new Worker(URL.createObjectURL(new Blob([code])));
+    worker.onmessage = ({{ data }}) => resolve(data);
+}})"""
+
+
+def test_the_policy_forbids_to_send(browser: Browser, built: Path) -> None:
+    # Without the two headers, as they refuse another origin, too.
+    with serving(*PLAIN, built) as home, serving(*PLAIN, built) as other:
+        pages = {"about:blank": "sent", home: "refused"}
+        pages[(built / "offline.html").as_uri()] = "refused"
+        for address, expected in pages.items():
+            page = browser.new_page()
+            page.goto(address)
+            assert page.evaluate(f"url => {SEND}", other) == expected
+            assert page.evaluate(WORKER, other) == expected
+            page.close()
 
 
 @pytest.mark.parametrize("size", SIZES)
