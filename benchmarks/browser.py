@@ -60,8 +60,10 @@ def serving(*arguments: object) -> Iterator[str]:
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
     with subprocess.Popen(command, text=True, **pipes) as server:
         found = re.search(r"http://[\d.:]+/", server.stdout.readline())
-        yield found[0]
-        server.terminate()
+        try:
+            yield found[0]
+        finally:
+            server.terminate()
 
 
 def measure(browser: Browser, url: str, photo: Path, rounds: int) -> tuple[str, float, float]:

@@ -55,8 +55,10 @@ def serving(*arguments: object) -> Iterator[str]:
         assert server.stdout is not None
         found = re.search(r"http://[\d.:]+/", server.stdout.readline())
         assert found is not None
-        yield found[0]
-        server.terminate()
+        try:
+            yield found[0]
+        finally:
+            server.terminate()
 
 
 @pytest.fixture(scope="session")
@@ -318,10 +320,10 @@ WORKER = f"""url => new Promise(resolve => {{
 }})"""
 
 
-def test_the_policy_forbids_to_send(browser: Browser, built: Path) -> None:
-    # Without the two headers, as they refuse another origin, too.
-    with serving(*PLAIN, built) as home, serving(*PLAIN, built) as other:
-        pages = {"about:blank": "sent", home: "refused"}
+def test_the_policy_forbids_to_send(browser: Browser, built: Path, tmp_path: Path) -> None:
+    # Without the two headers, as they refuse another origin, too. The other page is a plain list.
+    with serving(*PLAIN, built) as home, serving(*PLAIN, tmp_path) as other:
+        pages = {other.replace("127.0.0.1", "localhost"): "sent", home: "refused"}
         pages[(built / "offline.html").as_uri()] = "refused"
         for address, expected in pages.items():
             page = browser.new_page()
