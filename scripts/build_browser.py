@@ -127,7 +127,9 @@ def write_page(
         "style": style,
         "script": script,
         "worker": "\n".join(read(f"worker/{name}") for name in WORKER),
-        "licences": "\n".join([(ROOT / "LICENSE").read_text("utf-8"), read(f"{LICENCE}")]),
+        "licences": "\n".join(
+            [(ROOT / "LICENSE").read_text("utf-8"), read("onnxruntime.LICENSE.txt")]
+        ),
         "version": deblur.__version__,
         "runtime_version": json.loads((RUNTIME / "package.json").read_text("utf-8"))["version"],
     }
@@ -136,9 +138,6 @@ def write_page(
     )
     page = template.render(content, assets=assets, offline=offline, megabytes=megabytes)
     return path.write_text(page, encoding="utf-8", newline="\n")
-
-
-LICENCE = "onnxruntime.LICENSE.txt"
 
 
 def read(name: str) -> str:
