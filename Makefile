@@ -6,7 +6,7 @@ SCRIPTS := $(if $(filter Windows_NT,$(OS)),Scripts,bin)
 BIN := .venv/$(SCRIPTS)
 READY := .venv/.ready
 OLDEST := .venv-oldest
-STYLED := deblur tests benchmarks scripts examples train.py eval.py
+STYLED := deblur tests benchmarks scripts examples browser/serve.py train.py eval.py
 DEMO := runs/demo/$(shell date +%Y-%m-%d_%H-%M-%S)
 
 help:  ## list the targets
@@ -77,6 +77,9 @@ bench: $(READY)  ## speed of restoring, training, making blur, scoring; how time
 	$(BIN)/python benchmarks/restoring.py
 	$(BIN)/python benchmarks/growth.py docs/figures/growth.png
 
+browser: $(READY)  ## build the page that restores in the browser into dist/browser/, by npm
+	$(BIN)/python scripts/build_browser.py dist/browser
+
 dist: $(READY)  ## build the source archive and the wheel into dist/, and check them
 	rm -rf build dist
 	$(BIN)/python -m build
@@ -98,4 +101,4 @@ figures: $(READY)  ## draw the paper's Figures 1 to 3, sheets of blur and of wha
 	$(BIN)/python scripts/draw_restored.py docs/figures
 
 .PHONY: help install demo test test-slow test-web test-server test-oldest oldest test-all lint format bench dist
-.PHONY: soak-resume soak docs figures
+.PHONY: browser soak-resume soak docs figures

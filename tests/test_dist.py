@@ -13,7 +13,8 @@ from conftest import ROOT
 
 import deblur
 
-LEFT_OUT = (".*", "runs", "datasets", "outputs", "dist", "build", "*.egg-info", "__pycache__")
+LEFT_OUT = (".*", "runs", "datasets", "outputs", "dist", "build", "node_modules")
+LEFT_OUT += ("*.egg-info", "__pycache__")
 NAME = f"deblur_lightning-{deblur.__version__}"
 
 pytestmark = pytest.mark.slow
@@ -57,6 +58,7 @@ def test_the_source_archive_trains_and_tests(dist: Path) -> None:
         "tests/oldest.txt",
         "docs/data.md",
         "mkdocs.yml",
+        "browser/package-lock.json",
     }
     assert parts <= names
 

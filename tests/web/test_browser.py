@@ -1,0 +1,372 @@
+"""The page that restores in the browser: `make browser`, in a real one."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from io import BytesIO
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from conftest import ROOT
+from PIL import Image
+from playwright.sync_api import Browser, Page, expect
+
+from deblur import Restorer
+from deblur.restoration.tiling import plan_tiles, weigh
+
+pytestmark = pytest.mark.web
+PATIENCE = 240_000
+"""Milliseconds; machines can be busy."""
+expect.set_options(timeout=PATIENCE)
+SIZES = {"phone": (390, 844), "desktop": (1280, 900)}
+PLAIN = ("-m", "http.server", "0", "--bind", "127.0.0.1", "--directory")
+"""Python's arguments for a server without the two headers; a folder follows."""
+EXAMPLE = ROOT / "deblur" / "assets" / "examples" / "bear.jpg"
+MAKE, ORIENTATION, GPS = 271, 274, 34853
+WIDE = (1300, 830)
+"""Pixels, too many for one tile."""
+
+
+@pytest.fixture(scope="session")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Build the page."""
+    if shutil.which("npm") is None:
+        pytest.skip("no npm")
+    folder = tmp_path_factory.mktemp("built")
+    build = [sys.executable, ROOT / "scripts" / "build_browser.py", folder]
+    subprocess.run(build, check=True, env={**os.environ, "PYTHONPATH": str(ROOT)})
+    return folder
+
+
+@contextmanager
+def serving(*arguments: object) -> Iterator[str]:
+    """Run a server by Python and return its address, which is in its first line."""
+    command = [sys.executable, "-u", *map(str, arguments)]
+    options: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
+    with subprocess.Popen(command, text=True, **options) as server:
+        assert server.stdout is not None
+        found = re.search(r"http://[\d.:]+/", server.stdout.readline())
+        assert found is not None
+        try:
+            yield found[0]
+        finally:
+            server.terminate()
+
+
+@pytest.fixture(scope="session")
+def isolated(built: Path) -> Iterator[str]:
+    """Serve the page with the two headers that threads require."""
+    with serving(built / "serve.py", 0) as url:
+        yield url
+
+
+@pytest.fixture
+def visit(browser: Browser) -> Iterator[Callable[..., Page]]:
+    """Give a function that opens the page; at the end no other address was asked for."""
+    contexts, wrong = [], []
+
+    def go(url: str, size: str = "desktop") -> Page:
+        width, height = SIZES[size]
+        touch = {"has_touch": True, "is_mobile": True} if size == "phone" else {}
+        viewport = {"width": width, "height": height}
+        contexts.append(browser.new_context(viewport=viewport, **touch))
+        page = contexts[-1].new_page()
+        page.set_default_timeout(PATIENCE)
+        page.on("pageerror", lambda error: wrong.append(f"error: {error}"))
+        home = url if url.startswith("http") else url.rpartition("/")[0]
+        own = (home, "data:", f"blob:{home}" if home == url else "blob:null/")
+        contexts[-1].on("request", lambda one: one.url.startswith(own) or wrong.append(one.url))
+        page.goto(url)
+        return page
+
+    yield go
+    for context in contexts:
+        context.close()
+    assert not wrong
+
+
+class Saved(NamedTuple):
+    jpeg: bytes
+    png: bytes
+
+    @property
+    def pixels(self) -> Any:
+        return np.asarray(Image.open(BytesIO(self.png)).convert("RGB"))
+
+
+def restore(page: Page, photo: Path) -> Saved:
+    """Restore a photo in the page and save it in both formats."""
+    page.set_input_files("#photo", photo)
+    page.get_by_role("button", name="Remove blur").click()
+    expect(page.get_by_role("status")).to_contain_text(re.compile("^(Done|Could)"))
+    expect(page.get_by_role("status")).to_contain_text("Done in")
+    saved = {}
+    for kind, ending in {"JPEG": "jpg", "PNG": "png"}.items():
+        with page.expect_download() as download:
+            page.get_by_role("link", name=f"Save as {kind}").click()
+        assert download.value.suggested_filename == f"{photo.stem}_restored.{ending}"
+        saved[kind.lower()] = Path(download.value.path()).read_bytes()
+    return Saved(**saved)
+
+
+def compute_psnr(first: Any, second: Any) -> float:
+    error = np.square(first.astype(np.float64) - second).mean()
+    return float("inf") if error == 0 else float(10 * np.log10(255**2 / error))
+
+
+def write_photo(path: Path, size: tuple[int, int]) -> Path:
+    """Write the bundled photo of a bear, which motion has blurred, at another size."""
+    with Image.open(EXAMPLE) as bear:
+        bear.convert("RGB").resize(size, Image.Resampling.BICUBIC).save(path, quality=92)
+    return path
+
+
+def test_the_result_is_pythons(visit: Callable[..., Page], isolated: str, tmp_path: Path) -> None:
+    photo = write_photo(tmp_path / "bear.jpg", WIDE)
+    page = visit(isolated)
+    saved = restore(page, photo)
+    restorer = Restorer.load("small", device="cpu", precision="float32", tile=1024, guard=False)
+    with Image.open(photo) as blurred:
+        expected = np.asarray(restorer.restore(blurred))
+        assert compute_psnr(np.asarray(blurred), expected) < 40  # something was restored
+    assert (2 * (restorer.tiles.reach or 0), restorer.tiles.stride) == (240, 8)  # TILES
+    psnr = compute_psnr(saved.pixels, expected)
+    print(f"PSNR to Python's result: {psnr:.1f} dB")
+    assert psnr > 60
+    jpeg = np.asarray(Image.open(BytesIO(saved.jpeg)))
+    assert compute_psnr(jpeg, expected) > 35
+
+
+def test_one_file_works_without_a_server(
+    visit: Callable[..., Page], built: Path, isolated: str, tmp_path: Path
+) -> None:
+    photo = write_photo(tmp_path / "bear.jpg", (160, 120))
+    offline = visit((built / "offline.html").as_uri())
+    assert offline.locator("#threads").inner_text() == "Computes on 1 processor core."
+    alone = restore(offline, photo)
+    assert compute_psnr(alone.pixels, restore(visit(isolated), photo).pixels) > 60
+
+
+def test_the_other_file_says_so(visit: Callable[..., Page], built: Path) -> None:
+    page = visit((built / "index.html").as_uri())
+    expect(page.get_by_role("status")).to_contain_text("open offline.html instead")
+    expect(page.get_by_role("button", name="Remove blur")).to_be_disabled()
+
+
+def test_any_server_will_do(visit: Callable[..., Page], built: Path, tmp_path: Path) -> None:
+    with serving(*PLAIN, built) as url:
+        page = visit(url)
+        expect(page.locator("#threads")).to_contain_text("Cross-Origin-Embedder-Policy")
+        restore(page, write_photo(tmp_path / "bear.jpg", (160, 120)))
+        expect(page.get_by_role("status")).to_contain_text("1 processor core")
+
+
+def test_threads_are_used_where_the_server_allows_them(
+    visit: Callable[..., Page], isolated: str
+) -> None:
+    page = visit(isolated)
+    cores = page.evaluate("navigator.hardwareConcurrency")
+    told = f"{min(cores, 8)} processor core"
+    expect(page.locator("#threads")).to_contain_text(told)
+
+
+@pytest.mark.parametrize("orientation", [1, 6])
+def test_exif_is_kept_and_the_photo_upright(
+    visit: Callable[..., Page], isolated: str, tmp_path: Path, orientation: int
+) -> None:
+    colours = np.zeros((48, 64, 3), np.uint8)
+    colours[:, :32] = (200, 40, 40)  # red is left, or above after a quarter turn
+    colours[:, 32:] = (40, 40, 200)
+    exif = Image.Exif()
+    exif[MAKE], exif[ORIENTATION] = "Rollei", orientation
+    exif.get_ifd(GPS)[1] = "N"
+    photo = tmp_path / "camera.jpg"
+    Image.fromarray(colours).save(photo, exif=exif, quality=95)
+    saved = restore(visit(isolated), photo)
+    for content in saved:
+        with Image.open(BytesIO(content)) as image:
+            kept = image.getexif()
+            assert (kept[MAKE], kept[ORIENTATION], kept.get_ifd(GPS)[1]) == ("Rollei", 1, "N")
+            assert image.size == ((64, 48) if orientation == 1 else (48, 64))
+            red, _, blue = image.convert("RGB").getpixel((12, 12))
+            assert red > blue
+            red, _, blue = image.convert("RGB").getpixel((image.width - 12, image.height - 12))
+            assert red < blue
+
+
+def test_a_preview_is_unlinked_and_all_else_stays(browser: Browser) -> None:
+    page = load_worker(browser, "exif.js")
+    # One entry, the orientation, and a link to a second directory, in either byte order.
+    little = [
+        0x49,
+        0x49,
+        42,
+        0,
+        8,
+        0,
+        0,
+        0,
+        1,
+        0,
+        0x12,
+        1,
+        3,
+        0,
+        1,
+        0,
+        0,
+        0,
+        6,
+        0,
+        0,
+        0,
+        26,
+        0,
+        0,
+        0,
+    ]
+    big = [0x4D, 0x4D, 0, 42, 0, 0, 0, 8, 0, 1, 1, 0x12, 0, 3, 0, 0, 0, 1, 0, 6, 0, 0, 0, 0, 0, 26]
+    change = "block => [...makeUpright(new Uint8Array(block))]"
+    assert page.evaluate(change, little) == [*little[:18], 1, *little[19:22], 0, 0, 0, 0]
+    assert page.evaluate(change, big) == [*big[:19], 1, *big[20:22], 0, 0, 0, 0]
+    assert page.evaluate(change, little[:12]) == little[:12]
+    page.close()
+
+
+def load_worker(browser: Browser, name: str) -> Page:
+    """Open an empty page with the functions of a part of the worker."""
+    page = browser.new_page()
+    page.add_script_tag(content=(ROOT / "browser" / "worker" / name).read_text("utf-8"))
+    return page
+
+
+@pytest.mark.parametrize("size", [(5, 3), (830, 1300), (140, 9000), (3000, 4000)])
+def test_tiles_are_pythons(browser: Browser, size: tuple[int, int]) -> None:
+    page = load_worker(browser, "tiling.js")
+    height, width = size
+    plan = page.evaluate(f"planTiles({height}, {width}, 1024 ** 2, 240, 8)")
+    rows, columns = plan_tiles(size, 1024**2, 240, 8)
+    assert plan["rows"] == [span._asdict() for span in rows]
+    assert plan["columns"] == [span._asdict() for span in columns]
+    for index in range(len(columns)):
+        found = page.evaluate(f"[...weigh({json.dumps(plan['columns'])}, {index})]")
+        np.testing.assert_allclose(found, weigh(columns, index), atol=1e-6)
+    page.close()
+
+
+@pytest.mark.parametrize("grey", [True, False])
+def test_tiles_join_without_seams(browser: Browser, grey: bool) -> None:
+    page = load_worker(browser, "tiling.js")
+    changed = page.evaluate(
+        """async grey => {
+            const pixels = new ImageData(70, 90);
+            for (let at = 0; at < pixels.data.length; at++) {
+                pixels.data[at] = ((grey ? at >> 2 : at) * 7919) % 251;
+            }
+            const before = pixels.data.slice();
+            const told = [];
+            const tiles = { area: 1024, overlap: 8, stride: 4 };
+            await restorePixels(pixels, tiles, planes => planes, (...done) => told.push(done));
+            const count = told.length;
+            return [pixels.data.filter((value, at) => value !== before[at]).length,
+                count > 8 && told.every(([done, all], at) => done === at + 1 && all === count)];
+        }""",
+        grey,
+    )
+    assert changed == [0, True]
+    page.close()
+
+
+def test_work_can_be_cancelled(visit: Callable[..., Page], isolated: str, tmp_path: Path) -> None:
+    page = visit(isolated)
+    cancel = page.get_by_role("button", name="Cancel")
+    expect(cancel).to_be_disabled()
+    page.set_input_files("#photo", write_photo(tmp_path / "large.jpg", (3000, 2400)))
+    page.get_by_role("button", name="Remove blur").click()
+    expect(page.get_by_role("status")).to_contain_text("Removing blur")
+    expect(page.get_by_role("progressbar", name="Progress")).to_be_visible()
+    cancel.click()
+    expect(page.get_by_role("status")).to_have_text("Cancelled.")
+    expect(page.get_by_role("progressbar")).to_be_hidden()
+    while page.workers:  # Chromium takes a moment to end threads that compute
+        page.wait_for_timeout(50)
+    restore(page, write_photo(tmp_path / "small.jpg", (160, 120)))
+
+
+def test_what_is_no_picture_is_told(
+    visit: Callable[..., Page], isolated: str, tmp_path: Path
+) -> None:
+    page = visit(isolated)
+    (tmp_path / "notes.txt").write_text("notes")
+    page.set_input_files("#photo", tmp_path / "notes.txt")
+    page.get_by_role("button", name="Remove blur").click()
+    expect(page.get_by_role("status")).to_contain_text("notes.txt is no picture")
+
+
+SEND = """fetch(url, { mode: 'no-cors', method: 'POST', body: 'photo' })
+    .then(() => 'sent', () => 'refused')"""
+WORKER = f"""url => new Promise(resolve => {{
+    const code = `const url = "${{url}}"; {SEND}.then(postMessage)`;
+    const worker = new Worker(URL.createObjectURL(new Blob([code])));
+    worker.onmessage = ({{ data }}) => resolve(data);
+}})"""
+
+
+def test_the_policy_forbids_to_send(browser: Browser, built: Path, tmp_path: Path) -> None:
+    # Without the two headers, as they refuse another origin, too. The other page is a plain list.
+    with serving(*PLAIN, built) as home, serving(*PLAIN, tmp_path) as other:
+        pages = {other.replace("127.0.0.1", "localhost"): "sent", home: "refused"}
+        pages[(built / "offline.html").as_uri()] = "refused"
+        for address, expected in pages.items():
+            page = browser.new_page()
+            page.goto(address)
+            assert page.evaluate(f"url => {SEND}", other) == expected
+            assert page.evaluate(WORKER, other) == expected
+            page.close()
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_the_page_is_accessible(
+    visit: Callable[..., Page], isolated: str, tmp_path: Path, size: str
+) -> None:
+    page = visit(isolated, size)
+    expect(page.locator(".warning")).to_contain_text("faces in it may be invented")
+    assert find_faults(page) == []
+    restore(page, write_photo(tmp_path / "bear.jpg", (600, 450)))
+    page.locator("summary").click()
+    for scheme in ("light", "dark"):
+        page.emulate_media(color_scheme=scheme)
+        assert find_faults(page) == []
+    assert page.evaluate("document.documentElement.scrollWidth") <= SIZES[size][0]
+    if folder := os.environ.get("DEBLUR_SHOTS"):
+        page.screenshot(path=Path(folder) / f"browser-{size}.png", full_page=True)
+
+
+def find_faults(page: Page) -> list[str]:
+    found = Axe().run(page).response["violations"]
+    return [f"{one['id']}: {one['nodes'][0]['html']}" for one in found]
+
+
+def test_the_keyboard_is_enough(visit: Callable[..., Page], isolated: str, tmp_path: Path) -> None:
+    page = visit(isolated)
+    page.set_input_files("#photo", write_photo(tmp_path / "bear.jpg", (160, 120)))
+    page.locator("#photo").focus()
+    page.keyboard.press("Tab")
+    expect(page.get_by_role("button", name="Remove blur")).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("status")).to_contain_text("Done in")
+    expect(page.get_by_role("button", name="Remove blur")).to_be_focused()
+    page.keyboard.press("Tab")
+    expect(page.get_by_role("slider", name="Where the photo before ends")).to_be_focused()
+    page.keyboard.press("Home")
+    expect(page.locator("#stage")).to_have_css("--place", "0%")
+    page.keyboard.press("Tab")
+    expect(page.get_by_role("link", name="Save as JPEG")).to_be_focused()
