@@ -73,6 +73,8 @@ def run(options: argparse.Namespace) -> int:
     outcomes = [*plan.failed] if rank == 0 else []
     outcomes += [Outcome(*job.names, "skipped") for job in {*jobs}.difference(left)]
     count = len(outcomes) + len(left)
+    if options.adapt is not None and (still := sum(not job.moves for job in left)):
+        print(f"not adapted to {still} pictures: --adapt is for videos", file=sys.stderr)
     stop = None
     try:
         _restore(left, options, count_processes(options, ranks), local, outcomes.append)
