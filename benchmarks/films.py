@@ -54,6 +54,7 @@ def main() -> None:
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("--model", default="small")
     parser.add_argument("--adapt", type=float, metavar="SECONDS")
+    parser.add_argument("--steps", type=int, help="of --adapt: end after these, on a busy machine")
     parser.add_argument("--reds", type=Path, help="the folder of train_blur and train_sharp")
     parser.add_argument("--only", default="", help="clips whose names contain this")
     options = parser.parse_args()
@@ -85,7 +86,9 @@ def measure(
             generator = load_generator(find_model(options.model)).network
             try:
                 start = time.monotonic()
-                adapted, notes = adapt_restorer(restorer, generator, source, seconds=options.adapt)
+                adapted, notes = adapt_restorer(
+                    restorer, generator, source, seconds=options.adapt, most=options.steps
+                )
                 told = f"{notes[0]}; {time.monotonic() - start:.0f} s in all"
             except NotAdaptedError as reason:
                 told = f"not adapted: {reason}"

@@ -48,9 +48,11 @@ class MeasuredBlur:
         one = self.measured[int(rng.integers(len(self.measured)))]
         length = one.length * rng.uniform(*LENGTHS) * (rng.random() >= STILL)
         path = trajectory(rng, length, rng.uniform(*ANXIETY))
+        # Squares have twice the angle, so that moves to and fro are of one direction: the main one.
+        found = np.angle(np.square(path - path.mean()).sum()) / 2
         # Rows count downwards: a direction counter-clockwise is a negative angle.
         wanted = -np.deg2rad(rng.normal(one.direction, TURN))
-        return motion_kernel(path * np.exp(1j * (wanted - np.angle(path[-1]))))
+        return motion_kernel(path * np.exp(1j * (wanted - found)))
 
     def expose(self, light: Tensor, plans: Sequence[NDArray[np.float32]]) -> tuple[Tensor, Tensor]:
         """Blur (N, C, H, W) linear light with kernels; see `deblur.blur.Motion`."""

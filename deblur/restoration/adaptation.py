@@ -37,15 +37,19 @@ HELD_OUT = 3
 """One in so many sharp frames is held out; where there are fewer, the right part of each."""
 CHECKS = 16
 """Crops of what is held out."""
-RATE, CLIP_NORM = 1e-4, 0.5
+RATE, CLIP_NORM = 2e-4, 0.5
+WARM_UP, FEWEST = 10, 20
+"""Steps: in which the rate rises, and fewer of which teach nothing."""
 DECAY = 0.95
 """Of the running average of the weights, a step."""
 FREQUENCY = 0.1
 """The weight of `FrequencyL1` beside `Charbonnier`."""
 SHARES = (0.5, 1.0)
 """Of the adapted weights, besides 0, that are compared on what is held out."""
-LEAST = 0.05
-"""dB: less is not worth another network."""
+LEAST = 0.15
+"""dB: on the blurred frames themselves, less may be a loss (by 0.1 to 0.2 dB after a few steps)."""
+SEEN = 1e-4
+"""Mean squared error, 40 dB: of crops without blur a lower one would outweigh all others."""
 CANDIDATES = 4
 """Places of which the most detailed one becomes a crop."""
 SHOT = 3.9
@@ -78,8 +82,8 @@ class Adapted(NamedTuple):
         """Return what was done, and what it gained."""
         mean = ", the mean of adapted and original weights" if self.share < 1 else ""
         return (
-            f"adapted to {self.frames} sharp frames in {self.seconds:.0f} s{mean}: "
-            f"{self.gain:+.2f} dB on held-out crops"
+            f"adapted to {self.frames} sharp frames in {self.seconds:.0f} s, {self.steps} steps"
+            f"{mean}: {self.gain:+.2f} dB on held-out crops"
         )
 
 
@@ -89,12 +93,14 @@ def adapt_restorer(
     film: Path,
     *,
     seconds: float,
+    most: int | None = None,
     watch: Callable[[Adapting], None] = lambda progress: None,
 ) -> tuple[Restorer, list[str]]:
     """Adapt a restorer to a video.
 
-    generator: the restorer's, as it was loaded. seconds, watch: see `adapt_to`. Returns the adapted
-    restorer, and what was done, a sentence. Raises NotAdaptedError, and what `survey` raises.
+    generator: the restorer's, as it was loaded. seconds, most, watch: see `adapt_to`. Returns the
+    adapted restorer, and what was done, a sentence. Raises NotAdaptedError, and what `survey`
+    raises.
     """
     swift = "bfloat16" in name_arithmetic(restorer.network)
     adapted = adapt_to(
@@ -102,6 +108,7 @@ def adapt_restorer(
         survey(film),
         restorer.tiles.device,
         seconds=seconds,
+        most=most,
         dtype=torch.bfloat16 if swift else torch.float32,
         watch=watch,
     )
@@ -142,42 +149,34 @@ def adapt_to(
     watch(Adapting(0, seconds))
     camera = _imitate(found)
     learned, held_out = hold_out(found.sharp)
+    side = find_side([*learned, *held_out], camera.margin)
     network = place(deepcopy(generator).requires_grad_(True), device).eval()
     run = _Run(network, device, dtype)
-    side = find_side([*learned, *held_out], camera.margin)
     checks = draw_pairs(held_out, camera, side, np.random.default_rng(0), CHECKS)
     before = run.score(*checks)
     original = deepcopy(network.state_dict())
-    averaging = get_ema_multi_avg_fn(DECAY)  # type: ignore[no-untyped-call]
-    average = AveragedModel(network, multi_avg_fn=averaging)
-    optimizer = torch.optim.AdamW(network.parameters(), lr=RATE, betas=(0.9, 0.99))
     rng, begun, step = np.random.default_rng(1), clock(), 0
-    while (share := _find_share(clock() - begun, seconds, step, most)) < 1:
-        for group in optimizer.param_groups:
-            group["lr"] = RATE * (1 + math.cos(math.pi * share)) / 2
-        run.learn(optimizer, *draw_pairs(learned, camera, side, rng, BATCH))
-        average.update_parameters(network)
+    while (done := max((clock() - begun) / seconds, step / most if most else 0.0)) < 1:
+        run.learn(done, *draw_pairs(learned, camera, side, rng, BATCH))
         step += 1
         watch(Adapting(min(seconds, clock() - begun), seconds))
-    adapted = average.module.state_dict()
+    if step < FEWEST:
+        raise NotAdaptedError(f"{seconds:.0f} s were enough for {step} steps only, of {FEWEST}")
+    adapted = run.average.module.state_dict()
     best, gain = 0.0, LEAST
-    for share in SHARES if step else ():
+    for share in SHARES:
         network.load_state_dict(mix(original, adapted, share))
         gains = run.score(*checks) - before
         # A gain that is smaller than its own error may be none.
         if (mean := float(gains.mean())) > max(gain, float(gains.std()) / math.sqrt(len(gains))):
             best, gain = share, mean
     if not best:
-        raise NotAdaptedError(f"{step} steps on its sharp frames gained nothing on held-out crops")
+        told = f"less than {LEAST} dB on held-out crops"
+        raise NotAdaptedError(f"{step} steps on its sharp frames gained {told}")
     network.load_state_dict(mix(original, adapted, best))
     vars(network).pop("ranges", None)  # for 8-bit integers: they belong to the original weights
     network.requires_grad_(False).cpu()
     return Adapted(network, gain, best, step, len(found.sharp), clock() - start)
-
-
-def _find_share(spent: float, seconds: float, step: int, most: int | None) -> float:
-    """Return how much of the training is done, by time or by steps."""
-    return max(spent / seconds, 0.0 if most is None else step / most)
 
 
 class _Run:
@@ -188,18 +187,26 @@ class _Run:
         self.device = device
         self.precision = device.type, dtype, dtype != torch.float32
         self.charbonnier, self.frequency = Charbonnier(), FrequencyL1()
+        averaging = get_ema_multi_avg_fn(DECAY)  # type: ignore[no-untyped-call]
+        self.average = AveragedModel(network, multi_avg_fn=averaging)
+        self.optimizer = torch.optim.AdamW(network.parameters(), lr=RATE, betas=(0.9, 0.99))
+        self.step = 0
 
-    def learn(self, optimizer: torch.optim.Optimizer, blur: Tensor, sharp: Tensor) -> None:
-        """Make one step."""
+    def learn(self, done: float, blur: Tensor, sharp: Tensor) -> None:
+        """Make one step; done: the share of all steps that are done."""
+        self.step += 1
+        for group in self.optimizer.param_groups:
+            group["lr"] = RATE * min(1, self.step / WARM_UP) * (1 + math.cos(math.pi * done)) / 2
         blur, sharp = blur.to(self.device), sharp.to(self.device)
         with torch.autocast(*self.precision):
             restored = self.network(blur)
         loss = self.charbonnier(restored, sharp) + FREQUENCY * self.frequency(restored, sharp)
-        optimizer.zero_grad()
+        self.optimizer.zero_grad()
         loss.backward()
         norm = clip_grad_norm_(self.network.parameters(), CLIP_NORM)
         if norm.isfinite():
-            optimizer.step()
+            self.optimizer.step()
+        self.average.update_parameters(self.network)
 
     @torch.inference_mode()
     def score(self, blur: Tensor, sharp: Tensor) -> Tensor:
@@ -209,7 +216,7 @@ class _Run:
             with torch.autocast(*self.precision):
                 restored = self.network(one.to(self.device))
             error = (quantize(restored.cpu()) - target).square().mean() / 4
-            scores.append(-10 * error.clamp(min=1e-10).log10())
+            scores.append(-10 * error.clamp(min=SEEN).log10())
         return torch.stack(scores)
 
 
