@@ -34,7 +34,7 @@ CROP, SMALLEST = 128, 32
 """Pixels: the side of a crop, and the least one where frames are small."""
 BATCH = 4
 HELD_OUT = 3
-"""One in so many sharp frames is held out; where there are fewer, the right part of each."""
+"""One in so many sharp frames is held out; at least so many are required."""
 CHECKS = 16
 """Crops of what is held out."""
 RATE, CLIP_NORM = 2e-4, 0.5
@@ -143,8 +143,9 @@ def adapt_to(
     """
     if not found.smears:
         raise NotAdaptedError("none of its frames is blurred by motion")
-    if not found.sharp:
-        raise NotAdaptedError("none of its frames is sharp")
+    if len(found.sharp) < HELD_OUT:
+        told = f"{len(found.sharp)} of its frames are sharp beyond doubt"
+        raise NotAdaptedError(f"{told}, {HELD_OUT} are required")
     start = clock()
     watch(Adapting(0, seconds))
     camera = _imitate(found)
@@ -233,16 +234,9 @@ def _imitate(found: Survey) -> Camera:
 
 def hold_out(frames: Sequence[Pixels]) -> tuple[list[Pixels], list[Pixels]]:
     """Split sharp frames into those to learn from, and those that are held out."""
-    if len(frames) >= HELD_OUT:
-        held = range(HELD_OUT // 2, len(frames), HELD_OUT)
-        return [f for place, f in enumerate(frames) if place not in held], [
-            frames[place] for place in held
-        ]
-    cut = [frame.shape[1] * (HELD_OUT - 1) // HELD_OUT for frame in frames]
-    return (
-        [frame[:, :place] for frame, place in zip(frames, cut)],
-        [frame[:, place:] for frame, place in zip(frames, cut)],
-    )
+    held = [*range(HELD_OUT // 2, len(frames), HELD_OUT)]
+    learned = [frame for place, frame in enumerate(frames) if place not in held]
+    return learned, [frames[place] for place in held]
 
 
 def find_side(frames: Sequence[Pixels], margin: int) -> int:

