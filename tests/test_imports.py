@@ -32,7 +32,8 @@ MAY_KNOW = {
     "jobs": {"checkpoints", "config", "distributed"},
     "training": {"checkpoints", "distributed", "losses", "media", "metrics", "networks"},
     "evaluation": {"checkpoints", "data", "inference", "media", "metrics"},
-    "restoration": {"checkpoints", "distributed", "inference", "media"},
+    # It learns from a film's own frames: blurs them, and has losses.
+    "restoration": {"blur", "checkpoints", "distributed", "inference", "losses", "media"},
     "web": {"checkpoints", "media", "restoration"},
     "commands": {
         *("blur", "checkpoints", "data", "distributed", "evaluation", "inference", "jobs"),

@@ -7,6 +7,7 @@ deblur photo.jpg --fast                 # in a small part of the time, but remov
 deblur clip.mp4 -o clip_sharp.mp4       # --only-blurred restores the frames that are blurred
 cat photo.jpg | deblur - > sharp.jpg
 deblur photo.jpg --in-place             # keeps photo.jpg~ as it was; --backup DIR keeps it there
+deblur clip.mp4 --adapt                 # trains the model on its sharp frames for a minute first
 deblur holiday/ --only-blurred          # photos that are blurred by motion, see deblur look
 deblur --edit photo.tif --output out.tif    # for other programs: prints nothing but errors
 torchrun --nproc-per-node 4 -m deblur holiday/ -o sharp/    # each process does its share
@@ -74,6 +75,8 @@ def run(options: argparse.Namespace) -> int:
     outcomes = [*plan.failed] if rank == 0 else []
     outcomes += [Outcome(*job.names, "skipped") for job in {*jobs}.difference(left)]
     count = len(outcomes) + len(left)
+    if options.adapt is not None and (still := sum(not job.moves for job in left)):
+        print(f"not adapted to {still} pictures: --adapt is for videos", file=sys.stderr)
     stop = None
     try:
         for each, part in choose_models(left, options):

@@ -62,6 +62,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     about = "restore the photos, and the frames of videos, that are blurred by motion; the others "
     about += "stay as they are"
     add("--only-blurred", action="store_true", help=about)
+    about = (
+        "before a video is restored, train the model on its sharp frames for so many seconds (60), "
+    )
+    about += "blurred as its blurred frames are; it is used where it is better"
+    add("--adapt", nargs="?", type=_whole(1), const=60, metavar="SECONDS", help=about)
     about = "print the sharpness of each photo before and after, 0 to 1 (Crete et al. 2007)"
     add("--sharpness", action="store_true", help=about)
     add("--json", action="store_true", help="print what was done to each file as JSON")
@@ -116,6 +121,8 @@ def check_options(options: argparse.Namespace) -> None:
         raise ValueError("--in-place writes over the photos: leave out -o, --format and --compare")
     if options.backup is not None and not options.in_place:
         raise ValueError("--backup DIR is for --in-place")
+    if options.adapt is not None and (options.edit or "-" in (*options.paths, options.out)):
+        raise ValueError("--adapt is for videos' files: leave it out for single pictures")
 
 
 def load(options: argparse.Namespace, local: int = 0) -> Any:

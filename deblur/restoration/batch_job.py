@@ -6,6 +6,8 @@ from argparse import Namespace
 from pathlib import Path
 from typing import Any
 
+from deblur.checkpoints import load_generator
+from deblur.checkpoints.shipped import find_model
 from deblur.restoration.batch import Job, Outcome, is_video
 from deblur.restoration.in_place import is_restored, replace_restored
 from deblur.restoration.progress import Tiles
@@ -18,7 +20,8 @@ def restore_job(restorer: Any, options: Namespace, job: Job, tell: Tell) -> None
 
     Args:
         restorer: a Restorer.
-        options: the command's `format`, `quality`, `overwrite`, `only_blurred` and `sharpness`.
+        options: the command's `format`, `quality`, `overwrite`, `only_blurred`, `sharpness` and
+            `adapt`, and with that `model`, `trust` and `stages`.
         job: the file.
         tell: called with the progress (`Tiles`, or a video's `Progress`), at last with the Outcome.
 
@@ -46,7 +49,8 @@ def restore_job(restorer: Any, options: Namespace, job: Job, tell: Tell) -> None
         exists = not options.overwrite and _exists(job)
         notes: list[str] = []
         if not exists and job.moves:
-            notes = restore_film(
+            restorer, adapted = _adapt(restorer, options, job.source, tell)
+            notes = adapted + restore_film(
                 job.source,
                 job.target,
                 restorer.restore,
@@ -82,6 +86,21 @@ def restore_job(restorer: Any, options: Namespace, job: Job, tell: Tell) -> None
         measured = None if before is None or after is None else (before, after)
         status = "skipped" if exists else "restored"
         end(status, notes=tuple(notes), sharpness=measured)
+
+
+def _adapt(restorer: Any, options: Namespace, film: Path, tell: Tell) -> tuple[Any, list[str]]:
+    """Adapt a restorer to a video, if the options ask for it; return it, and notes."""
+    if options.adapt is None:
+        return restorer, []
+    from deblur.restoration.adaptation import NotAdaptedError, adapt_restorer
+
+    generator = load_generator(
+        find_model(options.model), trust=options.trust, stages=options.stages
+    ).network
+    try:
+        return adapt_restorer(restorer, generator, film, seconds=options.adapt, watch=tell)
+    except NotAdaptedError as reason:
+        return restorer, [f"not adapted: {reason}"]
 
 
 def _exists(job: Job) -> bool:

@@ -49,6 +49,13 @@ class Tiles(NamedTuple):
     total: int
 
 
+class Adapting(NamedTuple):
+    """How far a network is adapted to a video."""
+
+    seconds: float
+    of: float
+
+
 class Bar:
     """Shows how many are done, how many a minute, and the time left.
 
@@ -87,7 +94,10 @@ class Bar:
         self.began = time.perf_counter()
 
     def watch(self, film: Any) -> None:
-        """Show how far a video is, or a picture in tiles."""
+        """Show how far a video or its adaptation is, or a picture in tiles."""
+        if isinstance(film, Adapting):
+            self._watch_adapting(film)
+            return
         if isinstance(film, Tiles):
             share = film.done / film.total
             pace = f"tile {film.done} of {film.total}"
@@ -99,4 +109,12 @@ class Bar:
         self.progress.update(self.task, pace=told)
         step = max(1, film.total // LINES) if film.total else OFTEN
         if self.prints and (film.done == 1 or film.done % step == 0):
+            print(told, file=sys.stderr, flush=True)
+
+    def _watch_adapting(self, adapting: Adapting) -> None:
+        """Show how far an adaptation is; in a log by its beginning and its end."""
+        told = f"adapting, {adapting.seconds:.0f} of {adapting.of:.0f} s"
+        self.progress.update(self.task, pace=told)
+        self.began = time.perf_counter()
+        if self.prints and adapting.seconds in (0, adapting.of):
             print(told, file=sys.stderr, flush=True)

@@ -1,6 +1,7 @@
 """Restores any picture, and returns it with the same kind, size and depth."""
 
 from collections.abc import Iterable, Iterator
+from copy import copy
 from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple, TypeVar, overload
@@ -101,6 +102,12 @@ class Restorer:
         """
         path = find_model(name_or_path)
         return cls(load_generator(path, trust=trust, stages=stages).network, **settings)
+
+    def renew(self, generator: nn.Module) -> "Restorer":
+        """Return a Restorer of the same settings and arithmetic for another generator."""
+        other = copy(self)
+        other.tiles = self.tiles.renew(generator)
+        return other
 
     def restore_file(
         self,

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from deblur.hardware import free_memory, is_out_of_memory
-from deblur.inference import Precision, adapt
+from deblur.inference import Precision, adapt, name_arithmetic
 from deblur.inference.example_photos import show_examples
 from deblur.restoration.flat_regions import find_detail, keep_flat
 from deblur.restoration.guard import find_harm, put_back
@@ -81,6 +81,19 @@ class TiledNetwork:
         self.reach: int | None = None
         """How far, in pixels, a cut changes the output; measured when it is first needed."""
         self._bytes: float | None = None
+
+    def renew(self, generator: nn.Module) -> "TiledNetwork":
+        """Return the same for another generator, in the same arithmetic, without a race."""
+        name = name_arithmetic(self.network)
+        precision: Any = "int8" if name.startswith("int8") else name
+        return TiledNetwork(
+            generator,
+            self.device,
+            precision=precision,
+            tile=self.tile,
+            self_ensemble=self.self_ensemble,
+            guard=self.guard,
+        )
 
     @torch.inference_mode()
     def measure_pace(self) -> float:

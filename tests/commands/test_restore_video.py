@@ -62,3 +62,16 @@ def test_a_picture_does_not_become_a_video(model: Path, tmp_path: Path) -> None:
     (tmp_path / "one.png").rename(tmp_path / "one.mp4")
     assert deblur(model, tmp_path / "one.mp4", "-o", tmp_path / "x.mp4") == 1
     assert [file.name for file in tmp_path.iterdir()] == ["one.mp4"]
+
+
+def test_adapting_says_why_it_was_not_done(
+    model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    film, picture = make_film(tmp_path / "a.mkv", "ffv1", "yuv444p"), tmp_path / "b.png"
+    Image.new("RGB", (64, 48)).save(picture)
+    assert deblur(model, film, picture, "-o", tmp_path / "out", "--adapt") == 0
+    said = capsys.readouterr()
+    assert "a.mkv: not adapted: " in said.out
+    assert "not adapted to 1 pictures" in said.err
+    assert deblur(model, "-", "--adapt") == 2
+    assert "--adapt" in capsys.readouterr().err

@@ -9,7 +9,9 @@ from deblur.restoration.batch import Job, Outcome
 from deblur.restoration.batch_job import explain, restore_job
 from deblur.restoration.video import Progress, name_part
 
-OPTIONS = Namespace(quality=None, overwrite=False, format=None, only_blurred=False, sharpness=False)
+OPTIONS = Namespace(
+    quality=None, overwrite=False, format=None, only_blurred=False, sharpness=False, adapt=None
+)
 
 
 class Double:

@@ -6,15 +6,18 @@ import weakref
 from collections.abc import Callable, Sequence
 from fractions import Fraction
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import av
 import numpy as np
 import pytest
+from film_samples import make_film
 from numpy.typing import NDArray
 
 from deblur.atomic import hide
 from deblur.extras import install_command
+from deblur.restoration import video
 from deblur.restoration.video import Progress, name_part, restore_film
 
 UNEVEN = [0, 40, 85, 120, 165, 200, 300, 310, 345, 400, 440, 480]
@@ -515,3 +518,36 @@ def test_without_pyav_it_says_what_to_install(
     monkeypatch.setitem(sys.modules, "av", None)
     with pytest.raises(ImportError, match=re.escape(install_command("video"))):
         restore_film(source, tmp_path / "out.mp4", same)
+
+
+def test_frames_are_decoded_and_encoded_while_others_are_restored(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The third frame is decoded while the first is restored, and that is encoded while the second
+    # is: each waits for the other, and would fail if one thread did all.
+    events = {"unpack": Event(), "write": Event()}
+    left = {"unpack": 3, "write": 1}
+
+    def watch(name: str) -> None:
+        method = getattr(video._Writer, name)
+
+        def call(writer: Any, *arguments: Any) -> Any:
+            result = method(writer, *arguments)
+            left[name] -= 1
+            if left[name] == 0:
+                events[name].set()
+            return result
+
+        monkeypatch.setattr(video._Writer, name, call)
+
+    watch("unpack")
+    watch("write")
+    waits = iter([events["unpack"], events["write"]])
+
+    def restore(pixels: NDArray[Any]) -> NDArray[Any]:
+        if (event := next(waits, None)) is not None:
+            assert event.wait(60)
+        return pixels
+
+    restore_film(make_film(tmp_path / "a.mkv", "ffv1"), tmp_path / "b.mkv", restore)
+    assert next(waits, None) is None

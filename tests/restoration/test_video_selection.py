@@ -6,42 +6,14 @@ from typing import Any
 import av
 import numpy as np
 import pytest
-from film_samples import make_film
+from film_samples import BLURRED, STILL, make_film, pan
 from numpy.typing import NDArray
-from PIL import Image
 
-import deblur
 from deblur.restoration.restorer import Restorer
 from deblur.restoration.video import NotBlurredError, restore_film
 from deblur.restoration.video_selection import find_motion, is_blurred, keep_still
 
-PHOTOS = Path(deblur.__file__).parent / "assets" / "photos"
-WIDTH, HEIGHT, STEP, LENGTH = 320, 240, 5, 15
-STILL = WIDTH // 3
-"""Columns at the right that stand still."""
-BLURRED = {1, 4, 7}
 Pixels = NDArray[Any]
-
-
-def pan(photo: str, count: int = 9, *, blurred: set[int] = BLURRED) -> tuple[list[Pixels], ...]:
-    """Return the frames of a pan over a photo beside what stands still: as filmed, and sharp."""
-    with Image.open(PHOTOS / photo) as picture:
-        light = (np.asarray(picture.convert("RGB")) / 255.0) ** 2.2
-    top = (light.shape[0] - HEIGHT) // 2
-    rows = light[top : top + HEIGHT]
-    filmed, sharp = [], []
-    for place in range(count):
-        left = LENGTH + STEP * place
-        moments = [rows[:, left + at : left + at + WIDTH] for at in range(LENGTH)]
-        still = moments[LENGTH // 2]
-        for frames, seen in (
-            (filmed, np.mean(moments, 0) if place in blurred else still),
-            (sharp, still),
-        ):
-            frame = seen.copy()
-            frame[:, -STILL:] = rows[:, :STILL]
-            frames.append((255 * frame ** (1 / 2.2)).round().astype(np.uint8))
-    return filmed, sharp
 
 
 def decode(path: Path) -> list[Any]:

@@ -1,0 +1,109 @@
+"""What a video shows of its own blur: its sharpest frames, and how its blurred ones are smeared."""
+
+import heapq
+from collections.abc import Iterator
+from contextlib import suppress
+from itertools import islice
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from deblur.blur.measured import Measured
+from deblur.media.video import Colours, import_av, open_video, view
+from deblur.restoration.classifier import load_classifier, measure_features
+from deblur.restoration.diagnosis import LONGEST, diagnose_luma, to_luma
+from deblur.restoration.noise import measure_noise
+from deblur.restoration.sharpness import measure_sharpness
+from deblur.restoration.spectra import cut_windows
+from deblur.restoration.video_selection import Chosen, Picture, choose, find_motion
+
+PARTS, LENGTH = 8, 15
+"""Parts of a long video, evenly over it, and the frames of each: what is looked at."""
+MOST = 12
+"""Sharp frames that are kept: the sharpest ones."""
+CLEAR = 0.1
+"""Likelihood of blur up to which a frame is sharp beyond doubt: a slightly blurred one as a target
+would teach to leave blur."""
+SHORTEST = 3.0
+"""Pixels: less is no blur that could be learned from."""
+
+Pixels = NDArray[np.uint8]
+
+
+class Survey(NamedTuple):
+    """What was found in a video."""
+
+    sharp: list[Pixels]
+    """The sharpest frames that are sharp beyond doubt, in their order, (H, W, 3), as stored."""
+    smears: list[Measured]
+    """How far, and where to, the blurred frames are smeared where they move."""
+    noise: float
+    """Median standard deviation of the blurred frames' noise, in values of 8 bits."""
+    seen: int
+    """Frames that were looked at."""
+
+
+def survey(source: Path) -> Survey:
+    """Look at a video's frames, or at parts of a long one, as `--only-blurred` does.
+
+    Raises ValueError ("PATH: reason") for what is no video, OSError, and ImportError where PyAV is
+    missing.
+    """
+    kept: list[tuple[float, int, Pixels]] = []
+    smears: list[Measured] = []
+    noises: list[float] = []
+    seen = 0
+    for pictures in _cut_parts(source):
+        for chosen in choose(pictures):
+            seen += 1
+            pixels = view(chosen.picture.rgb)
+            luma = to_luma(pixels)
+            if chosen.blurred:
+                smears.append(_measure_smear(chosen, luma))
+                noises.append(measure_noise(luma))
+                continue
+            sharpness = measure_sharpness(cut_windows(luma))
+            (heapq.heappushpop if len(kept) == MOST else heapq.heappush)(
+                kept, (sharpness, seen, pixels.copy())
+            )
+    sharp = [
+        pixels
+        for _, _, pixels in sorted(kept, key=lambda one: one[1])
+        if diagnose_luma(to_luma(pixels)).likelihood <= CLEAR
+    ]
+    smears = [one for one in smears if one.length >= SHORTEST]
+    return Survey(sharp, smears, float(np.median(noises)) if noises else 0.0, seen)
+
+
+def _measure_smear(chosen: Chosen, luma: Pixels) -> Measured:
+    """Measure a blurred frame where it moves."""
+    rows, columns = find_motion(luma, [to_luma(other) for other in chosen.beside])
+    with torch.inference_mode():
+        windows = cut_windows(np.ascontiguousarray(luma[rows, columns]))
+        said = load_classifier()(measure_features(windows))
+    return Measured(min(LONGEST, float(said.lengths[0])), float(said.directions[0]))
+
+
+def _cut_parts(source: Path) -> Iterator[Iterator[Picture]]:
+    """Yield the consecutive pictures of parts of a video; of a short one all, as a single part."""
+    with open_video(source) as (film, video):
+        rate = float(video.average_rate or 0)
+        frames = video.frames or (film.duration or 0) / 1e6 * rate
+        yield _decode(film, video, PARTS * LENGTH if frames <= PARTS * LENGTH else LENGTH)
+        if frames <= PARTS * LENGTH:
+            return
+        for part in range(1, PARTS):
+            with suppress(import_av().FFmpegError):
+                film.seek((film.start_time or 0) + film.duration * part // PARTS)
+                yield _decode(film, video, LENGTH)
+
+
+def _decode(film: Any, video: Any, count: int) -> Iterator[Picture]:
+    """Decode the next frames up to a count, or to where the file is broken."""
+    colours = Colours()
+    with suppress(import_av().FFmpegError):
+        for frame in islice(film.decode(video), count):
+            yield Picture(frame, colours.to_rgb(frame, "rgb24"))
