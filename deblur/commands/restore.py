@@ -101,10 +101,12 @@ def choose_models(
     """Return the options with a model, and its jobs: the defaults of photos and videos differ."""
     if options.model is not None:
         return [(options, jobs)]
+    # Of a video's many frames few are blurred, and adapting requires a network that trains fast.
+    slowly = options.only_blurred and options.adapt is None
     photos, videos = ([job for job in jobs if job.moves is moves] for moves in (False, True))
     return [
         (argparse.Namespace(**{**vars(options), "model": model}), part)
-        for model, part in ((DEFAULT, photos), (FAST, videos))
+        for model, part in ((DEFAULT, photos), (DEFAULT if slowly else FAST, videos))
         if part
     ]
 

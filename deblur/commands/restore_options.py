@@ -23,7 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="NAME_OR_PATH",
         help="maxim, which removes the most blur; small, fast and cautious; gan, fast, with finer "
         "textures; maxim-gopro, as Google published it; or a .ckpt or .safetensors file "
-        f"(default {DEFAULT}, and {FAST} for videos)",
+        f"(default {DEFAULT}; {FAST} for videos without --only-blurred or with --adapt)",
     )
     add("--fast", action="store_true", help=f"use {FAST}, which takes a small part of the time")
     about = "stages of maxim-gopro to use: 2 is better and takes over twice as long"

@@ -576,6 +576,8 @@ def test_photos_and_videos_have_other_default_models() -> None:
         return [(each.model, jobs) for each, jobs in choose_models([video, photo], options)]
 
     assert choose() == [("maxim", [photo]), ("small", [video])]
+    assert choose("--only-blurred") == [("maxim", [photo]), ("maxim", [video])]
+    assert choose("--only-blurred", "--adapt")[1][0] == "small"
     assert choose("--fast") == [("small", [video, photo])]
     assert choose("--model", "gan") == [("gan", [video, photo])]
     with pytest.raises(ValueError, match="--fast"):
