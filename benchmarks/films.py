@@ -14,7 +14,7 @@ their frames in order, and compared with their sharp partners.
 import argparse
 import csv
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
@@ -35,6 +35,7 @@ from deblur.restoration.video import NotBlurredError, restore_film
 WIDTH, HEIGHT, STEP, LENGTH, COUNT = 320, 240, 5, 15, 9
 STILL = WIDTH // 3
 """Columns at the right that stand still."""
+BLURRED = range(1, COUNT, 3)
 Pixels = NDArray[Any]
 
 
@@ -118,14 +119,13 @@ def pan_all() -> Iterator[Clip]:
         yield pan(name, read(BUILT_IN / name))
 
 
-def pan(name: str, photo: Pixels) -> Clip:
-    """Pan over a photo, beside what stands still."""
+def pan(name: str, photo: Pixels, *, count: int = COUNT, blurred: Sequence[int] = BLURRED) -> Clip:
+    """Pan over a photo (H, W, 3), 8 bits, beside what stands still."""
     light = (photo / 255.0) ** 2.2
     top = (light.shape[0] - HEIGHT) // 2
     rows = light[top : top + HEIGHT]
     filmed, sharp = [], []
-    blurred = [*range(1, COUNT, 3)]
-    for place in range(COUNT):
+    for place in range(count):
         left = LENGTH + STEP * place
         moments = [rows[:, left + at : left + at + WIDTH] for at in range(LENGTH)]
         middle = moments[LENGTH // 2]
@@ -136,7 +136,7 @@ def pan(name: str, photo: Pixels) -> Clip:
             frame = seen.copy()
             frame[:, -STILL:] = rows[:, :STILL]
             frames.append((255 * frame ** (1 / 2.2)).round().astype(np.uint8))
-    return Clip(name, filmed, sharp, blurred)
+    return Clip(name, filmed, sharp, [*blurred])
 
 
 def read_reds(folder: Path) -> Iterator[Clip]:

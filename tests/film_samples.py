@@ -1,5 +1,6 @@
 """Small made films, and what a file is as a player finds it."""
 
+import runpy
 from collections.abc import Callable, Sequence
 from fractions import Fraction
 from io import BytesIO
@@ -8,6 +9,7 @@ from typing import Any, NamedTuple
 
 import av
 import numpy as np
+from conftest import ROOT
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -18,11 +20,10 @@ OWN = {"encoder", "ENCODER", "major_brand", "minor_version", "compatible_brands"
 """Tags of whoever wrote the file."""
 QUIET = {"x265-params": "log-level=error"}
 PHOTOS = Path(deblur.__file__).parent / "assets" / "photos"
-WIDTH, HEIGHT, STEP, LENGTH = 320, 240, 5, 15
-"""Of a pan."""
-STILL = WIDTH // 3
-"""Columns at the right that stand still."""
-BLURRED = {1, 4, 7}
+FILMS = runpy.run_path(str(ROOT / "benchmarks" / "films.py"))
+STILL: int = FILMS["STILL"]
+"""Columns at the right of a pan that stand still."""
+BLURRED = {*FILMS["BLURRED"]}
 Pixels = NDArray[Any]
 
 
@@ -118,22 +119,9 @@ def make_film(
 def pan(photo: str, count: int = 9, *, blurred: set[int] = BLURRED) -> tuple[list[Pixels], ...]:
     """Return the frames of a pan over a photo beside what stands still: as filmed, and sharp."""
     with Image.open(PHOTOS / photo) as picture:
-        light = (np.asarray(picture.convert("RGB")) / 255.0) ** 2.2
-    top = (light.shape[0] - HEIGHT) // 2
-    rows = light[top : top + HEIGHT]
-    filmed, sharp = [], []
-    for place in range(count):
-        left = LENGTH + STEP * place
-        moments = [rows[:, left + at : left + at + WIDTH] for at in range(LENGTH)]
-        still = moments[LENGTH // 2]
-        for frames, seen in (
-            (filmed, np.mean(moments, 0) if place in blurred else still),
-            (sharp, still),
-        ):
-            frame = seen.copy()
-            frame[:, -STILL:] = rows[:, :STILL]
-            frames.append((255 * frame ** (1 / 2.2)).round().astype(np.uint8))
-    return filmed, sharp
+        pixels = np.asarray(picture.convert("RGB"))
+    clip = FILMS["pan"](photo, pixels, count=count, blurred=blurred)
+    return clip.filmed, clip.sharp
 
 
 def make_cover() -> bytes:

@@ -47,7 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add("--mix", metavar="BASE", help=f"{about} less is forgotten")
     about = "of FILE's weights in the average with --mix, from 0 to 1"
-    add("--share", type=float, default=0.5, metavar="S", help=f"{about} (default %(default)s)")
+    add("--share", type=float, metavar="S", help=f"{about} (default 0.5)")
     add("--trust", metavar="MODULE", help="a module whose networks the file may name")
     add("--overwrite", action="store_true", help="write over OUT")
 
@@ -65,8 +65,9 @@ def run(options: argparse.Namespace) -> int:
         from deblur.checkpoints.interpolation import interpolate
 
         base = load_generator(find_model(options.mix), trust=options.trust, stages=options.stages)
-        model = interpolate(base, model, options.share)
-        about = {**model.about, "source": f"{options.share} {source.name}, the rest {options.mix}"}
+        share = 0.5 if options.share is None else options.share
+        model = interpolate(base, model, share)
+        about = {**model.about, "source": f"{share} {source.name}, the rest {options.mix}"}
     if options.license:
         about["license"] = options.license
     model = model._replace(about=about)
@@ -95,6 +96,8 @@ def _check(options: argparse.Namespace) -> None:
         raise ValueError(f"--precision {options.precision} is for .safetensors alone")
     if options.fp16 and out.suffix not in (".onnx", ".dtmodel"):
         raise ValueError("--fp16 is for .onnx and .dtmodel; --precision float16 for .safetensors")
+    if options.share is not None and not options.mix:
+        raise ValueError("--share is for --mix BASE")
     if options.range != RANGES[0] and out.suffix != ".onnx":
         raise ValueError(f"--range {options.range} is for .onnx alone")
 

@@ -47,6 +47,8 @@ def test_weights_of_two_are_averaged(tmp_path: Path, capsys: pytest.CaptureFixtu
     }
     assert main([*mix, "--share", "25", "--overwrite"]) == 2
     assert "share" in capsys.readouterr().err
+    assert main(["convert", str(tuned), "--share", "0.5", *mix[4:], "--overwrite"]) == 2
+    assert "--mix" in capsys.readouterr().err
     save_generator(other, ResNet(blocks=1, width=8), {**config, "width": 8}, {})
     assert main(["convert", str(other), *mix[2:], "--overwrite"]) == 2
     assert "shape" in capsys.readouterr().err
