@@ -5,6 +5,8 @@ can keep what it knew and most of what it has learned, at the price of one netwo
 Robust fine-tuning of zero-shot models, CVPR 2022, arXiv 2109.01903).
 """
 
+from collections.abc import Mapping
+
 from torch import Tensor
 
 from deblur.checkpoints.contents import describe_difference
@@ -27,11 +29,17 @@ def interpolate(base: Generator, tuned: Generator, share: float) -> Generator:
     before, after = base.network.state_dict(), tuned.network.state_dict()
     if difference := describe_difference(before, after):
         raise ValueError(f"weights of different networks cannot be averaged: {difference}")
-    tuned.network.load_state_dict({key: _mix(before[key], after[key], share) for key in after})
+    tuned.network.load_state_dict(mix(before, after, share))
     vars(tuned.network).pop("ranges", None)  # for 8-bit integers: they belong to the old weights
     about = {key: value for key, value in tuned.about.items() if key != "digest"}
     return tuned._replace(about=about)
 
 
-def _mix(before: Tensor, after: Tensor, share: float) -> Tensor:
-    return before.lerp(after, share) if after.is_floating_point() else after
+def mix(
+    before: Mapping[str, Tensor], after: Mapping[str, Tensor], share: float
+) -> dict[str, Tensor]:
+    """Return the weights (1 - share) * before + share * after; whole numbers are those of after."""
+    return {
+        key: before[key].lerp(value, share) if value.is_floating_point() else value
+        for key, value in after.items()
+    }

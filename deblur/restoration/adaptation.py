@@ -22,6 +22,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from deblur.blur.camera import Camera
 from deblur.blur.measured import MeasuredBlur
+from deblur.checkpoints.interpolation import mix
 from deblur.hardware import place
 from deblur.inference import name_arithmetic
 from deblur.losses import Charbonnier, FrequencyL1
@@ -271,11 +272,3 @@ def _draw_crop(frame: Pixels, side: int, rng: np.random.Generator) -> Any:
         crops.append(frame[top : top + side, left : left + side])
     detail = [float(np.abs(np.diff(crop[::2, ::2, 1].astype(np.int16))).mean()) for crop in crops]
     return crops[int(np.argmax(detail))][:, :: int(rng.choice((1, -1)))]
-
-
-def mix(original: dict[str, Any], adapted: dict[str, Any], share: float) -> dict[str, Any]:
-    """Return the weights (1 - share) * original + share * adapted."""
-    return {
-        name: value.lerp(adapted[name], share) if value.is_floating_point() else value
-        for name, value in original.items()
-    }
