@@ -78,11 +78,11 @@ def tidied(main: Callable[[DictConfig], Any]) -> Callable[[DictConfig], Any]:
 
 
 def discard(folder: Path) -> None:
-    """Remove an empty run folder, and its empty parent, unless the user chose the folder."""
+    """Remove an empty runs/NAME/TIME and its empty parents, unless the user chose the folder."""
     from hydra.core.hydra_config import HydraConfig
 
     given = ("hydra.run.dir=", "hydra.sweep.")
     if not any(one.startswith(given) for one in HydraConfig.get().overrides.hydra):
         with suppress(OSError):
-            folder.rmdir()
-            folder.parent.rmdir()
+            for empty in (folder, *folder.parents[:2]):
+                empty.rmdir()
