@@ -50,6 +50,9 @@ def main(cfg: DictConfig, begin: Callable[[], None]) -> float | None:
         model = instantiate(cfg.model, _convert_="all")
         if start.path is not None:
             resume.check_fit(start.path, model.state_dict())
+        elif OmegaConf.is_dict(cfg.init):
+            sources = {str(part): find_model(name) for part, name in cfg.init.items()}
+            checkpoints.fill_parts(model.generator, sources)
         elif cfg.init is not None:
             checkpoints.fill(model.generator, find_model(cfg.init))
         if ended := resume.check_left(start, cfg.trainer.max_epochs, folder, cfg.minutes):

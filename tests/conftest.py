@@ -52,6 +52,7 @@ QUICKEST = [
 
 NARROW = {
     "generator.width": 4,
+    "generator.coarse_width": 4,
     "generator.blocks": 1,
     "generator.encoder": "[1,1]",
     "generator.decoder": "[1,1]",

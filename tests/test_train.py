@@ -13,13 +13,16 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from conftest import ROOT, TINY
+from conftest import ROOT, TINY, fill, smallest
+from hydra import initialize_config_dir
 from imitations import write
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
+from torch import nn
 
-from deblur.checkpoints import load_generator
+from deblur.checkpoints import load_generator, save_generator
+from deblur.networks import MAXIM, ResUNet
 
 GOLDEN = Path(__file__).parent / "expected" / "train_log.json"
 
@@ -185,6 +188,28 @@ def test_training_can_start_from_a_generators_weights(
         assert torch.equal(before, after)
 
 
+def test_the_parts_of_a_network_can_start_from_different_files(
+    tmp_path: Path, start: Callable[..., None]
+) -> None:
+    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
+        settings = smallest("fast")
+    data = ["data=photos", "blur=pinned", "data.crop=64", "data.batch_size=2"]
+    data += ["data.dataset.size=2", "data.dataset.held_out={crop: 64, val: 2, test: 2}"]
+    parts: dict[str, nn.Module] = {
+        "coarse": MAXIM(stages=1, width=4),
+        "fine": ResUNet(width=4, encoder=[1, 1], decoder=[1, 1]),
+    }
+    for name, part in parts.items():
+        save_generator(tmp_path / f"{name}.safetensors", fill(part))
+    init = ", ".join(f"{name}: {tmp_path / name}.safetensors" for name in parts)
+    run = ["model.lr=1e-30", "trainer.max_epochs=1", "trainer=cpu", "trainer.precision=32-true"]
+    start("train", *settings, *data, *run, f"init={{{init}}}", f"hydra.run.dir={tmp_path / 'run'}")
+    network: Any = load_generator(tmp_path / "run" / "generator.safetensors").network
+    for name, part in parts.items():
+        for before, after in zip(part.parameters(), getattr(network, name).parameters()):
+            assert torch.equal(before, after)
+
+
 def test_a_sweep_of_no_experiment_starts_no_job(tmp_path: Path, start: Callable[..., None]) -> None:
     with pytest.raises(SystemExit, match="^error: .*experiment=NAME"):
         start("train", "-m", "model.lr=1e-4,1e-3", f"hydra.sweep.dir={tmp_path / 'sweep'}")
@@ -237,6 +262,7 @@ def test_a_sweep_gives_each_job_a_folder(tmp_path: Path, start: Callable[..., No
         ),
         (["experiment=paper", "data.root=null"], "error: data: root is null, expected a folder"),
         (["experiment=quick", "init=none.ckpt"], "error: none.ckpt: no such file"),
+        (["experiment=quick", "init={tail: small}"], "ResNet has no part tail, expected one of"),
         (["experiment=quick", "ckpt=none.ckpt"], "error: none.ckpt: no such file"),
     ],
 )

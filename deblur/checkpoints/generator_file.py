@@ -189,6 +189,16 @@ def fill(network: nn.Module, path: str | Path) -> None:
     network.load_state_dict(weights)
 
 
+def fill_parts(network: nn.Module, paths: Mapping[str, str | Path]) -> None:
+    """Load files' generators into parts of a network, by the parts' names; see `fill`."""
+    children = dict(network.named_children())
+    for name, path in paths.items():
+        if name not in children:
+            kind, names = type(network).__name__, ", ".join(children)
+            raise ValueError(f"{path}: {kind} has no part {name}, expected one of {names}")
+        fill(children[name], path)
+
+
 def read_generator(path: Path) -> Contents:
     """Read a file's generator: its config, weights and data recipe."""
     if path.exists() and maxim.recognizes(path):

@@ -19,8 +19,10 @@ def quote_paths(arguments: list[str]) -> list[str]:
 
 
 def _quote(argument: str) -> str:
-    key, equals, value = argument.partition("=")
-    if not equals or key.lstrip("+~") not in PATHS or value in ("", "null") or value[0] in "'\"":
+    key, _, value = argument.partition("=")
+    name = key.lstrip("+~")
+    parts = name == "init" and value.startswith("{") and value.endswith("}")
+    if name not in PATHS or value in ("", "null") or value[0] in "'\"" or parts:
         return argument
     return f"{key}={literal(value)}"
 

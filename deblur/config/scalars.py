@@ -21,7 +21,7 @@ class TrainScalars:
     seed: int
     run_dir: str
     ckpt: str | None
-    init: str | None
+    init: str | dict[str, str] | None
     minutes: float | None
     save_minutes: float | None
     histograms: int

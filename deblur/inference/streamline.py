@@ -11,6 +11,7 @@ from deblur.hardware import place
 from deblur.inference.convolutions import Activation, Conv, Deconv, enlarging, shuffling
 from deblur.inference.gated import Gated
 from deblur.inference.maxim import SwiftMAXIM
+from deblur.networks.coarse_to_fine import CoarseToFine
 from deblur.networks.maxim import MAXIM
 from deblur.networks.nafnet import Block
 from deblur.networks.padding import Doubled, SameConv
@@ -33,6 +34,11 @@ def streamline(generator: nn.Module, device: torch.device, dtype: torch.dtype) -
             return SwiftMAXIM(generator, dtype)
         plain = deepcopy(generator).eval().requires_grad_(False)
         return Autocast(place(plain, device), device, dtype)
+    if isinstance(generator, CoarseToFine):
+        halves = place(deepcopy(generator).eval().requires_grad_(False), device)
+        for name in ("coarse", "fine"):
+            setattr(halves, name, streamline(getattr(generator, name), device, dtype))
+        return halves
     network = nn.ModuleList([deepcopy(generator).eval().requires_grad_(False)])
     for module in [*network.modules()]:
         for name, child in module.named_children():

@@ -1,5 +1,6 @@
 """The networks, by the names that configs and checkpoints use."""
 
+from deblur.networks.coarse_to_fine import CoarseToFine
 from deblur.networks.discriminators import (
     DenseDiscriminator,
     DoubleDiscriminator,
@@ -16,6 +17,7 @@ from deblur.networks.unet import UNet
 __all__ = [
     "FPN",
     "MAXIM",
+    "CoarseToFine",
     "DenseDiscriminator",
     "DoubleDiscriminator",
     "MultiScale",

@@ -76,11 +76,17 @@ class ResUNet(nn.Module):
             assert self.last.bias is not None
             nn.init.zeros_(self.last.bias)
 
-    def forward(self, blur: Tensor) -> Tensor:
-        """Restore (N, 3, H, W) in [-1, 1]."""
+    def forward(self, blur: Tensor, guide: Tensor | None = None) -> Tensor:
+        """Restore (N, 3, H, W) in [-1, 1].
+
+        guide: (N, width, H / shuffle, W / shuffle), added to the first layer's features; H and W
+        must be multiples of the stride then.
+        """
         height, width = blur.shape[-2:]
         padded = pad_to_stride(blur, self.stride, least=self.stride)
         features = self.first(F.pixel_unshuffle(padded, self.shuffle))
+        if guide is not None:
+            features = features + guide.to(features.dtype)
         skips: list[Tensor] = []
         for encoder, down in zip(self.encoders, self.downs):
             skips.append(encoder(features))

@@ -21,6 +21,10 @@ from deblur.networks.local import localize
 
 SHALLOW: dict[str, Any] = {"width": 4, "encoder": [1, 1], "decoder": [1, 1]}
 NARROW: dict[str, Any] = {"width": 4, "blocks": 1}
+TINY_HALVES: dict[str, Any] = {
+    **{"coarse_width": 4, "groups": 1, "bottlenecks": 1},
+    **{"width": 4, "encoder": (1,), "middle": 1, "decoder": (1,)},
+}
 GENERATORS: dict[str, Callable[[], nn.Module]] = {
     "Li's": lambda: networks.ResNet(**NARROW),
     "Kupyn's": lambda: networks.ResNet(**NARROW, norm="instance", upsample="transposed"),
@@ -32,6 +36,7 @@ GENERATORS: dict[str, Callable[[], nn.Module]] = {
     "MultiScale": lambda: networks.MultiScale(**NARROW),
     "ResUNet": lambda: networks.ResUNet(width=4, encoder=(1, 1), middle=1, decoder=(1, 1)),
     "MAXIM": lambda: networks.MAXIM(stages=2, width=4, groups=1, bottlenecks=1),
+    "CoarseToFine": lambda: networks.CoarseToFine(**TINY_HALVES),
     "NAFNet": lambda: networks.NAFNet(**SHALLOW, padding="zeros"),
     "NAFNet with tlc": lambda: networks.NAFNet(
         width=4, encoder=[1], decoder=[1], tlc="auto", window=41
@@ -39,7 +44,7 @@ GENERATORS: dict[str, Callable[[], nn.Module]] = {
     "mobilenet": lambda: shorten(networks.FPN()),
     "inception": lambda: shorten(networks.FPN(backbone="inception")),
 }
-SLOW = ("mobilenet", "inception", "MAXIM")
+SLOW = ("mobilenet", "inception", "MAXIM", "CoarseToFine")
 KINDS = [pytest.param(kind, marks=[pytest.mark.slow] * (kind in SLOW)) for kind in GENERATORS]
 SIZES = [
     (2, 3, 44, 53),
@@ -107,7 +112,7 @@ def test_onnx_gives_what_the_network_gives_at_any_size(kind: str, tmp_path: Path
     assert list(tmp_path.iterdir()) == [path]
     compare(network, open_onnx(path), 1e-4)
     model = onnx.load(path)
-    opset = 18 if kind == "MAXIM" else 17
+    opset = 18 if kind in ("MAXIM", "CoarseToFine") else 17
     assert [(one.domain, one.version) for one in model.opset_import] == [("", opset)]
     onnx.checker.check_model(model, full_check=True)
 

@@ -36,6 +36,7 @@ def test_any_path_goes_through_hydras_grammar(key: str, value: str) -> None:
 
 def test_other_arguments_are_left_alone() -> None:
     arguments = ["seed=1", "ckpt=null", "ckpt='a b'", "--help", "model.lr=1e-4,1e-3", "ckpt="]
+    arguments += ["init={coarse: maxim, fine: small}"]
     assert quote_paths(arguments) == arguments
     assert quote_paths(["-m", "ckpt=a,b"]) == ["-m", "ckpt=a,b"]
 

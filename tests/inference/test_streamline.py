@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from deblur.inference import gated
 from deblur.inference.streamline import streamline
-from deblur.networks import FPN, MultiScale, NAFNet, ResNet, ResUNet, UNet
+from deblur.networks import FPN, CoarseToFine, MultiScale, NAFNet, ResNet, ResUNet, UNet
 
 CPU = torch.device("cpu")
 with torch.random.fork_rng():
@@ -23,6 +23,10 @@ with torch.random.fork_rng():
         "unet with own norms": UNet(width=8, levels=2, norm="instance", zero_last=False),
         "resunet": ResUNet(
             width=8, encoder=(1, 1), middle=1, decoder=(1, 1), shuffle=2, zero_last=False
+        ),
+        "coarse to fine": CoarseToFine(
+            **{"coarse_width": 8, "groups": 1, "bottlenecks": 1, "zero_last": False},
+            **{"width": 8, "encoder": (1,), "middle": 1, "decoder": (1,)},
         ),
         "deepdeblur": MultiScale(blocks=1, width=8, zero_last=False),
         "deepdeblur, transposed": MultiScale(blocks=1, width=8, upsample="transposed", skip=False),
