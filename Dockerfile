@@ -3,8 +3,9 @@ FROM python:3.11-slim
 COPY . /src
 RUN /src/scripts/install_server.sh /opt/deblur \
     && rm -rf /src \
-    && useradd --create-home deblur
-USER deblur
+    && useradd --uid 1000 --create-home deblur
+# A number, which Kubernetes' runAsNonRoot requires.
+USER 1000
 EXPOSE 8000
 HEALTHCHECK CMD ["/opt/deblur/bin/python", "-c", "import urllib.request as u; u.urlopen('http://127.0.0.1:8000/healthz')"]
 # Requires -e DEBLUR_TOKEN=SECRET: it is for others than this computer alone.

@@ -59,10 +59,11 @@ oldest: $(READY)  ## write tests/oldest.txt anew, after a change of setup.cfg
 
 test-all: test test-slow test-web test-server  ## all of them, as CI does
 
-lint: $(READY)  ## style and types
+lint: $(READY)  ## style and types, and the Dockerfile
 	$(BIN)/black --quiet --check --line-length 100 $(STYLED)
 	$(BIN)/isort --quiet --check $(STYLED)
 	$(BIN)/flake8 $(STYLED)
+	$(BIN)/hadolint Dockerfile
 	$(BIN)/mypy
 
 format: $(READY)  ## rewrite the code in the project's style
