@@ -1,28 +1,43 @@
 """A headless Chromium, and pages opened in it with an eye on what they ask for and complain of."""
 
+import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from browser_page import PATIENCE, SIZES, serving
+from conftest import ROOT
 from playwright.sync_api import Browser, ConsoleMessage, Dialog, Page, Request, sync_playwright
 
 Load = Callable[[str], Page]
+Launch = Callable[..., Browser]
 
 
 @pytest.fixture(scope="session")
-def browser() -> Iterator[Browser]:
-    """Start Chromium."""
+def launch() -> Iterator[Launch]:
+    """Give a function that starts Chromium with further arguments."""
     names = ("chromium", "chromium-browser", "google-chrome")
     found = next((path for path in map(shutil.which, names) if path), None)
     if found is None:
         pytest.skip("no Chromium: scripts/install_chromium.sh installs it or says how")
     with sync_playwright() as playwright:
-        started = playwright.chromium.launch(
-            executable_path=found, args=["--no-sandbox", "--disable-gpu"]
-        )
-        yield started
-        started.close()
+
+        def start(*arguments: str) -> Browser:
+            common = ["--no-sandbox", "--disable-gpu"]
+            return playwright.chromium.launch(executable_path=found, args=[*common, *arguments])
+
+        yield start
+
+
+@pytest.fixture(scope="session")
+def browser(launch: Launch) -> Iterator[Browser]:
+    """Start Chromium."""
+    started = launch()
+    yield started
+    started.close()
 
 
 class Watch:
@@ -63,3 +78,46 @@ def load(browser: Browser, tmp_path: Path) -> Iterator[Load]:
     yield go
     opened.close()
     assert not watch.wrong
+
+
+@pytest.fixture(scope="session")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Build the page."""
+    if shutil.which("npm") is None:
+        pytest.skip("no npm")
+    folder = tmp_path_factory.mktemp("built")
+    build = [sys.executable, ROOT / "scripts" / "build_browser.py", folder]
+    subprocess.run(build, check=True, env={**os.environ, "PYTHONPATH": str(ROOT)})
+    return folder
+
+
+@pytest.fixture(scope="session")
+def isolated(built: Path) -> Iterator[str]:
+    """Serve the page with the two headers that threads require."""
+    with serving(built / "serve.py", 0) as url:
+        yield url
+
+
+@pytest.fixture
+def visit(browser: Browser) -> Iterator[Callable[..., Page]]:
+    """Give a function that opens the page; at the end no other address was asked for."""
+    contexts, wrong = [], []
+
+    def go(url: str, size: str = "desktop") -> Page:
+        width, height = SIZES[size]
+        touch = {"has_touch": True, "is_mobile": True} if size == "phone" else {}
+        viewport = {"width": width, "height": height}
+        contexts.append(browser.new_context(viewport=viewport, **touch))
+        page = contexts[-1].new_page()
+        page.set_default_timeout(PATIENCE)
+        page.on("pageerror", lambda error: wrong.append(f"error: {error}"))
+        home = url if url.startswith("http") else url.rpartition("/")[0]
+        own = (home, "data:", f"blob:{home}" if home == url else "blob:null/")
+        contexts[-1].on("request", lambda one: one.url.startswith(own) or wrong.append(one.url))
+        page.goto(url)
+        return page
+
+    yield go
+    for context in contexts:
+        context.close()
+    assert not wrong

@@ -2,19 +2,14 @@
 
 import json
 import os
-import re
-import shutil
-import subprocess
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
-from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
 from axe_playwright_python.sync_playwright import Axe
+from browser_page import PATIENCE, PLAIN, SIZES, compute_psnr, restore, serving, write_photo
 from conftest import ROOT
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect
@@ -23,110 +18,10 @@ from deblur import Restorer
 from deblur.restoration.tiling import plan_tiles, weigh
 
 pytestmark = pytest.mark.web
-PATIENCE = 240_000
-"""Milliseconds; machines can be busy."""
 expect.set_options(timeout=PATIENCE)
-SIZES = {"phone": (390, 844), "desktop": (1280, 900)}
-PLAIN = ("-m", "http.server", "0", "--bind", "127.0.0.1", "--directory")
-"""Python's arguments for a server without the two headers; a folder follows."""
-EXAMPLE = ROOT / "deblur" / "assets" / "examples" / "bear.jpg"
 MAKE, ORIENTATION, GPS = 271, 274, 34853
 WIDE = (1300, 830)
 """Pixels, too many for one tile."""
-
-
-@pytest.fixture(scope="session")
-def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Build the page."""
-    if shutil.which("npm") is None:
-        pytest.skip("no npm")
-    folder = tmp_path_factory.mktemp("built")
-    build = [sys.executable, ROOT / "scripts" / "build_browser.py", folder]
-    subprocess.run(build, check=True, env={**os.environ, "PYTHONPATH": str(ROOT)})
-    return folder
-
-
-@contextmanager
-def serving(*arguments: object) -> Iterator[str]:
-    """Run a server by Python and return its address, which is in its first line."""
-    command = [sys.executable, "-u", *map(str, arguments)]
-    options: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
-    with subprocess.Popen(command, text=True, **options) as server:
-        assert server.stdout is not None
-        found = re.search(r"http://[\d.:]+/", server.stdout.readline())
-        assert found is not None
-        try:
-            yield found[0]
-        finally:
-            server.terminate()
-
-
-@pytest.fixture(scope="session")
-def isolated(built: Path) -> Iterator[str]:
-    """Serve the page with the two headers that threads require."""
-    with serving(built / "serve.py", 0) as url:
-        yield url
-
-
-@pytest.fixture
-def visit(browser: Browser) -> Iterator[Callable[..., Page]]:
-    """Give a function that opens the page; at the end no other address was asked for."""
-    contexts, wrong = [], []
-
-    def go(url: str, size: str = "desktop") -> Page:
-        width, height = SIZES[size]
-        touch = {"has_touch": True, "is_mobile": True} if size == "phone" else {}
-        viewport = {"width": width, "height": height}
-        contexts.append(browser.new_context(viewport=viewport, **touch))
-        page = contexts[-1].new_page()
-        page.set_default_timeout(PATIENCE)
-        page.on("pageerror", lambda error: wrong.append(f"error: {error}"))
-        home = url if url.startswith("http") else url.rpartition("/")[0]
-        own = (home, "data:", f"blob:{home}" if home == url else "blob:null/")
-        contexts[-1].on("request", lambda one: one.url.startswith(own) or wrong.append(one.url))
-        page.goto(url)
-        return page
-
-    yield go
-    for context in contexts:
-        context.close()
-    assert not wrong
-
-
-class Saved(NamedTuple):
-    jpeg: bytes
-    png: bytes
-
-    @property
-    def pixels(self) -> Any:
-        return np.asarray(Image.open(BytesIO(self.png)).convert("RGB"))
-
-
-def restore(page: Page, photo: Path) -> Saved:
-    """Restore a photo in the page and save it in both formats."""
-    page.set_input_files("#photo", photo)
-    page.get_by_role("button", name="Remove blur").click()
-    expect(page.get_by_role("status")).to_contain_text(re.compile("^(Done|Could)"))
-    expect(page.get_by_role("status")).to_contain_text("Done in")
-    saved = {}
-    for kind, ending in {"JPEG": "jpg", "PNG": "png"}.items():
-        with page.expect_download() as download:
-            page.get_by_role("link", name=f"Save as {kind}").click()
-        assert download.value.suggested_filename == f"{photo.stem}_restored.{ending}"
-        saved[kind.lower()] = Path(download.value.path()).read_bytes()
-    return Saved(**saved)
-
-
-def compute_psnr(first: Any, second: Any) -> float:
-    error = np.square(first.astype(np.float64) - second).mean()
-    return float("inf") if error == 0 else float(10 * np.log10(255**2 / error))
-
-
-def write_photo(path: Path, size: tuple[int, int]) -> Path:
-    """Write the bundled photo of a bear, which motion has blurred, at another size."""
-    with Image.open(EXAMPLE) as bear:
-        bear.convert("RGB").resize(size, Image.Resampling.BICUBIC).save(path, quality=92)
-    return path
 
 
 def test_the_result_is_pythons(visit: Callable[..., Page], isolated: str, tmp_path: Path) -> None:
