@@ -16,7 +16,8 @@ import time
 import torch
 from torch import nn
 
-from deblur.hardware import PeakMemory, has_bfloat16, pick_device, place
+from deblur.hardware import PeakMemory, pick_device, place
+from deblur.inference.race import race_training
 from deblur.losses.adversarial import Minimax, OnePass
 from deblur.losses.content import Perceptual
 from deblur.networks import DenseDiscriminator, ResNet
@@ -31,13 +32,14 @@ class Step:
     def __init__(self, crop: int, way: str = "ours") -> None:
         plain = way == WAYS[0]
         self.device = pick_device()
-        self.autocast = not plain and has_bfloat16(self.device)
         self.one_pass = way == "one_pass"
         networks: list[nn.Module] = [ResNet(), DenseDiscriminator(crop=crop), Perceptual()]
         move = nn.Module.to if plain else place
         self.generator, self.discriminator, self.perceptual = (
             move(network, self.device) for network in networks  # type: ignore[operator]
         )
+        chosen = "32-true" if plain else race_training(self.generator, self.device, crop)
+        self.autocast = chosen == "bf16-mixed"
         if way == "recompute":
             recompute(self.generator)
         self.optimizers = [torch.optim.Adam(n.parameters(), lr=1e-4) for n in networks[:2]]
