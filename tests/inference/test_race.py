@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from deblur.inference import measure, race
+from deblur.inference.example_photos import show_examples
 from deblur.inference.race import Run, hold, race_training, settle
 from deblur.networks import ResNet
 
@@ -50,6 +51,22 @@ def test_each_arithmetic_wins_where_it_is_the_fastest(fastest: str) -> None:
 def test_exactness_decides_where_times_are_about_equal() -> None:
     track = Track({"float32": 0.0102, "bfloat16": 0.01})
     assert hold(track.runs(), track).winner == "float32"
+
+
+@pytest.mark.parametrize("cost, side", [(0.03, 64), (4e-4, 512)])
+def test_the_picture_is_the_middle_of_an_example(cost: float, side: int) -> None:
+    seen: list[Tensor] = []
+
+    def run(picture: Tensor) -> Tensor:
+        clock.now += cost * (picture.shape[-1] / 64) ** 2
+        seen.append(picture)
+        return picture
+
+    clock = Track({})
+    assert hold({"float32": run}, clock).side == side
+    part = min(side, 256)
+    assert seen[-1].shape == (1, 3, side, side)
+    assert torch.equal(seen[-1][..., -part:, -part:], show_examples(part, part)[0])
 
 
 @pytest.mark.parametrize("error", [0.03, float("nan")])
