@@ -14,8 +14,15 @@
 #
 #   BASE=40 MIX=4 GAN=4 SIZE=2000 scripts/train_shipped.sh   # epochs; crops of a later one
 #   INIT=small BASE=10 scripts/train_shipped.sh              # the base starts from the bundled model
+#
+# On a machine that is lent for minutes, see scripts/train_minutes.sh:
+#
+#   scripts/train_shipped.sh minutes ARCHIVE OUT
 set -euo pipefail
 cd "$(dirname "$0")/.."
+if [ "${1:-}" = minutes ]; then
+    exec scripts/train_minutes.sh "${@:2}"
+fi
 out=$(realpath -m "${1:-runs/shipped}")
 roots=${DEBLUR_DATA:-datasets}
 python=${PYTHON:-.venv/bin/python}

@@ -2,12 +2,13 @@
 
 import runpy
 import sys
+import tarfile
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from conftest import ROOT
-from imitations import write
+from imitations import picture, write
 
 from deblur.media.images import read
 
@@ -99,3 +100,24 @@ def test_the_pairs_of_a_test_are_written_as_files(run: Run, tmp_path: Path) -> N
     assert "2 pairs" in said
     assert {read(path).shape for path in tmp_path.rglob("*.png")} == {(32, 32, 3)}
     assert {len([*tmp_path.glob(f"test/{side}/*.png")]) for side in ("blur", "sharp")} == {2}
+
+
+def test_training_data_are_packed_below_a_size(run: Run, tmp_path: Path) -> None:
+    photos, pairs, archive = tmp_path / "photos", tmp_path / "pairs", tmp_path / "data.tar"
+    for seed in range(2):
+        picture(photos / f"{seed}.png", seed, size=(96, 96))
+    write("reds", pairs / "REDS")
+    listed = tmp_path / "mine.csv"
+    listed.write_text("set,scene,frame,split\nreds,000,00000000,train\n")
+    arguments = [str(archive), "--photos", str(photos), "--pairs", str(pairs), "--listed"]
+    said = run("scripts/pack_data.py", *arguments, str(listed))
+    with tarfile.open(archive) as tar:
+        names = tar.getnames()
+    assert names[:2] == ["photos/0.webp", "photos/1.webp"] and "4 files" in said
+    assert [name.split("/")[2:] for name in names[2:]] == [
+        ["train_blur", "000", "00000000.webp"],
+        ["train_sharp", "000", "00000000.webp"],
+    ]
+    with pytest.raises(SystemExit, match="more than 0.001 MiB"):
+        run("scripts/pack_data.py", *arguments, str(listed), "--megabytes", "0.001")
+    assert not archive.exists()
