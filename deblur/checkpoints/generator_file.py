@@ -22,6 +22,8 @@ from deblur.networks.arguments import find_config
 GENERATORS = [name for name in networks.__all__ if not name.endswith("Discriminator")]
 USED = "stages"
 """The metadata key of the default number of a network's stages."""
+PARTS = "parts"
+"""The metadata key of the parts that are another file's."""
 SPARE = 1 << 20
 """Bytes that weights may have beyond their file: some formats leave out values that are zero."""
 
@@ -212,6 +214,26 @@ def read_generator(path: Path) -> Contents:
     else:
         contents = _read_checkpoint(path)
     _check_size(path, contents.weights)
+    return _add_parts(path, contents)
+
+
+def _add_parts(path: Path, contents: Contents) -> Contents:
+    """Add the weights of parts of a network that are another file's in the same folder.
+
+    Bundled models that have a network in common keep it once. The metadata `PARTS` name, for each
+    part, the `file` without its ending and its `digest`.
+    """
+    for part, told in _parse(path, contents.about.pop(PARTS, "{}")).items():
+        if not isinstance(told, dict) or not {"file", "digest"} <= told.keys():
+            raise ValueError(f"{path}: its part {part} has no file and digest")
+        source = path.with_name(f"{Path(str(told['file'])).name}.safetensors")
+        if not source.is_file():
+            raise FileNotFoundError(f"{path}: its part {part} is {source}, which does not exist")
+        shared = _read_safetensors(source)
+        if shared.about.get("digest") != told["digest"]:
+            raise ValueError(f"{path}: its part {part} is not what {source} contains")
+        own = {f"{part}.{name}": value for name, value in shared.weights.items()}
+        contents.weights.update(own)
     return contents
 
 

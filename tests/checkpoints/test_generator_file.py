@@ -1,3 +1,4 @@
+import json
 import pickle
 from pathlib import Path
 from typing import Any
@@ -6,13 +7,16 @@ import lightning as L
 import pytest
 import torch
 from conftest import fill as fill_values
+from safetensors import safe_open
+from safetensors.torch import save
 from torch import nn
 from torch.utils.data import DataLoader
 
 from deblur.checkpoints import fill, generator_file, load_generator, save_generator
+from deblur.checkpoints.generator_file import digest
 from deblur.hardware import place
 from deblur.losses import Charbonnier
-from deblur.networks import FPN, ResNet
+from deblur.networks import FPN, CoarseToFine, ResNet
 from deblur.pair import Pair
 from deblur.training.gan import DeblurGAN
 
@@ -207,3 +211,36 @@ def train(
     trainer.fit(model, DataLoader([pair, pair], batch_size=2))
     trainer.save_checkpoint(path, weights_only=weights_only)
     return model
+
+
+def test_a_part_can_be_another_file_of_the_folder(tmp_path: Path) -> None:
+    tiny: dict[str, Any] = {"groups": 1, "bottlenecks": 1, "encoder": [1], "decoder": [1]}
+    network = fill_values(CoarseToFine(coarse_width=4, width=4, middle=1, **tiny))
+    shared, path = tmp_path / "shared.safetensors", tmp_path / "whole.safetensors"
+    assert isinstance(network, CoarseToFine)
+    save_generator(shared, network.coarse)
+    save_generator(path, network)
+    whole = path.read_bytes()
+    with safe_open(path, "pt") as file:
+        keys = [key for key in file.keys() if not key.startswith("coarse.")]
+        weights = {key: file.get_tensor(key).clone() for key in keys}  # the file will be changed
+        metadata = {**file.metadata(), "digest": digest(weights)}
+
+    def write(**told: str) -> None:
+        parts = json.dumps({"coarse": told})
+        path.write_bytes(save(weights, {**metadata, "parts": parts}))
+
+    write(file="shared", digest=load_generator(shared).about["digest"])
+    assert path.stat().st_size < len(whole)
+    model = load_generator(path)
+    assert "parts" not in model.about
+    for name, value in network.state_dict().items():
+        assert torch.equal(model.network.state_dict()[name], value)
+    for told, message in (
+        ({"file": "shared", "digest": "other"}, "its part coarse is not what"),
+        ({"file": "shared"}, "no file and digest"),
+        ({"file": "../../none", "digest": ""}, "none.safetensors, which does not exist"),
+    ):
+        write(**told)
+        with pytest.raises((ValueError, FileNotFoundError), match=message):
+            load_generator(path)
