@@ -19,7 +19,7 @@ from deblur.data.listed import Listed
 from deblur.metrics import Comparison
 
 ASSETS = ROOT / "deblur" / "assets"
-OURS = ["small", "gan", "maxim"]
+OURS = ["small", "gan", "maxim", "fast"]
 """Those that were trained here."""
 
 

@@ -30,10 +30,16 @@ from pathlib import Path
 from typing import Any
 
 from deblur.atomic import discard_parts
-from deblur.checkpoints.shipped import DEFAULT, FAST, find_model
+from deblur.checkpoints.shipped import FAST, FASTEST, find_model
 from deblur.commands.edit import edit
 from deblur.commands.pipe import pipe
-from deblur.commands.restore_options import add_arguments, check_options, count_processes, load
+from deblur.commands.restore_options import (
+    add_arguments,
+    check_options,
+    count_processes,
+    load,
+    name_best,
+)
 from deblur.distributed import find_rank
 from deblur.media.photo import open_photo
 from deblur.restoration.batch import Job, Outcome, find_jobs, is_known, summarize
@@ -65,7 +71,7 @@ def run(options: argparse.Namespace) -> int:
     if not plan.jobs and not plan.failed:
         reason = f"found no pictures or videos in {', '.join(options.paths)}"
         raise ValueError(f"{reason}; {passed}" if passed else reason)
-    find_model(options.model or DEFAULT)
+    find_model(options.model or name_best(options))
     if plan.results and rank == 0:
         names = str(plan.results[0]) if len(plan.results) == 1 else f"{len(plan.results)} paths"
         print(f"left out {printable(names)}: written by this command", file=sys.stderr)
@@ -101,12 +107,13 @@ def choose_models(
     """Return the options with a model, and its jobs: the defaults of photos and videos differ."""
     if options.model is not None:
         return [(options, jobs)]
+    best = name_best(options)
     # Of a video's many frames few are blurred, and adapting requires a network that trains fast.
     slowly = options.only_blurred and options.adapt is None
     photos, videos = ([job for job in jobs if job.moves is moves] for moves in (False, True))
     return [
         (argparse.Namespace(**{**vars(options), "model": model}), part)
-        for model, part in ((DEFAULT, photos), (DEFAULT if slowly else FAST, videos))
+        for model, part in ((best, photos), (best if slowly else FASTEST, videos))
         if part
     ]
 
@@ -179,7 +186,7 @@ def announce(model: str, pace: float, jobs: list[Job]) -> None:
     pixels = sum(count_pixels(job.source) for job in jobs if not job.moves)
     minutes = pace * pixels / 60e6
     if minutes > 1:
-        faster = "" if model == FAST else "; --fast takes a small part of that"
+        faster = "" if model in (FAST, FASTEST) else "; --fast takes a small part of that"
         print(
             f"{pixels / 1e6:.0f} megapixels by {model}: about {minutes:.0f} min{faster}",
             file=sys.stderr,

@@ -1,5 +1,6 @@
 """A pretrained backbone at low resolution, and a network that adds the detail at full size."""
 
+import math
 from collections.abc import Sequence
 
 import torch.nn.functional as F
@@ -76,7 +77,9 @@ class CoarseToFine(nn.Module):
         """From the blurred image to features that are added to the ResUNet's first ones."""
         for values in self.guide.parameters():
             nn.init.zeros_(values)
-        self.stride = self.fine.stride * shrink
+        self.step = math.lcm(self.fine.stride, shrink)
+        """The multiples to which images are padded at full resolution."""
+        self.stride = math.lcm(self.step, self.coarse.stride * shrink)
         coarse = self.coarse.tiling
         self.tiling = Tiling(side=coarse.side * shrink, overlap=coarse.overlap * shrink)
 
@@ -100,8 +103,8 @@ class CoarseToFine(nn.Module):
         return [*outputs, self._refine(blur, padded, half - shrunk)]
 
     def _enter(self, blur: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the image, padded to multiples of the stride, at full and at low resolution."""
-        padded = pad_to_stride(blur, self.stride, least=self.stride)
+        """Return the image, padded to multiples of `step`, at full and at low resolution."""
+        padded = pad_to_stride(blur, self.step, least=self.step)
         return padded, F.avg_pool2d(padded, self.shrink)
 
     def _refine(self, blur: Tensor, padded: Tensor, change: Tensor) -> Tensor:

@@ -19,7 +19,7 @@ from PIL import Image
 from deblur.__main__ import main
 from deblur.checkpoints import save_generator
 from deblur.commands.restore import announce, choose_models
-from deblur.commands.restore_options import add_arguments, check_options
+from deblur.commands.restore_options import add_arguments, check_options, load
 from deblur.networks import ResNet
 from deblur.restoration.batch import Job
 from deblur.restoration.progress import Bar
@@ -578,10 +578,24 @@ def test_photos_and_videos_have_other_default_models() -> None:
     assert choose() == [("maxim", [photo]), ("small", [video])]
     assert choose("--only-blurred") == [("maxim", [photo]), ("maxim", [video])]
     assert choose("--only-blurred", "--adapt")[1][0] == "small"
-    assert choose("--fast") == [("small", [video, photo])]
+    assert choose("--fast") == [("fast", [photo]), ("small", [video])]
+    assert choose("--fast", "--only-blurred") == [("fast", [photo]), ("fast", [video])]
     assert choose("--model", "gan") == [("gan", [video, photo])]
     with pytest.raises(ValueError, match="--fast"):
         choose("--model", "gan", "--fast")
+
+
+@pytest.mark.parametrize("single", [["--edit", "a.png", "--output", "b.png"], ["-"]])
+def test_a_single_photo_is_restored_by_the_same_default_as_others(
+    single: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = []
+    monkeypatch.setattr(Restorer, "load", lambda name, **settings: names.append(name))
+    parser = ArgumentParser()
+    add_arguments(parser)
+    for more in ([], ["--fast"], ["--model", "gan"]):
+        load(parser.parse_args([*single, *more]))
+    assert names == ["maxim", "fast", "gan"]
 
 
 def test_a_slow_network_is_announced_with_its_time(
