@@ -21,7 +21,8 @@ from safetensors import safe_open
 from safetensors.torch import save
 
 from deblur.checkpoints import load_generator, save_generator
-from deblur.checkpoints.generator_file import PARTS, USED, digest
+from deblur.checkpoints.generator_file import USED
+from deblur.checkpoints.safetensors_file import PARTS, digest
 from deblur.checkpoints.shipped import WEIGHTS, find_model
 
 TEST = {"data": "synthetic", "blur": "trajectory", "scalars": {}}

@@ -1,6 +1,5 @@
 """Reads and writes generators: our own checkpoints and safetensors, and others' formats."""
 
-import hashlib
 import json
 from collections.abc import Mapping
 from importlib import import_module
@@ -8,22 +7,20 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
 import deblur
 from deblur import networks
 from deblur.atomic import replacing
-from deblur.checkpoints import file_kinds, keras, maxim, published
+from deblur.checkpoints import file_kinds, keras, maxim, published, safetensors_file
 from deblur.checkpoints.contents import Contents, describe_difference
+from deblur.checkpoints.safetensors_file import digest
 from deblur.networks.arguments import find_config
 
 GENERATORS = [name for name in networks.__all__ if not name.endswith("Discriminator")]
 USED = "stages"
 """The metadata key of the default number of a network's stages."""
-PARTS = "parts"
-"""The metadata key of the parts that are another file's."""
 SPARE = 1 << 20
 """Bytes that weights may have beyond their file: some formats leave out values that are zero."""
 
@@ -172,16 +169,6 @@ def save_generator(
         file.write(save(weights, metadata))
 
 
-def digest(weights: Mapping[str, Tensor]) -> str:
-    """Return the SHA-256 of tensors, their names, types and shapes, in hexadecimal."""
-    total = hashlib.sha256()
-    for name in sorted(weights):
-        value = weights[name].detach().cpu().contiguous()
-        total.update(f"{name} {value.dtype} {tuple(value.shape)}\n".encode())
-        total.update(value.reshape(-1).view(torch.uint8).numpy().tobytes())
-    return total.hexdigest()
-
-
 def fill(network: nn.Module, path: str | Path) -> None:
     """Load the weights of a file's generator, which must have the same config, into a network."""
     stages = len(network.stages) if isinstance(network, networks.MAXIM) else None
@@ -210,31 +197,11 @@ def read_generator(path: Path) -> Contents:
     if keras.recognizes(path):
         contents = keras.read(path)
     elif path.suffix == ".safetensors":
-        contents = _read_safetensors(path)
+        contents = safetensors_file.read(path)
     else:
         contents = _read_checkpoint(path)
     _check_size(path, contents.weights)
-    return _add_parts(path, contents)
-
-
-def _add_parts(path: Path, contents: Contents) -> Contents:
-    """Add the weights of parts of a network that are another file's in the same folder.
-
-    Bundled models that have a network in common keep it once. The metadata `PARTS` name, for each
-    part, the `file` without its ending and its `digest`.
-    """
-    for part, told in _parse(path, contents.about.pop(PARTS, "{}")).items():
-        if not isinstance(told, dict) or not {"file", "digest"} <= told.keys():
-            raise ValueError(f"{path}: its part {part} has no file and digest")
-        source = path.with_name(f"{Path(str(told['file'])).name}.safetensors")
-        if not source.is_file():
-            raise FileNotFoundError(f"{path}: its part {part} is {source}, which does not exist")
-        shared = _read_safetensors(source)
-        if shared.about.get("digest") != told["digest"]:
-            raise ValueError(f"{path}: its part {part} is not what {source} contains")
-        own = {f"{part}.{name}": value for name, value in shared.weights.items()}
-        contents.weights.update(own)
-    return contents
+    return safetensors_file.add_parts(path, contents)
 
 
 def build_generator(
@@ -296,31 +263,3 @@ def _check_own(path: Path, state: object) -> None:
             "{'_target_': 'deblur.networks.ResNet', 'blocks': 9}; generators of deblur.networks "
             "and the callback deblur.training.callbacks.Provenance write it"
         )
-
-
-def _read_safetensors(path: Path) -> Contents:
-    try:
-        with safe_open(path, framework="pt") as file:
-            metadata = dict(file.metadata() or {})
-            weights = {name: file.get_tensor(name) for name in file.keys()}
-    except SafetensorError as error:
-        kind = file_kinds.name_kind(path)
-        told = f"damaged ({error})" if kind == file_kinds.SAFETENSORS else f"it is {kind}"
-        raise ValueError(f"{path}: not a safetensors file: {told}") from error
-    if "digest" in metadata and metadata["digest"] != digest(weights):
-        raise ValueError(f"{path}: damaged: its weights do not match its digest")
-    if "generator" not in metadata:
-        return published.recognize(path, weights)
-    config, data = (_parse(path, metadata.pop(key, "{}")) for key in ("generator", "data"))
-    return Contents(config, weights, data, metadata)
-
-
-def _parse(path: Path, text: str) -> dict[str, Any]:
-    """Parse a mapping in the metadata."""
-    try:
-        told = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"{path}: its metadata are not JSON ({error})") from error
-    if not isinstance(told, dict):
-        raise ValueError(f"{path}: its metadata are {type(told).__name__}, expected a mapping")
-    return told

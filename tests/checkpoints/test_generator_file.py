@@ -13,7 +13,7 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from deblur.checkpoints import fill, generator_file, load_generator, save_generator
-from deblur.checkpoints.generator_file import digest
+from deblur.checkpoints.safetensors_file import digest
 from deblur.hardware import place
 from deblur.losses import Charbonnier
 from deblur.networks import FPN, CoarseToFine, ResNet
