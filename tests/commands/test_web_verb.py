@@ -37,14 +37,14 @@ def test_all_shipped_models_are_served_to_this_computer(
     served: list[Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(shipped, "WEIGHTS", tmp_path)
-    for name in ("small", "large"):
+    for name in ("maxim", "large"):
         (tmp_path / f"{name}.safetensors").touch()
     assert main(["web"]) == 0
     how = {"host": "127.0.0.1", "port": 7860, "browse": False, "token": None, "hosts": []}
-    assert served == [((["small", "large"],), {**how, "limits": Limits(), "grace": 0})]
+    assert served == [((["maxim", "large"],), {**how, "limits": Limits(), "grace": 0})]
     assert main(["serve", "--grace", "5"]) == 0
     how |= {"port": 8000, "limits": Limits(waiting=16), "grace": 5}
-    assert served[1] == ((["small", "large"],), how)  # the default one first
+    assert served[1] == ((["maxim", "large"],), how)  # the default one first
 
 
 def test_models_and_limits_are_chosen(
