@@ -106,7 +106,10 @@ def _wanted(root: Path, layout: str | None, blur: str | None) -> str:
 
 
 def only(found: list[Found], names: str | list[str] | None) -> list[Found]:
-    """Choose pairs by names: a list, or the path of a text file; None for all."""
+    """Choose pairs by names: a list, or the path of a text file; None for all.
+
+    A name that several splits have, as in REDS, means the training split's pair.
+    """
     if names is None:
         return found
     if isinstance(names, str):
@@ -116,4 +119,6 @@ def only(found: list[Found], names: str | list[str] | None) -> list[Found]:
             f"of the {len(set(names))} pairs named, {len(missing)} were not found: "
             f"{', '.join(missing[:3])}{', ...' * (len(missing) > 3)}"
         )
-    return [pair for pair in found if pair.name in set(names)]
+    chosen = [pair for pair in found if pair.name in set(names)]
+    trained = {pair.name for pair in chosen if pair.split == "train"}
+    return [pair for pair in chosen if pair.split == "train" or pair.name not in trained]

@@ -217,6 +217,14 @@ def test_pairs_are_chosen_by_a_list_of_names(gopro: Path, tmp_path: Path) -> Non
         folder(gopro, names=str(names))
 
 
+def test_a_name_of_several_splits_means_the_training_pair(tmp_path: Path) -> None:
+    write("reds", tmp_path)
+    [pair] = folder(tmp_path, layout="reds", names=["000-00000000"], whole=True).pairs
+    assert pair.sharp == tmp_path / "train/train_sharp/000/00000000.png"
+    [held_out] = folder(tmp_path, layout="reds", names=["000-00000000"], split="test").pairs
+    assert held_out.sharp == tmp_path / "val/val_sharp/000/00000000.png"
+
+
 def test_pairs_of_unknown_scenes_are_no_benchmark(tmp_path: Path) -> None:
     write("gopro_kaggle", tmp_path)
     assert len(folder(tmp_path)) > 0
