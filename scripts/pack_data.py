@@ -1,29 +1,32 @@
 """Pack training data into one archive for a machine that is lent for minutes.
 
-python scripts/pack_data.py data.tar --photos datasets/photos --pairs datasets --megabytes 45
+python scripts/pack_data.py data.tar --megabytes 45 data.root=datasets/photos
 
-The archive has the folder photos, and GoPro's and REDS' with the pairs of a list, as WebP of
-the highest quality at which all is small enough. scripts/train_shipped.sh trains from it.
+The archive has the folder photos, and the training and validation pairs of data=wide (or of the
+settings, as for train.py) in their folders below DEBLUR_DATA, as WebP of the highest quality at
+which all is small enough. scripts/train_minutes.sh trains from it.
 """
 
 import argparse
 import io
+import os
 import sys
 import tarfile
-from collections.abc import Iterator
 from pathlib import Path
 
+from hydra import compose, initialize_config_dir
+from hydra.utils import instantiate
 from PIL import Image
 from rich.progress import track
 
-from deblur.data.lists import find_list, read_rows
 from deblur.media.images import list_pictures
 
+CONF = Path(__file__).resolve().parent.parent / "conf"
 QUALITIES = (95, 92, 88, 84, 80, 75, 70)
 SAMPLE = 60
 """The number of files by which the size is estimated."""
-SETS = {"gopro": "GOPRO_Large", "reds": "REDS", "rebuilt": "GOPRO_rebuilt", "avg8": "GOPRO_avg8"}
-"""The folder of each set of a list."""
+NEAR = 0.97
+"""The share of the size that an estimate may reach."""
 
 
 def main() -> None:
@@ -31,25 +34,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("archive", type=Path, help="the .tar to write")
-    parser.add_argument("--photos", type=Path, required=True, help="a folder of sharp photos")
-    parser.add_argument("--pairs", type=Path, help="the folder of GOPRO_Large, REDS and others")
-    parser.add_argument("--listed", default="wide.csv", help="the list of pairs to pack")
     parser.add_argument("--megabytes", type=float, default=45, help="the largest size (MiB)")
-    options = parser.parse_args()
-    files = {f"photos/{path.stem}.webp": path for path in list_pictures(options.photos)}
-    if options.pairs:
-        for path in list_pairs(options.pairs, options.listed):
-            name = path.relative_to(options.pairs).with_suffix(".webp")
-            files[name.as_posix()] = path
-    if not files:
-        sys.exit(f"error: {options.photos}: has no pictures")
+    parser.add_argument("settings", nargs="*", help="data.root, the photos' folder, and others")
+    options = parser.parse_intermixed_args()
+    try:
+        files = list_files(options.settings)
+    except (ValueError, OSError) as error:
+        sys.exit(f"error: {error}")
     most = options.megabytes * 2**20
     sample = [*files.values()][:: max(1, len(files) // SAMPLE)]
     for quality in QUALITIES:
-        if (
-            len(files) / len(sample) * sum(len(encode(path, quality)) for path in sample)
-            > 0.97 * most
-        ):
+        mean = sum(len(encode(path, quality)) for path in sample) / len(sample)
+        if len(files) * mean > NEAR * most:
             continue
         pack(options.archive, files, quality)
         size = options.archive.stat().st_size
@@ -63,14 +59,21 @@ def main() -> None:
     )
 
 
-def list_pairs(root: Path, listed: str) -> Iterator[Path]:
-    """Yield both files of each pair of a list that is in a folder."""
-    for row in read_rows(find_list(listed), ("set", "scene", "frame")):
-        train = root / SETS[row["set"]] / "train"
-        for side in ("blur", "sharp"):
-            reds = row["set"] == "reds"
-            folder = train / (f"train_{side}/{row['scene']}" if reds else f"{row['scene']}/{side}")
-            yield from folder.glob(f"{row['frame']}.*")
+def list_files(settings: list[str]) -> dict[str, Path]:
+    """Return the files that training reads, by their names in the archive."""
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        data = instantiate(compose("config", ["data=wide", *settings]).data, _convert_="all")
+    data.setup("validate")  # "fit" would also decode all
+    splits = [
+        data.splits["val"],
+        data.dataset(root=data.root, split="train", crop=data.crop, seed=0),
+    ]
+    files = {f"photos/{path.stem}.webp": path for path in list_pictures(Path(data.root))}
+    root = Path(os.environ.get("DEBLUR_DATA", "datasets"))
+    for part in (part for split in splits for part in split.parts.values()):
+        for path in (path for pair in part.pairs for path in (*pair.blur, pair.sharp)):
+            files[path.relative_to(root).with_suffix(".webp").as_posix()] = path
+    return files
 
 
 def pack(archive: Path, files: dict[str, Path], quality: int) -> None:

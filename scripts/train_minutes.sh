@@ -1,15 +1,17 @@
 #!/usr/bin/env bash
 # Train models in minutes, on a large GPU that is lent for that time:
 #
-#   python scripts/pack_data.py data.tar --photos datasets/photos --pairs datasets   # before
+#   python scripts/pack_data.py data.tar data.root=datasets/photos      # before
 #   scripts/train_shipped.sh minutes data.tar OUT       # there; calls this script
 #   cat OUT/maxim.safetensors.* > maxim.safetensors     # after: the weights, which come in pieces
 #
 # Stages: `paper` first, then `wide` (for `maxim`) and `fast`, each for its number of minutes. Every
-# three minutes the newest weights of each are written to OUT in half precision, in pieces of 15 MiB.
-# To rehearse on a CPU, with tiny networks:
+# three minutes (EVERY seconds) the newest weights of each are written to OUT in half precision, in
+# pieces of 15 MiB. To rehearse on a CPU, with small crops:
 #
-#   PAPER=0.2 WIDE=0.2 FAST=0.2 TRAINER=cpu SETTINGS="data.crop=64" scripts/train_shipped.sh minutes ...
+#   PAPER=0.1 WIDE=0.1 FAST=0.1 TRAINER=cpu BATCH=2 EVERY=40 \
+#       SETTINGS="data.crop=64 data.dataset.size=4 data.batch_size=2" \
+#       scripts/train_shipped.sh minutes data.tar OUT
 set -euo pipefail
 cd "$(dirname "$0")/.."
 archive=$(realpath "$1") out=$(realpath -m "$2")
@@ -39,7 +41,7 @@ save() {
 (while sleep "$EVERY"; do save; done) &
 saver=$!
 
-# train NAME MINUTES SETTING...: a stage; it never waits for another
+# train NAME MINUTES SETTING...: run a stage; if it fails, the next one begins
 train() {
     local name=$1 minutes=$2
     shift 2

@@ -102,22 +102,26 @@ def test_the_pairs_of_a_test_are_written_as_files(run: Run, tmp_path: Path) -> N
     assert {len([*tmp_path.glob(f"test/{side}/*.png")]) for side in ("blur", "sharp")} == {2}
 
 
-def test_training_data_are_packed_below_a_size(run: Run, tmp_path: Path) -> None:
-    photos, pairs, archive = tmp_path / "photos", tmp_path / "pairs", tmp_path / "data.tar"
-    for seed in range(2):
-        picture(photos / f"{seed}.png", seed, size=(96, 96))
-    write("reds", pairs / "REDS")
+def test_training_data_are_packed_below_a_size(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    photos, archive = tmp_path / "photos", tmp_path / "data.tar"
+    for seed in range(20):
+        picture(photos / f"{seed:02}.png", seed, size=(96, 96))
+    write("reds", tmp_path / "REDS")
     listed = tmp_path / "mine.csv"
     listed.write_text("set,scene,frame,split\nreds,000,00000000,train\n")
-    arguments = [str(archive), "--photos", str(photos), "--pairs", str(pairs), "--listed"]
-    said = run("scripts/pack_data.py", *arguments, str(listed))
+    monkeypatch.setenv("DEBLUR_DATA", str(tmp_path))
+    settings = [f"data.root={photos}", f"data.dataset.listed={listed}", "data.dataset.without=[]"]
+    settings += ["data.crop=32", "data.dataset.held_out={crop: 32, val: 1, test: 1}"]
+    said = run("scripts/pack_data.py", str(archive), *settings)
     with tarfile.open(archive) as tar:
         names = tar.getnames()
-    assert names[:2] == ["photos/0.webp", "photos/1.webp"] and "4 files" in said
-    assert [name.split("/")[2:] for name in names[2:]] == [
-        ["train_blur", "000", "00000000.webp"],
-        ["train_sharp", "000", "00000000.webp"],
-    ]
+    assert names[:20] == [f"photos/{seed:02}.webp" for seed in range(20)] and "22 files" in said
+    frame = "000/00000000.webp"
+    assert names[20:] == [f"REDS/train/train_blur/{frame}", f"REDS/train/train_sharp/{frame}"]
     with pytest.raises(SystemExit, match="more than 0.001 MiB"):
-        run("scripts/pack_data.py", *arguments, str(listed), "--megabytes", "0.001")
+        run("scripts/pack_data.py", str(archive), "--megabytes", "0.001", *settings)
     assert not archive.exists()
+    with pytest.raises(SystemExit, match="^error: .*none"):
+        run("scripts/pack_data.py", str(archive), f"data.root={tmp_path / 'none'}")
