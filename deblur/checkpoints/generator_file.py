@@ -201,7 +201,8 @@ def read_generator(path: Path) -> Contents:
     else:
         contents = _read_checkpoint(path)
     _check_size(path, contents.weights)
-    return safetensors_file.add_parts(path, contents)
+    safetensors_file.add_parts(path, contents)
+    return contents
 
 
 def build_generator(

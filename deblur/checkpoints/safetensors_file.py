@@ -35,8 +35,8 @@ def read(path: Path) -> Contents:
     return Contents(config, weights, data, metadata)
 
 
-def add_parts(path: Path, contents: Contents) -> Contents:
-    """Add the weights of parts of a network that are another file's in the same folder.
+def add_parts(path: Path, contents: Contents) -> None:
+    """Add to a file's contents the parts of its network that another file of its folder has.
 
     Bundled models that have a network in common keep it once. The metadata `PARTS` name, for each
     part, the `file` without its ending and its `digest`.
@@ -52,7 +52,6 @@ def add_parts(path: Path, contents: Contents) -> Contents:
             raise ValueError(f"{path}: its part {part} is not what {source} contains")
         own = {f"{part}.{name}": value for name, value in shared.weights.items()}
         contents.weights.update(own)
-    return contents
 
 
 def digest(weights: Mapping[str, Tensor]) -> str:
