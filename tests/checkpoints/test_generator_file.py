@@ -16,7 +16,8 @@ from deblur.checkpoints import fill, generator_file, load_generator, save_genera
 from deblur.checkpoints.safetensors_file import digest
 from deblur.hardware import place
 from deblur.losses import Charbonnier
-from deblur.networks import FPN, CoarseToFine, ResNet
+from deblur.networks import FPN, MAXIM, CoarseToFine, ResNet
+from deblur.networks.arguments import find_config
 from deblur.pair import Pair
 from deblur.training.gan import DeblurGAN
 
@@ -244,3 +245,21 @@ def test_a_part_can_be_another_file_of_the_folder(tmp_path: Path) -> None:
         write(**told)
         with pytest.raises((ValueError, FileNotFoundError), match=message):
             load_generator(path)
+
+
+def test_what_a_file_does_not_have_can_be_anothers(tmp_path: Path) -> None:
+    settings: dict[str, Any] = {"groups": 1, "bottlenecks": 1, "width": 4}
+    deep, first = (fill_values(MAXIM(stages=stages, **settings)) for stages in (2, 1))
+    for value in first.parameters():
+        value.data += 1
+    save_generator(tmp_path / "deep.safetensors", deep)
+    told = load_generator(tmp_path / "deep.safetensors").about
+    other = {"file": "deep", "digest": told["digest"]}
+    path = tmp_path / "first.safetensors"
+    about = {"parts": json.dumps({"": other}), "stages": "1"}
+    save_generator(path, first, find_config(deep), about=about)
+    both = load_generator(path, stages=2).network.state_dict()
+    for name, value in deep.state_dict().items():
+        own = first.state_dict().get(name, value)
+        assert torch.equal(both[name], own)
+    assert load_generator(path).network.state_dict().keys() == first.state_dict().keys()

@@ -612,5 +612,6 @@ def test_a_slow_network_is_announced_with_its_time(
 
 def test_stages_are_those_of_the_model(photos: Path, model: Path, tmp_path: Path) -> None:
     arguments = [str(photos / "a.png"), "-o", str(tmp_path / "out"), "--device", "cpu"]
-    assert main([*arguments, "--model", "maxim-gopro", "--stages", "2"]) == 0
+    assert main([*arguments, "--stages", "2"]) == 0
+    assert main([*arguments, "--overwrite", "--model", "maxim-gopro", "--stages", "2"]) == 0
     assert main([*arguments, "--overwrite", "--model", str(model), "--stages", "2"]) != 0

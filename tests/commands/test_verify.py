@@ -31,3 +31,11 @@ def test_a_model_that_is_no_file_of_weights_is_one_line(
     assert main([str(tmp_path / "p.jpg"), "--model", str(tmp_path / "cases.md"), *out]) != 0
     said = capsys.readouterr().err.strip()
     assert len(said.splitlines()) == 1 and "cases.md: a text file" in said
+
+
+def test_a_bundled_model_is_known_by_its_name(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["verify", "small", "--json"]) == 0
+    (facts,) = json.loads(capsys.readouterr().out)
+    assert facts["file"] == "small" and facts["parameters"] == 7_582_428
+    assert main(["verify", "smal"]) == 1
+    assert "small" in capsys.readouterr().out.partition("smal: ")[2]
