@@ -1,6 +1,6 @@
 """Measure the ranges for 8-bit integers of bundled models, and write them if they are accurate.
 
-python scripts/calibrate.py small gan
+python scripts/calibrate.py small fast
 
 Ranges are measured on the bundled examples and validation pairs of the built-in photos. Each row of
 convolutions is also tested alone there: one that costs more than a third of BOUND stays in floating

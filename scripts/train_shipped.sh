@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Train the bundled models, small and gan, in stages:
+# Train the bundled models small and gan, in stages:
 #
 #   scripts/train_shipped.sh [FOLDER]     # runs/shipped
 #
@@ -7,12 +7,12 @@
 #   base     experiment=small, only on made pairs
 #   fold-*   train base further on all real clips but one, and measure it on that one
 #   small    train base further on all real clips
-#   gan      train small further against a discriminator; gan-0, to compare, without one
+#   gan      train the bundled maxim further against a discriminator; gan-0, to compare, without one
 #
 # Started again after a stop, it resumes. Without GoPro and REDS in DEBLUR_DATA or datasets, only
 # photos are used. The settings that decide the time it takes:
 #
-#   BASE=40 MIX=4 GAN=4 SIZE=2000 scripts/train_shipped.sh   # epochs; crops of a later one
+#   BASE=40 MIX=4 GAN=8 SIZE=2000 scripts/train_shipped.sh   # epochs; crops of one of MIX
 #   INIT=small BASE=10 scripts/train_shipped.sh              # the base starts from the bundled model
 #
 # On a machine that is lent for minutes, see scripts/train_minutes.sh:
@@ -26,7 +26,7 @@ fi
 out=$(realpath -m "${1:-runs/shipped}")
 roots=${DEBLUR_DATA:-datasets}
 python=${PYTHON:-.venv/bin/python}
-BASE=${BASE:-40} MIX=${MIX:-4} GAN=${GAN:-4} SIZE=${SIZE:-2000} PAIRS=${PAIRS:-8000}
+BASE=${BASE:-40} MIX=${MIX:-4} GAN=${GAN:-8} SIZE=${SIZE:-2000} PAIRS=${PAIRS:-8000}
 INIT=${INIT:-null}
 clips=(GOPR0372_07_00 000 001 003 020)
 
@@ -59,6 +59,8 @@ mixed=(data=mixed blur=shipped data.root="$out/photos" data.dataset.listed=pairs
 mixed+=(data.crop=192 data.dataset.size="$SIZE")
 tune=(experiment=finetune init="$base" "${mixed[@]}" data.batch_size=7)
 tune+=(trainer.max_epochs="$MIX" model.schedule.decay_epochs="$MIX")
+gan=(experiment=gan blur=wide data.crop=128 data.dataset.size=400)
+gan+=(trainer.max_epochs="$GAN" model.schedule.decay_epochs="$((GAN / 2))")
 
 if [ ! -e "$out/made/index.json" ]; then
     $python scripts/fetch_photos.py "$out/photos"
@@ -79,9 +81,8 @@ fi
 train base experiment=small init="$INIT" data.root="$out/made" \
     trainer.max_epochs="$BASE" model.schedule.decay_epochs="$BASE"
 if [ ! -d "$roots/GOPRO_Large" ] || [ ! -d "$roots/REDS" ]; then
-    echo "no GoPro and REDS in $roots: small is the base, and gan is trained on made pairs"
-    train gan experiment=gan init="$base" data=folder data.root="$out/made" \
-        trainer.max_epochs="$GAN" model.schedule.decay_epochs="$((GAN / 2))"
+    echo "no GoPro and REDS in $roots: small is the base, and gan is trained on photos"
+    train gan data=photos data.root="$out/photos" "${gan[@]}"
     exit
 fi
 for clip in "${clips[@]}"; do
@@ -95,8 +96,6 @@ train small "${tune[@]}"
 small=$out/small/checkpoints/last.ckpt
 for weight in 0.05 0; do
     name=gan$([ $weight = 0 ] && echo -0 || true)
-    train "$name" experiment=gan init="$small" "${mixed[@]}" \
-        model.weights.adversarial=$weight \
-        trainer.max_epochs="$GAN" model.schedule.decay_epochs="$((GAN / 2))"
+    train "$name" "${mixed[@]}" "${gan[@]}" model.weights.adversarial=$weight
 done
 echo "to bundle it:  python scripts/ship.py small $small --crops N --about TEXT"

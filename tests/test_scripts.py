@@ -1,6 +1,8 @@
 """The programs beside the package run; their figures are not judged here."""
 
+import os
 import runpy
+import subprocess
 import sys
 import tarfile
 from collections.abc import Callable
@@ -10,6 +12,7 @@ import pytest
 from conftest import ROOT
 from imitations import picture, write
 
+from deblur.checkpoints import load_generator
 from deblur.media.images import read
 
 Run = Callable[..., str]
@@ -102,26 +105,50 @@ def test_the_pairs_of_a_test_are_written_as_files(run: Run, tmp_path: Path) -> N
     assert {len([*tmp_path.glob(f"test/{side}/*.png")]) for side in ("blur", "sharp")} == {2}
 
 
-def test_training_data_are_packed_below_a_size(
-    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    photos, archive = tmp_path / "photos", tmp_path / "data.tar"
+@pytest.fixture
+def packed(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Pack data.tar of 20 photos and a pair; return the settings of the data."""
     for seed in range(20):
-        picture(photos / f"{seed:02}.png", seed, size=(96, 96))
+        picture(tmp_path / "photos" / f"{seed:02}.png", seed, size=(96, 96))
     write("reds", tmp_path / "REDS")
     listed = tmp_path / "mine.csv"
     listed.write_text("set,scene,frame,split\nreds,000,00000000,train\n")
     monkeypatch.setenv("DEBLUR_DATA", str(tmp_path))
-    settings = [f"data.root={photos}", f"data.dataset.listed={listed}", "data.dataset.without=[]"]
-    settings += ["data.crop=32", "data.dataset.held_out={crop: 32, val: 1, test: 1}"]
-    said = run("scripts/pack_data.py", str(archive), *settings)
+    settings = [f"data.dataset.listed={listed}", "data.dataset.without=[]", "data.crop=32"]
+    settings += ["data.dataset.held_out={crop:32,val:1,test:1}"]
+    where = f"data.root={tmp_path / 'photos'}"
+    said = run("scripts/pack_data.py", str(tmp_path / "data.tar"), where, *settings)
+    assert "22 files" in said
+    return settings
+
+
+def test_training_data_are_packed_below_a_size(run: Run, tmp_path: Path, packed: list[str]) -> None:
+    archive = tmp_path / "data.tar"
     with tarfile.open(archive) as tar:
         names = tar.getnames()
-    assert names[:20] == [f"photos/{seed:02}.webp" for seed in range(20)] and "22 files" in said
+    assert names[:20] == [f"photos/{seed:02}.webp" for seed in range(20)]
     frame = "000/00000000.webp"
     assert names[20:] == [f"REDS/train/train_blur/{frame}", f"REDS/train/train_sharp/{frame}"]
+    where = f"data.root={tmp_path / 'photos'}"
     with pytest.raises(SystemExit, match="more than 0.001 MiB"):
-        run("scripts/pack_data.py", str(archive), "--megabytes", "0.001", *settings)
+        run("scripts/pack_data.py", str(archive), "--megabytes", "0.001", where, *packed)
     assert not archive.exists()
     with pytest.raises(SystemExit, match="^error: .*none"):
         run("scripts/pack_data.py", str(archive), f"data.root={tmp_path / 'none'}")
+
+
+@pytest.mark.slow
+def test_a_machine_lent_for_minutes_trains_each_stage(tmp_path: Path, packed: list[str]) -> None:
+    settings = " ".join([*packed, "data.dataset.size=2", "data.batch_size=2"])
+    minutes = {"PAPER": "0.05", "WIDE": "0.05", "FAST": "0.05", "EVERY": "15"}
+    own = {"PYTHON": sys.executable, "TRAINER": "cpu", "BATCH": "2", "SETTINGS": settings}
+    out = tmp_path / "out"
+    script = ROOT / "scripts" / "train_shipped.sh"
+    command = [script, "minutes", tmp_path / "data.tar", out]
+    subprocess.run(command, env={**os.environ, **minutes, **own}, check=True)
+    for name in ("paper", "maxim", "fast"):
+        pieces = sorted(out.glob(f"{name}.safetensors.*"))
+        assert pieces and max(piece.stat().st_size for piece in pieces) < 16 * 2**20
+        whole = tmp_path / f"{name}.safetensors"
+        whole.write_bytes(b"".join(piece.read_bytes() for piece in pieces))
+        assert load_generator(whole).network

@@ -12,7 +12,7 @@ HINTS = {
     "maxim": "removes the most blur",
     "fast": "a quarter of the time; removes less blur, but noise too",
     "small": "fastest, cautious; for videos",
-    "gan": "fastest; finer textures, some invented",
+    "gan": "as maxim, with the finest detail, some of it invented",
     "maxim-gopro": "as published by Google: not for noisy photos",
 }
 

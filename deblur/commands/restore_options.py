@@ -22,7 +22,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--model",
         metavar="NAME_OR_PATH",
         help="maxim, which removes the most blur; fast, in a quarter of its time; small, fastest "
-        "and cautious; gan, as fast, with finer textures; maxim-gopro, as Google published it; or "
+        "and cautious; gan, as slow as maxim, with the finest detail, some of it invented; "
+        "maxim-gopro, as Google published it; or "
         f"a .ckpt or .safetensors file (default {DEFAULT}; {FASTEST} for videos without "
         "--only-blurred or with --adapt)",
     )
