@@ -2,9 +2,10 @@
 
 python scripts/calibrate.py small fast
 
-Ranges are measured on the bundled examples and validation pairs of the built-in photos. Each row of
-convolutions is also tested alone there: one that costs more than a third of BOUND stays in floating
-point. Integers with float32 and with bfloat16 are then compared with float32 on the 64 test crops;
+Ranges are measured on the bundled examples and validation pairs of the built-in photos. Rows of
+convolutions, and MAXIM's units, are also tested there, all together and then, where they cost more
+than a third of BOUND, each half of them: a single one that still does stays in floating point.
+Integers with float32 and with bfloat16 are then compared with float32 on the 64 test crops;
 if both are within BOUND, the ranges are written beside the weights, as NAME.int8.json, and "auto"
 may choose integers.
 """
@@ -73,16 +74,22 @@ def main() -> None:
 def _leave_out(generator: nn.Module, ranges: Ranges, known: list[Pair]) -> Ranges:
     """Replace the ranges of rows that cost too much with None."""
     exact = _score(streamline(generator, CPU, torch.float32), known)
-    kept: Ranges = []
-    for place, own in enumerate(ranges):
-        alone = [own if other == place else None for other in range(len(ranges))]
+
+    def keep(rows: range) -> Ranges:
+        alone = [own if row in rows else None for row, own in enumerate(ranges)]
         found = _score(quantize(streamline(generator, CPU, torch.float32), alone), known)
         costs = {key: found[key] - exact[key] for key in BOUND}
         right = all(abs(costs[key]) <= BOUND[key] / 3 for key in BOUND)
         told = ", ".join(f"{key} {cost:+.4f}" for key, cost in costs.items())
-        print(f"  row {place}: {told}{'' if right else ', stays in floating point'}", flush=True)
-        kept.append(own if right else None)
-    return kept
+        print(f"  rows {rows[0]} to {rows[-1]}: {told}", flush=True)
+        if right:
+            return [ranges[row] for row in rows]
+        if len(rows) == 1:
+            return [None]
+        half = len(rows) // 2
+        return keep(rows[:half]) + keep(rows[half:])
+
+    return keep(range(len(ranges)))
 
 
 def _score(network: nn.Module, pairs: list[Pair]) -> dict[str, float]:

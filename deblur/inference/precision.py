@@ -9,7 +9,8 @@ from torch import Tensor, nn
 
 from deblur.hardware import has_bfloat16
 from deblur.inference.example_photos import show_examples
-from deblur.inference.quantized import Ranges, Row, calibrate, quantize
+from deblur.inference.integers import Quantized
+from deblur.inference.quantized import Ranges, calibrate, quantize
 from deblur.inference.race import Run, Verdict, hold_on, settle
 from deblur.inference.streamline import streamline
 
@@ -48,8 +49,8 @@ def adapt(generator: nn.Module, device: torch.device, precision: Precision = "au
         entrants = {name: partial(_enter, generator, device, name) for name in names}
         name = settle("restoring", generator, device, entrants, override="--precision").winner
     network = _build(generator, device, name)
-    if precision == "int8" and not any(isinstance(part, Row) for part in network.modules()):
-        log.warning("int8: this network has no suitable rows of convolutions, and does not use it")
+    if precision == "int8" and not any(isinstance(part, Quantized) for part in network.modules()):
+        log.warning("int8: this network has no suitable convolutions, and does not use it")
     return network
 
 

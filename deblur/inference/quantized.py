@@ -2,63 +2,22 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from deblur.inference.convolutions import FUSED, Conv
+from deblur.inference.convolutions import Conv
+from deblur.inference.integers import TINY, Quantized, Scale
+from deblur.inference.quantized_maxim import convert, find_units
 from deblur.inference.streamline import SwiftResidual
-from deblur.networks.padding import reflect
 
-ONEDNN: Any = torch.ops.onednn
 Ranges = list[list[float] | None]
 """For each row of convolutions, the largest absolute values of its input and of its parts' outputs;
-None for a row that stays in floats."""
+then for each of MAXIM's units, the least and the largest values that it rounds; None for a row or a
+unit that stays in floats."""
 LEAST = 32
 """The least number of output channels for which integers are faster."""
-TINY = 1e-12
-
-
-class Scale(NamedTuple):
-    """The scale of features in integers from 0 to 255: an integer is value / step + zero."""
-
-    step: float
-    zero: int
-
-
-class Quantized(nn.Module):
-    """A `Conv` in integers.
-
-    given, gives: the scales of its input and its output; None for an output in the type of `conv`.
-    """
-
-    def __init__(self, conv: Conv, given: Scale, gives: Scale | None) -> None:
-        super().__init__()
-        self.given, self.rim = given, conv.rim
-        weight = conv.weight.float()
-        self.steps = nn.Buffer(weight.abs().amax((1, 2, 3)).clamp(min=TINY) / 127)
-        self.zeros = nn.Buffer(torch.zeros(len(weight), dtype=torch.int64))
-        whole = (weight / self.steps[:, None, None, None]).round().to(torch.int8)
-        self.settings: Any = [*conv.stride], [*conv.padding], [*conv.dilation], conv.groups
-        self.weight = ONEDNN.qconv_prepack(whole, self.steps, *given, *self.settings, None)
-        self.bias, self.activation = conv.bias, FUSED[conv.activation]
-        self.gives: Any = (*gives, torch.uint8) if gives else (1.0, 0, conv.weight.dtype)
-
-    def forward(self, features: Tensor, add: Tensor | None = None, scale: Any = None) -> Tensor:
-        """Map (N, C, H, W) in uint8; `add`, of the output's shape and scale, is overwritten."""
-        if self.rim:
-            features = reflect(features, *self.rim)
-        given = features, *self.given, self.weight, self.steps, self.zeros
-        rest = self.bias, *self.settings, *self.gives
-        output: Tensor = (
-            ONEDNN.qconv_pointwise(*given, *rest, *self.activation, "")
-            if add is None
-            else ONEDNN.qconv2d_pointwise.binary(
-                *(*given, add, *rest, *scale, "sum", 1.0, *self.activation, "")
-            )
-        )
-        return output
 
 
 class QuantizedResidual(nn.Module):
@@ -110,7 +69,8 @@ def calibrate(network: nn.Module, images: Iterable[Tensor]) -> Ranges:
 
     images: (N, 3, H, W) in [-1, 1]. Features beyond these ranges will be clipped.
     """
-    rows = [*_find_rows(network)]
+    rows, units = [*_find_rows(network)], [*find_units(network)]
+    limits = {site.source: (0.0, 0.0) for unit in units for site in unit}
     tops = {part: TINY for row in rows for layer in row for part in layer.modules()}
     firsts = {row[0]: TINY for row in rows}
 
@@ -119,26 +79,38 @@ def calibrate(network: nn.Module, images: Iterable[Tensor]) -> Ranges:
         if part in firsts:
             firsts[part] = max(firsts[part], float(given[0].abs().max()))
 
+    def widen(part: nn.Module, _: tuple[Tensor, ...], output: Tensor) -> None:
+        low, high = limits[part]
+        limits[part] = min(low, float(output.min())), max(high, float(output.max()))
+
     hooks = [part.register_forward_hook(note) for part in tops]
+    hooks += [part.register_forward_hook(widen) for part in limits]
     for image in images:
         network(image)
     for hook in hooks:
         hook.remove()
-    return [[firsts[row[0]], *(tops[part] for part in _list_parts(row))] for row in rows]
+    return [
+        *([firsts[row[0]], *(tops[part] for part in _list_parts(row))] for row in rows),
+        *([limit for site in unit for limit in limits[site.source]] for unit in units),
+    ]
 
 
 def quantize(network: nn.Module, ranges: Ranges) -> nn.Module:
-    """Convert rows of convolutions of a streamlined network on a CPU to integers, in place.
+    """Convert layers of a streamlined network on a CPU to integers, in place.
 
     ranges: see `calibrate`. Returns the network. Raises ValueError if they belong to another one.
     """
     swapped: dict[nn.Module, nn.Module] = {}
-    for row, own in zip(_find_rows(network), ranges, strict=True):
+    rows, units = [*_find_rows(network)], [*find_units(network)]
+    for row, own in zip(rows, ranges[: len(rows)], strict=True):
         if own is not None:
             first, *others = own
             tops = dict(zip(_list_parts(row), others, strict=True))
             swapped |= {layer: nn.Identity() for layer in row}
             swapped[row[0]] = _build(row, first, tops)
+    for unit, limits in zip(units, ranges[len(rows) :], strict=True):
+        if limits is not None:
+            swapped |= convert(unit, limits)
     for module in [*network.modules()]:
         for name, child in module.named_children():
             setattr(module, name, swapped.get(child, child))

@@ -8,7 +8,8 @@ import torch
 from deblur.checkpoints import load_generator, save_generator
 from deblur.checkpoints.shipped import WEIGHTS, find_model
 from deblur.inference import has_int8
-from deblur.inference.quantized import Quantized, quantize
+from deblur.inference.integers import Quantized
+from deblur.inference.quantized import quantize
 from deblur.inference.streamline import streamline
 from deblur.networks import ResNet
 

@@ -5,10 +5,14 @@ import torch
 from torch import Tensor, nn
 
 from deblur.inference.convolutions import Conv
+from deblur.inference.integers import Quantized, QuantizedDense, QuantizedNorm, Scale
+from deblur.inference.multi_axis import Dense, Normalize
 from deblur.inference.precision import has_int8
-from deblur.inference.quantized import Quantized, QuantizedResidual, Row, Scale, calibrate, quantize
+from deblur.inference.quantized import QuantizedResidual, Row, calibrate, quantize
+from deblur.inference.quantized_maxim import LEAST
 from deblur.inference.streamline import streamline
-from deblur.networks import FPN, MultiScale, NAFNet, ResNet, ResUNet, UNet
+from deblur.networks import FPN, MAXIM, CoarseToFine, MultiScale, NAFNet, ResNet, ResUNet, UNet
+from deblur.networks.multi_axis import GELU
 
 CPU = torch.device("cpu")
 pytestmark = pytest.mark.skipif(not has_int8(CPU), reason="no int8 units")
@@ -26,6 +30,13 @@ with torch.random.fork_rng(devices=[]):  # the same weights in whatever order te
         "deepdeblur": (MultiScale(blocks=1, width=32, zero_last=False), 9),
         "nafnet": (NAFNet(width=32, encoder=(1,), decoder=(1,), zero_last=False), 0),
         "mobilenet": (FPN(zero_last=False), 0),
+        "maxim": (MAXIM(stages=2, width=32, groups=1, bottlenecks=1, zero_last=False), 24),
+        "fast": (
+            CoarseToFine(
+                groups=1, bottlenecks=0, encoder=(1,), middle=1, decoder=(1,), zero_last=False
+            ),
+            18,
+        ),
     }
     """With how many of their convolutions become integers."""
 
@@ -99,6 +110,39 @@ def test_what_is_beyond_the_ranges_that_were_seen_is_clipped() -> None:
     row = Row([Quantized(conv, scale, None)], scale, None, torch.float32)
     features = noise(1, 32, 8, 8)
     assert torch.equal(row(5 * features), row((5 * features).clamp(-128 / 127, 1)))
+
+
+@torch.inference_mode()
+def test_a_norm_rounds_to_the_nearest_integer_and_clips() -> None:
+    features, scale = noise(1, 5, 7, LEAST), Scale(1 / 50, 100)
+    for norm in (Normalize(LEAST, torch.float32), nn.LayerNorm(LEAST, 1e-6)):
+        expected = (norm(features) / scale.step + scale.zero).clamp(0, 255)
+        rounded = QuantizedNorm(norm, scale)(3 * features)
+        assert rounded.dtype == torch.uint8 and 0 in rounded and 255 not in rounded
+        assert float((rounded - expected).abs().max()) <= 0.5 + 1e-3
+
+
+@pytest.mark.parametrize("gelu", ["tanh", "erf", None])
+@torch.inference_mode()
+def test_a_dense_layer_of_integers_is_exact_up_to_its_roundings(gelu: GELU | None) -> None:
+    steps, given = (255 * (noise(1, 3, 5, LEAST) + 1) / 2).to(torch.uint8), Scale(1 / 100, 100)
+    weight = (127 * noise(40, LEAST)).round()
+    weight[:, 0] = 127  # the steps of the weight are then 1 / 127
+    dense = Dense(weight / 127, noise(40), torch.float32, gelu)
+    exact = dense((steps.float() - given.zero) * given.step)
+    assert torch.allclose(QuantizedDense(dense, given)(steps), exact, atol=2e-3)
+
+
+@torch.inference_mode()
+def test_ranges_of_another_maxim_are_refused() -> None:
+    swift = streamline(NETWORKS["maxim"][0], CPU, torch.float32)
+    ranges = calibrate(swift, [noise(1, 3, 64, 64)])
+    assert len(ranges[0] or []) % 2 == 0
+    for wrong in (ranges[:-1], [*ranges, None], [[1.0, 2.0], *ranges[1:]]):
+        with pytest.raises(ValueError):
+            quantize(streamline(NETWORKS["maxim"][0], CPU, torch.float32), wrong)
+    kept = quantize(swift, [None] * len(ranges))
+    assert not any(isinstance(part, (Quantized, QuantizedDense)) for part in kept.modules())
 
 
 @torch.inference_mode()
