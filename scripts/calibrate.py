@@ -1,6 +1,6 @@
 """Measure the ranges for 8-bit integers of bundled models, and write them if they are accurate.
 
-python scripts/calibrate.py small fast
+python scripts/calibrate.py small fast maxim
 
 Ranges are measured on the bundled examples and validation pairs of the built-in photos. Rows of
 convolutions, and MAXIM's units, are also tested there, all together and then, where they cost more

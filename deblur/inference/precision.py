@@ -29,9 +29,9 @@ def adapt(generator: nn.Module, device: torch.device, precision: Precision = "au
         precision: The arithmetic. "auto" is the fastest one on this machine, by a race that is
             remembered (see `race`), among those that the device supports; it includes "int8" only
             for bundled models, for which that is known to be accurate enough. "int8" uses 8-bit
-            integers in rows of larger convolutions, on processors with VNNI, and float32 or
-            bfloat16, by a race, elsewhere. For networks other than the bundled ones the ranges of
-            features are measured on the bundled examples.
+            integers in rows of larger convolutions and in parts of MAXIM, on processors with VNNI,
+            and float32 or bfloat16, by a race, elsewhere. For networks other than the bundled ones
+            the ranges of features are measured on the bundled examples.
 
     Raises:
         ValueError: The precision is unknown, or the device does not support int8.
