@@ -71,11 +71,10 @@ def load_generator(
     except RuntimeError as error:
         raise ValueError(f"{path}: its weights cannot be loaded ({error})") from error
     about = dict(contents.about)
-    used = about.pop(USED, None)
-    if stages is None and used is not None:
-        stages = int(used)
-    config = _shorten(path, network, contents.config, stages)
-    if ranges := read_ranges(path, about.get("digest")):
+    used = int(about.pop(USED, 0)) or None
+    usual = stages in (None, used)
+    config = _shorten(path, network, contents.config, used if stages is None else stages)
+    if usual and (ranges := read_ranges(path, about.get("digest"))):
         setattr(network, "ranges", ranges)
     return Generator(network.eval(), config, contents.data, about)
 

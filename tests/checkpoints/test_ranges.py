@@ -29,6 +29,12 @@ def test_ranges_are_those_of_the_same_weights(tmp_path: Path) -> None:
         assert not hasattr(load_generator(path).network, "ranges")
 
 
+def test_ranges_are_those_of_the_usual_number_of_stages() -> None:
+    for stages, known in ((None, True), (1, True), (2, False)):
+        network = load_generator(find_model("maxim"), stages=stages).network
+        assert hasattr(network, "ranges") is known
+
+
 @pytest.mark.parametrize("path", sorted(WEIGHTS.glob("*.int8.json")), ids=lambda path: path.name)
 def test_shipped_ranges_fit_and_cost_little(path: Path) -> None:
     network = load_generator(find_model(path.name.removesuffix(".int8.json"))).network
