@@ -43,14 +43,15 @@ def add_parts(path: Path, contents: Contents) -> None:
     file does not have, such as later stages, is the other one's.
     """
     for part, told in _parse(path, contents.about.pop(PARTS, "{}")).items():
+        named = f"its part {part}" if part else "the rest of its weights"
         if not isinstance(told, dict) or not {"file", "digest"} <= told.keys():
-            raise ValueError(f"{path}: its part {part} has no file and digest")
+            raise ValueError(f"{path}: {named} has no file and digest")
         source = path.with_name(f"{Path(str(told['file'])).name}.safetensors")
         if not source.is_file():
-            raise FileNotFoundError(f"{path}: its part {part} is {source}, which does not exist")
+            raise FileNotFoundError(f"{path}: {named} is {source}, which does not exist")
         shared = read(source)
         if shared.about.get("digest") != told["digest"]:
-            raise ValueError(f"{path}: its part {part} is not what {source} contains")
+            raise ValueError(f"{path}: {named} is not what {source} contains")
         prefix = f"{part}." if part else ""
         given = {f"{prefix}{name}": value for name, value in shared.weights.items()}
         contents.weights.update(given | contents.weights)

@@ -9,10 +9,10 @@ FAST = "fast"
 FASTEST = "small"
 """The default for videos of which all frames are restored."""
 HINTS = {
-    "maxim": "removes the most blur",
+    "maxim": "strong, and true to the photo",
     "fast": "a quarter of the time; removes less blur, but noise too",
     "small": "fastest, cautious; for videos",
-    "gan": "as maxim, with the finest detail, some of it invented",
+    "gan": "removes more blur than maxim, with fine detail, some of it invented",
     "maxim-gopro": "as published by Google: not for noisy photos",
 }
 

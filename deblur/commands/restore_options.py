@@ -21,8 +21,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add(
         "--model",
         metavar="NAME_OR_PATH",
-        help="maxim, which removes the most blur; fast, in a quarter of its time; small, fastest "
-        "and cautious; gan, as slow as maxim, with the finest detail, some of it invented; "
+        help="maxim, strong and true to the photo; gan, as slow, which removes more blur and "
+        "invents some detail; fast, in a quarter of the time; small, fastest and cautious; "
         "maxim-gopro, as Google published it; or "
         f"a .ckpt or .safetensors file (default {DEFAULT}; {FASTEST} for videos without "
         "--only-blurred or with --adapt)",
