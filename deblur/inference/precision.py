@@ -11,7 +11,7 @@ from deblur.hardware import has_bfloat16
 from deblur.inference.example_photos import show_examples
 from deblur.inference.integers import Quantized
 from deblur.inference.quantized import Ranges, calibrate, quantize
-from deblur.inference.race import Run, Verdict, hold_on, settle
+from deblur.inference.race import Run, Verdict, hold_on, list_sides, settle
 from deblur.inference.streamline import streamline
 
 log = logging.getLogger(__name__)
@@ -58,7 +58,7 @@ def measure(generator: nn.Module, device: torch.device) -> Verdict:
     """Run the race by which "auto" chooses now, even if its result is remembered."""
     names = _list_arithmetics(generator, device, "auto")
     runs = {name: _enter(generator, device, name) for name in names}
-    return hold_on(device, runs)
+    return hold_on(device, runs, list_sides(generator))
 
 
 def name_arithmetic(network: nn.Module) -> str:

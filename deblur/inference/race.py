@@ -26,7 +26,7 @@ Run = Callable[[Tensor], Tensor | None]
 Clock = Callable[[], float]
 Use = Literal["restoring", "training"]
 SIDES = (64, 128, 256, 512, 1024)
-"""Sides of the picture, in pixels; 64 suffices for all strides and levels of our networks."""
+"""Sides of the picture, in pixels."""
 WHOLE = 256
 """The side of the photo's part that larger pictures repeat, in pixels."""
 BUDGET = 0.08
@@ -56,17 +56,27 @@ class Verdict(NamedTuple):
         return f"{', '.join(times)} for {self.side}x{self.side} pixels"
 
 
-def hold(runs: Mapping[str, Run], clock: Clock, *, largest: int = SIDES[-1]) -> Verdict:
+def list_sides(network: nn.Module, largest: int = SIDES[-1]) -> list[int]:
+    """List the sides of the pictures that a network can race on, in pixels; at least one.
+
+    They are not below the network's stride: padding would overrate the parts with the largest one.
+    """
+    least = getattr(network, "stride", 0)
+    sides = [side for side in SIDES if least <= side <= largest]
+    return sides or [next(side for side in SIDES if side >= least)]
+
+
+def hold(runs: Mapping[str, Run], clock: Clock, sides: Sequence[int] = SIDES) -> Verdict:
     """Run a race of arithmetics on a bundled example.
 
     Args:
         runs: The arithmetics, by name, the most accurate one first. Those whose result has a PSNR
             below `RIGHT` to the first one's are excluded.
         clock: Waits until the device is idle, and returns the time in seconds.
-        largest: The largest side of the picture, in pixels.
+        sides: The sides of pictures to choose from, in pixels, rising.
     """
     exact = next(iter(runs))
-    picture, output = _find_picture(runs[exact], clock, largest)
+    picture, output = _find_picture(runs[exact], clock, sides)
     outputs = {exact: output}
     outputs |= {name: run(picture) for name, run in runs.items() if name != exact}  # and warm up
     left = [name for name in runs if _is_right(outputs[name], outputs[exact])]
@@ -90,7 +100,7 @@ def hold(runs: Mapping[str, Run], clock: Clock, *, largest: int = SIDES[-1]) -> 
     return Verdict(winner, seconds, picture.shape[-1])
 
 
-def hold_on(device: torch.device, runs: Mapping[str, Run], *, largest: int = SIDES[-1]) -> Verdict:
+def hold_on(device: torch.device, runs: Mapping[str, Run], sides: Sequence[int] = SIDES) -> Verdict:
     """Run a race of arithmetics on a device; see `hold`.
 
     On a CPU they run in one thread, and its processor time is measured: on a busy machine, threads
@@ -100,7 +110,7 @@ def hold_on(device: torch.device, runs: Mapping[str, Run], *, largest: int = SID
     if device.type == "cpu":
         torch.set_num_threads(1)
     try:
-        return hold(runs, make_clock(device), largest=largest)
+        return hold(runs, make_clock(device), sides)
     finally:
         torch.set_num_threads(threads)
 
@@ -122,13 +132,14 @@ def settle(
         device: The device.
         entrants: Functions that build the runs, by arithmetic, the most accurate one first.
         override: The setting by which the user can choose instead, for the log.
-        largest: See `hold`.
+        largest: The largest side of the picture, in pixels.
     """
     exact = next(iter(entrants))
     if len(entrants) == 1:
         log.info("precision: %s, there is no other on this %s", exact, device.type)
         return Verdict(exact, {}, 0)
-    about = _describe(use, network, device, [*entrants], largest)
+    sides = list_sides(network, largest)
+    about = _describe(use, network, device, [*entrants], sides)
     digest = hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()
     path = find_cache_folder() / "races" / f"{digest[:16]}.json"
     verdict = _recall(path, about)
@@ -136,7 +147,7 @@ def settle(
     if verdict is None:
         runs = {name: build() for name, build in entrants.items()}
         try:
-            verdict = hold_on(device, runs, largest=largest)
+            verdict = hold_on(device, runs, sides)
         except (RuntimeError, ValueError) as error:
             log.info("precision: %s, since the race failed (%s)", exact, error)
             return Verdict(exact, {}, 0)
@@ -194,16 +205,16 @@ def _make_step(generator: nn.Module, device: torch.device, swift: bool) -> Run:
     return run
 
 
-def _find_picture(run: Run, clock: Clock, largest: int) -> tuple[Tensor, Tensor | None]:
+def _find_picture(run: Run, clock: Clock, sides: Sequence[int]) -> tuple[Tensor, Tensor | None]:
     """Return the largest bundled example that takes at most `BUDGET` seconds, and its result."""
-    for side in SIDES:
+    for side in sides:
         part = min(side, WHOLE)
         # The middle of the photo: its corners have little that a network could get wrong or right.
         picture = show_examples(part, part)[0].repeat(1, 1, side // part, side // part)
         output = run(picture)  # warm-up
         start = clock()
         run(picture)
-        if 4 * (clock() - start) > BUDGET or 2 * side > largest:
+        if 4 * (clock() - start) > BUDGET:
             break
     return picture, output
 
@@ -216,7 +227,7 @@ def _is_right(output: Tensor | None, exact: Tensor | None) -> bool:
 
 
 def _describe(
-    use: Use, network: nn.Module, device: torch.device, entrants: Sequence[str], largest: int
+    use: Use, network: nn.Module, device: torch.device, entrants: Sequence[str], sides: list[int]
 ) -> dict[str, Any]:
     """List all that a verdict depends on."""
     values = network.state_dict().items()
@@ -236,7 +247,7 @@ def _describe(
         "torch": torch.__version__,
         "deblur": deblur.__version__,
         "entrants": [*entrants],
-        "largest": largest,
+        "sides": sides,
     }
 
 

@@ -10,8 +10,8 @@ from torch import Tensor
 
 from deblur.inference import measure, race
 from deblur.inference.example_photos import show_examples
-from deblur.inference.race import Run, hold, race_training, settle
-from deblur.networks import ResNet
+from deblur.inference.race import Run, hold, list_sides, race_training, settle
+from deblur.networks import MAXIM, CoarseToFine, ResNet
 
 CPU = torch.device("cpu")
 ARITHMETICS = ("float32", "bfloat16", "int8 and float32")
@@ -80,10 +80,18 @@ def test_what_is_wrong_is_out(error: float, caplog: pytest.LogCaptureFixture) ->
 def test_it_is_short() -> None:
     track = Track({"float32": 0.001, "bfloat16": 0.0001})
     assert hold(track.runs(), track).side == 512
-    assert hold(track.runs(), track, largest=96).side == 64
+    assert hold(track.runs(), track, [64]).side == 64
     track = Track({"float32": 1.0, "bfloat16": 10.0})
     assert hold(track.runs(), track).side == 64
     assert track.passes.count("bfloat16") == 2  # a warm-up and a pass: it cannot win
+
+
+def test_pictures_are_not_padded() -> None:
+    assert list_sides(MAXIM(stages=1)) == [64, 128, 256, 512, 1024]
+    assert list_sides(ResNet(blocks=1, width=4), 128) == [64, 128]
+    fast = CoarseToFine()  # at 64 pixels its MAXIM would pad half of them to 64
+    assert list_sides(fast) == [128, 256, 512, 1024]
+    assert list_sides(fast, 96) == [128]
 
 
 @pytest.fixture
