@@ -36,11 +36,10 @@ from deblur.checkpoints import load_generator
 from deblur.checkpoints.shipped import find_model, list_shipped
 from deblur.hardware import has_bfloat16, keep_memory, pick_device, synchronize
 from deblur.inference import adapt, has_int8, measure
-from deblur.inference.quantized import Row
+from deblur.inference.integers import Quantized
 from deblur.inference.race import name_processor
 from deblur.inference.streamline import Autocast
 from deblur.media.images import read
-from deblur.networks import MAXIM
 from deblur.pair import encode
 
 EXAMPLES = sorted(Path("deblur/assets/examples").glob("*.jpg"))
@@ -104,9 +103,9 @@ def _list_ours(network: nn.Module, device: torch.device) -> Iterator[tuple[str, 
     yield "float32", adapt(network, device, "float32")
     if has_bfloat16(device):
         yield "bfloat16", adapt(network, device, "bfloat16")
-    if has_int8(device) and not isinstance(network, MAXIM):
+    if has_int8(device):
         swift = adapt(network, device, "int8")
-        if any(isinstance(part, Row) for part in swift.modules()):
+        if any(isinstance(part, Quantized) for part in swift.modules()):
             yield "int8", swift
 
 
