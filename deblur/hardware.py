@@ -4,6 +4,8 @@ import ctypes
 import os
 import platform
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 
@@ -88,6 +90,24 @@ def release_memory() -> None:
         ctypes.CDLL("libc.so.6").malloc_trim(0)
     except (OSError, AttributeError):
         pass
+
+
+@contextmanager
+def keep_priority() -> Iterator[None]:
+    """Give all threads of this process the caller's scheduling afterwards; only on Linux.
+
+    Run by root, SVT-AV1 makes itself and its caller real-time: all else on the machine would wait.
+    """
+    if sys.platform != "linux":
+        yield
+        return
+    policy, parameters = os.sched_getscheduler(0), os.sched_getparam(0)
+    try:
+        yield
+    finally:
+        for thread in Path("/proc/self/task").iterdir():
+            with suppress(OSError):  # a thread that has ended
+                os.sched_setscheduler(int(thread.name), policy, parameters)
 
 
 def synchronize(device: torch.device) -> None:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 import deblur
+from deblur.hardware import keep_priority
 
 COVER = 1 << 10
 OWN = {"encoder", "ENCODER", "major_brand", "minor_version", "compatible_brands"}
@@ -92,7 +93,7 @@ def make_film(
     frames = frames or [ramp(place, size) for place in range(count)]
     if codec == "libx265" and not options:
         options = QUIET
-    with av.open(str(path), "w") as container:
+    with keep_priority(), av.open(str(path), "w") as container:
         stream = container.add_stream(codec, rate=rate, options=options)
         stream.height, stream.width = frames[0].shape[:2]
         stream.pix_fmt = pixels

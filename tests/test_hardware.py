@@ -1,3 +1,4 @@
+import os
 import platform
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from deblur.hardware import (
     PeakMemory,
     check_mps,
     has_bfloat16,
+    keep_priority,
     pick_device,
     place,
 )
@@ -32,6 +34,14 @@ def test_mps_is_float32_and_contiguous_and_wants_a_new_torch() -> None:
     check_mps("2.14.0+git")
     with pytest.raises(ValueError, match="2.13.1.*MPS"):
         check_mps("2.13.1")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="not Linux")
+def test_an_encoder_that_changes_the_priority_leaves_it_as_it_was() -> None:
+    before = os.sched_getscheduler(0)
+    with keep_priority():
+        os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
+    assert os.sched_getscheduler(0) == before != os.SCHED_BATCH
 
 
 def test_other_devices_get_channels_last() -> None:

@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from deblur.hardware import keep_priority
 from deblur.media.video import import_av
 from deblur.media.video_encoders import Encoder, keep_properties
 from deblur.media.video_tags import current_tags
@@ -86,7 +87,8 @@ class Encoding(NamedTuple):
         container.metadata.update(current_tags(self.film.metadata))
         if self.format in TELLING:
             container.set_chapters(self.film.chapters())
-        container.start_encoding()
+        with keep_priority():
+            container.start_encoding()
         return container, stream, copies
 
     def _add_stream(self, container: Any) -> Any:
