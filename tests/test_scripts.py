@@ -105,6 +105,26 @@ def test_the_pairs_of_a_test_are_written_as_files(run: Run, tmp_path: Path) -> N
     assert {len([*tmp_path.glob(f"test/{side}/*.png")]) for side in ("blur", "sharp")} == {2}
 
 
+@pytest.mark.parametrize("truth", [True, False])
+def test_what_a_teacher_makes_of_frames_is_written_as_pairs(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, truth: bool
+) -> None:
+    for name, count in (("GOPRO_avg8", 1), ("GOPRO_rebuilt", 3)):
+        for side in ("blur", "sharp"):
+            for place in range(count):
+                frame = tmp_path / name / "train" / "A" / side / f"{place:06}.png"
+                picture(frame, place, size=(40, 32))
+    monkeypatch.setenv("DEBLUR_DATA", str(tmp_path))
+    out = tmp_path / "out"
+    how = ["--truth"] if truth else ["--teacher", "small"]
+    assert "5 pairs" in run("scripts/teacher_pairs.py", str(out), *how)
+    rows = (out / "pairs.csv").read_text(encoding="utf-8").splitlines()
+    assert rows[1::4] == ["rebuilt,A_avg8,000000,train", "rebuilt,A_rebuilt_33,000001,train"]
+    sharp = read(tmp_path / "GOPRO_rebuilt" / "train" / "A" / "sharp" / "000001.png")
+    target = read(out / "train" / "A_rebuilt_33" / "sharp" / "000001.png")
+    assert target.shape == sharp.shape and (target == sharp).all() == truth
+
+
 @pytest.fixture
 def packed(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Pack data.tar of 20 photos and a pair; return the settings of the data."""
