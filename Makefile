@@ -6,6 +6,8 @@ SCRIPTS := $(if $(filter Windows_NT,$(OS)),Scripts,bin)
 BIN := .venv/$(SCRIPTS)
 READY := .venv/.ready
 OLDEST := .venv-oldest
+# One thread for each of the workers: they would wait for each other's.
+TESTS := -n auto --maxprocesses 4 --dist worksteal -m "not slow and not web"
 STYLED := deblur tests benchmarks scripts examples browser/serve.py train.py eval.py
 DEMO := runs/demo/$(shell date +%Y-%m-%d_%H-%M-%S)
 
@@ -37,7 +39,7 @@ demo: $(READY)  ## train a small GAN on the built-in photos, measure it, show wh
 	@echo "TensorBoard: $(BIN)/tensorboard --logdir $(DEMO)"
 
 test: $(READY) lint  ## lint, types and tests, but for those that train for long
-	$(BIN)/python -m pytest -m "not slow and not web"
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(TESTS)
 
 test-slow: $(READY)  ## the tests that train for long: stopped runs, several devices, sweeps
 	$(BIN)/python -m pytest -m "slow and not web"
@@ -51,7 +53,7 @@ test-server: $(READY)  ## the Dockerfile's steps without Docker, in build/server
 		scripts/install_server.sh build/server check
 
 test-oldest: $(OLDEST)/.ready  ## as test, but with the lowest versions that setup.cfg allows
-	$(OLDEST)/$(SCRIPTS)/python -m pytest -m "not slow and not web"
+	OMP_NUM_THREADS=1 $(OLDEST)/$(SCRIPTS)/python -m pytest $(TESTS)
 
 oldest: $(READY)  ## write tests/oldest.txt anew, after a change of setup.cfg
 	$(BIN)/uv pip compile --quiet setup.cfg --extra dev --extra docs --python-version 3.11 --upgrade \
