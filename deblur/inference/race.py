@@ -61,7 +61,8 @@ def list_sides(network: nn.Module, largest: int = SIDES[-1]) -> list[int]:
 
     They are not below the network's stride: padding would overrate the parts with the largest one.
     """
-    least = getattr(network, "stride", 0)
+    stride = getattr(network, "stride", 0)  # of another's network it may be anything
+    least = min(stride, SIDES[-1]) if isinstance(stride, int) else 0
     sides = [side for side in SIDES if least <= side <= largest]
     return sides or [next(side for side in SIDES if side >= least)]
 

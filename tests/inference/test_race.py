@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from deblur.inference import measure, race
 from deblur.inference.example_photos import show_examples
@@ -92,6 +92,9 @@ def test_pictures_are_not_padded() -> None:
     fast = CoarseToFine()  # at 64 pixels its MAXIM would pad half of them to 64
     assert list_sides(fast) == [128, 256, 512, 1024]
     assert list_sides(fast, 96) == [128]
+    fast.stride = 4096
+    assert list_sides(fast) == [1024]
+    assert list_sides(nn.Conv2d(3, 3, 1)) == [64, 128, 256, 512, 1024]  # its stride is a pair
 
 
 @pytest.fixture
