@@ -39,6 +39,7 @@ from deblur.inference import adapt, has_int8, measure
 from deblur.inference.integers import Quantized
 from deblur.inference.race import name_processor
 from deblur.inference.streamline import Autocast
+from deblur.inference.winograd import Winograd
 from deblur.media.images import read
 from deblur.pair import encode
 
@@ -101,6 +102,10 @@ def main() -> None:
 def _list_ours(network: nn.Module, device: torch.device) -> Iterator[tuple[str, nn.Module]]:
     """Adapt a network to each arithmetic that the device supports."""
     yield "float32", adapt(network, device, "float32")
+    if device.type == "cpu":
+        swift = adapt(network, device, "winograd")
+        if any(isinstance(part, Winograd) for part in swift.modules()):
+            yield "winograd", swift
     if has_bfloat16(device):
         yield "bfloat16", adapt(network, device, "bfloat16")
     if has_int8(device):

@@ -76,8 +76,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add(
         "--precision",
         default="auto",
-        help="auto, the fastest on this machine, float32, bfloat16 or, on a CPU, int8: faster, "
-        "not as exact (default %(default)s)",
+        help="auto, the fastest on this machine, float32, bfloat16 or, on a CPU, winograd, float32 "
+        "with fewer multiplications, or int8: faster, not as exact (default %(default)s)",
     )
     add("--tile", type=int, metavar="PIXELS", help="side of the tiles (default as memory allows)")
     about = "on this machine (default one for each CUDA device)"

@@ -27,7 +27,7 @@ class Conv(nn.Module):
     """A convolution, with the batch norm, the activation and the sum that follow it.
 
     Args:
-        conv: The convolution, padded with zeros or by reflection.
+        conv: The convolution, padded with zeros or by reflection, as `find_padding` finds it.
         norm: The batch norm after it.
         activation: The activation after that.
         reflect: Pixels of reflection padding before it, on each side.
@@ -47,9 +47,9 @@ class Conv(nn.Module):
         fused = fuse_conv_bn_eval(conv, norm) if norm is not None else conv
         self.weight, self.bias = _constants(fused, dtype)
         self.rim: Sequence[Any] = (reflect, reflect) if reflect else ()
-        self.padding: Any = conv.padding
+        self.padding = find_padding(conv) or (0, 0)
         if conv.padding_mode == "reflect":
-            self.rim, self.padding = (conv.padding[1], conv.padding[0]), (0, 0)
+            self.rim, self.padding = self.padding[::-1], (0, 0)
         self.stride, self.dilation, self.groups = conv.stride, conv.dilation, conv.groups
         self.activation = activation
         self.packed: Tensor | None = None
@@ -132,6 +132,12 @@ class Deconv(nn.Module):
             *(stride, padding, output_padding, groups, dilation),
         )
         return _activate(output, self.activation)
+
+
+def find_padding(conv: nn.Conv2d) -> tuple[int, int] | None:
+    """Return the rows and columns that a convolution adds on each side; None if sides differ."""
+    left, right, above, below = conv._reversed_padding_repeated_twice  # "same" in numbers, too
+    return (above, left) if (above, left) == (below, right) else None
 
 
 def enlarging(conv: nn.Conv2d) -> nn.ConvTranspose2d:

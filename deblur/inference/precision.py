@@ -13,9 +13,10 @@ from deblur.inference.integers import Quantized
 from deblur.inference.quantized import Ranges, calibrate, quantize
 from deblur.inference.race import Run, Verdict, hold_on, list_sides, settle
 from deblur.inference.streamline import streamline
+from deblur.inference.winograd import Winograd, lessen, suits
 
 log = logging.getLogger(__name__)
-Precision = Literal["auto", "float32", "bfloat16", "int8"]
+Precision = Literal["auto", "float32", "winograd", "bfloat16", "int8"]
 SIDE = 256
 """The side of the part of each example that is used, in pixels."""
 
@@ -28,13 +29,14 @@ def adapt(generator: nn.Module, device: torch.device, precision: Precision = "au
         device: The device to restore on.
         precision: The arithmetic. "auto" is the fastest one on this machine, by a race that is
             remembered (see `race`), among those that the device supports; it includes "int8" only
-            for bundled models, for which that is known to be accurate enough. "int8" uses 8-bit
+            for bundled models, for which that is known to be accurate enough. "winograd" is float32
+            with fewer multiplications in larger 3x3 convolutions, on CPUs. "int8" uses 8-bit
             integers in rows of larger convolutions and in parts of MAXIM, on processors with VNNI,
             and float32 or bfloat16, by a race, elsewhere. For networks other than the bundled ones
             the ranges of features are measured on the bundled examples.
 
     Raises:
-        ValueError: The precision is unknown, or the device does not support int8.
+        ValueError: The precision is unknown, or the device does not support it.
     """
     choices = get_args(Precision)
     if precision not in choices:
@@ -43,14 +45,18 @@ def adapt(generator: nn.Module, device: torch.device, precision: Precision = "au
         raise ValueError(
             f"precision=int8 requires a processor with AVX-512 VNNI, not this {device.type}"
         )
+    if precision == "winograd" and device.type != "cpu":
+        raise ValueError(f"precision=winograd requires a CPU, not this {device.type}")
     name: str = precision
     if precision in ("auto", "int8"):
         names = _list_arithmetics(generator, device, precision)
         entrants = {name: partial(_enter, generator, device, name) for name in names}
         name = settle("restoring", generator, device, entrants, override="--precision").winner
     network = _build(generator, device, name)
-    if precision == "int8" and not any(isinstance(part, Quantized) for part in network.modules()):
-        log.warning("int8: this network has no suitable convolutions, and does not use it")
+    special: dict[str, type[nn.Module]] = {"int8": Quantized, "winograd": Winograd}
+    expected = special.get(precision, nn.Module)
+    if not any(isinstance(part, expected) for part in network.modules()):
+        log.warning("%s: this network has no suitable convolutions, and does not use it", precision)
     return network
 
 
@@ -80,6 +86,9 @@ def _list_arithmetics(
     if precision == "int8":
         return integers
     trusted = has_int8(device) and getattr(generator, "ranges", None) is not None
+    convs = [part for part in generator.modules() if isinstance(part, nn.Conv2d)]
+    if device.type == "cpu" and any(suits(conv) for conv in convs):
+        floats.insert(1, "winograd")
     return [*floats, *(integers if trusted else [])]
 
 
@@ -99,7 +108,10 @@ def _enter(generator: nn.Module, device: torch.device, name: str) -> Run:
 def _build(generator: nn.Module, device: torch.device, name: str) -> nn.Module:
     """Copy a generator into one with the named arithmetic."""
     integers, _, rest = name.rpartition(" and ")
-    network = streamline(generator, device, getattr(torch, rest))
+    dtype = torch.bfloat16 if rest == "bfloat16" else torch.float32
+    network = streamline(generator, device, dtype)
+    if rest == "winograd":
+        lessen(network)
     if integers:
         ranges: Ranges | None = getattr(generator, "ranges", None)
         quantize(network, ranges or calibrate(network, show_examples(SIDE, SIDE)))

@@ -8,6 +8,7 @@ import os
 import platform
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from copy import deepcopy
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -19,6 +20,7 @@ import deblur
 from deblur.atomic import write_text
 from deblur.hardware import find_cache_folder, has_bfloat16, place, synchronize
 from deblur.inference.example_photos import show_examples
+from deblur.inference.threads import single_threaded
 
 log = logging.getLogger(__name__)
 Run = Callable[[Tensor], Tensor | None]
@@ -107,13 +109,8 @@ def hold_on(device: torch.device, runs: Mapping[str, Run], sides: Sequence[int] 
     On a CPU they run in one thread, and its processor time is measured: on a busy machine, threads
     that wait for each other would hide the differences.
     """
-    threads = torch.get_num_threads()
-    if device.type == "cpu":
-        torch.set_num_threads(1)
-    try:
+    with single_threaded() if device.type == "cpu" else nullcontext():
         return hold(runs, make_clock(device), sides)
-    finally:
-        torch.set_num_threads(threads)
 
 
 def settle(

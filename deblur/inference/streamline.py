@@ -8,7 +8,14 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from deblur.hardware import place
-from deblur.inference.convolutions import Activation, Conv, Deconv, enlarging, shuffling
+from deblur.inference.convolutions import (
+    Activation,
+    Conv,
+    Deconv,
+    enlarging,
+    find_padding,
+    shuffling,
+)
 from deblur.inference.gated import Gated
 from deblur.inference.maxim import SwiftMAXIM
 from deblur.networks.coarse_to_fine import CoarseToFine
@@ -105,7 +112,7 @@ class SwiftResidual(nn.Module):
 
 def _swift(module: nn.Module, dtype: torch.dtype) -> nn.Module:
     """Return a faster replacement of a single module, or the module itself."""
-    if type(module) is nn.Conv2d and module.padding_mode in ("zeros", "reflect"):
+    if type(module) is nn.Conv2d and _is_known(module):
         return Conv(module, dtype=dtype)
     if type(module) is SameConv:
         left, right, above, below = module.rim
@@ -123,7 +130,7 @@ def _take(layers: list[Any], dtype: torch.dtype) -> nn.Module:
     """Remove the first layer from a list, fused with all following ones that can be."""
     first, *rest = layers
     conv = rest.pop(0) if rest and _precedes(first, rest[0]) else first
-    if type(conv) not in (nn.Conv2d, nn.ConvTranspose2d) or conv.padding_mode == "circular":
+    if not _is_known(conv):
         alone: nn.Module = layers.pop(0)
         return alone
     if rest and _shuffles(conv, rest[0]):
@@ -151,6 +158,13 @@ def _precedes(layer: nn.Module, conv: Any) -> bool:
         and (conv.kernel_size, conv.padding, conv.stride) == ((3, 3), (1, 1), (1, 1))
         and (conv.dilation, conv.groups) == ((1, 1), 1)
     )
+
+
+def _is_known(layer: Any) -> bool:
+    """Return whether a layer is a convolution that `Conv` or `Deconv` can compute."""
+    if type(layer) is nn.Conv2d:
+        return layer.padding_mode in ("zeros", "reflect") and find_padding(layer) is not None
+    return type(layer) is nn.ConvTranspose2d
 
 
 def _doubles(layer: nn.Module) -> bool:

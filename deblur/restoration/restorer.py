@@ -31,9 +31,9 @@ class Restorer:
     Args:
         generator: maps (N, 3, H, W) to the same, in [-1, 1].
         device: "auto" is the fastest available one.
-        precision: of the network's arithmetic, "float32", "bfloat16" or "int8" (see `adapt`);
-            "auto" is the fastest on this machine, by a race that is remembered. The picture itself
-            stays float32.
+        precision: of the network's arithmetic, "float32", "winograd", "bfloat16" or "int8" (see
+            `adapt`); "auto" is the fastest on this machine, by a race that is remembered. The
+            picture itself stays float32.
         tile: the side of a tile in pixels (or another shape of that area). None chooses tiles as
             large as memory allows, or those that suit the network best (MAXIM, whose grid spans a
             tile). Tiles overlap by as much as a cut changes the output, so that no seam is

@@ -13,7 +13,7 @@ from deblur.networks import NAFNet, ResNet
 CPU = torch.device("cpu")
 
 
-@pytest.mark.parametrize("winner", ["float32", "bfloat16", "int8 and float32"])
+@pytest.mark.parametrize("winner", ["float32", "winograd", "bfloat16", "int8 and float32"])
 def test_auto_is_what_wins_the_race(winner: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(precision, "has_bfloat16", lambda device: True)
     monkeypatch.setattr(precision, "has_int8", lambda device: True)
@@ -25,26 +25,38 @@ def test_auto_is_what_wins_the_race(winner: str, monkeypatch: pytest.MonkeyPatch
 
     monkeypatch.setattr(precision, "settle", settle)
     monkeypatch.setattr(precision, "quantize", lambda network, *given: network)
-    generator = ResNet(blocks=1, width=8)
+    generator = ResNet(blocks=1, width=24)
     if "int8" in winner:
         generator.ranges = {}
     swift = adapt(generator, CPU)
     assert name_arithmetic(swift) == winner
-    dtype = getattr(torch, winner.removeprefix("int8 and "))
+    dtype = torch.bfloat16 if winner == "bfloat16" else torch.float32
     assert {part.weight.dtype for part in swift.modules() if type(part) is Conv} == {dtype}
     # Integers take part where their ranges are known to be right.
-    assert entered[:2] == ["float32", "bfloat16"] and len(entered) == 2 + 2 * ("int8" in winner)
+    integers = ["int8 and float32", "int8 and bfloat16"] * ("int8" in winner)
+    assert entered == ["float32", "winograd", "bfloat16", *integers]
 
 
-@pytest.mark.parametrize("asked", ["float32", "bfloat16"])
+def test_winograd_takes_part_only_where_it_changes_something() -> None:
+    assert "winograd" in precision._list_arithmetics(ResNet(blocks=1, width=24), CPU, "auto")
+    assert "winograd" not in precision._list_arithmetics(ResNet(blocks=1, width=8), CPU, "auto")
+    other = torch.device("cuda")
+    assert "winograd" not in precision._list_arithmetics(ResNet(blocks=1, width=24), other, "auto")
+    with pytest.raises(ValueError, match="precision=winograd requires a CPU, not this cuda"):
+        adapt(ResNet(blocks=1, width=24), other, "winograd")
+
+
+@pytest.mark.parametrize("asked", ["float32", "winograd", "bfloat16"])
 def test_what_is_asked_for_does_not_race(asked: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr(precision, "settle")
-    assert name_arithmetic(adapt(ResNet(blocks=1, width=8), CPU, asked)) == asked
+    assert name_arithmetic(adapt(ResNet(blocks=1, width=24), CPU, asked)) == asked
 
 
 def test_unknown_precisions_are_refused() -> None:
     wrong: Any = "half"
-    with pytest.raises(ValueError, match="one of auto, float32, bfloat16, int8, got half"):
+    with pytest.raises(
+        ValueError, match="one of auto, float32, winograd, bfloat16, int8, got half"
+    ):
         adapt(ResNet(blocks=1, width=8), CPU, wrong)
 
 
@@ -61,3 +73,11 @@ def test_int8_says_where_it_changes_nothing(caplog: pytest.LogCaptureFixture) ->
     with caplog.at_level(logging.WARNING):
         adapt(NAFNet(width=8, encoder=(1,), decoder=(1,)), CPU, "int8")
     assert "no suitable convolutions" in caplog.text
+
+
+def test_winograd_says_where_it_changes_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.WARNING):
+        adapt(ResNet(blocks=1, width=24), CPU, "winograd")
+        assert not caplog.text
+        adapt(ResNet(blocks=1, width=8), CPU, "winograd")
+    assert "winograd: this network has no suitable convolutions" in caplog.text

@@ -103,11 +103,18 @@ class Strange(nn.Module):
         self.conv = nn.Conv2d(3, 8, 3, padding=1, padding_mode="circular")
         self.mix = nn.Linear(8, 8)
         self.scale = nn.Parameter(torch.rand(8, 1, 1))
+        self.same = nn.Sequential(
+            nn.Conv2d(8, 8, 3, padding="same"),
+            nn.ReLU(),
+            nn.Conv2d(8, 8, (2, 5), padding="same", padding_mode="reflect"),
+            nn.Conv2d(8, 8, (3, 5), padding="same", padding_mode="reflect"),
+        )
+        self.valid = nn.Conv2d(8, 8, 1, padding="valid")
         self.last = nn.Sequential(nn.Conv2d(8, 3, 1), nn.Tanh(), nn.Upsample(scale_factor=3))
 
     def forward(self, blur: Tensor) -> Tensor:
         features = self.mix(self.conv(blur).movedim(1, -1)).movedim(-1, 1) * self.scale
-        return blur + self.last(features)[..., ::3, ::3]
+        return blur + self.last(self.valid(self.same(features)))[..., ::3, ::3]
 
 
 @torch.inference_mode()
