@@ -37,6 +37,8 @@ ROUNDS, ENOUGH = 3, 0.4
 """How often each arithmetic runs, and the seconds after which the race ends earlier."""
 MARGIN = 1.05
 """How many times as fast a less accurate arithmetic must be to win."""
+EQUAL = 80.0
+"""The PSNR, in dB, to the most accurate arithmetic from which one is as accurate."""
 HOPELESS = 2.0
 """An arithmetic this many times as slow as the fastest one does not run again."""
 RIGHT = 40.0
@@ -82,7 +84,8 @@ def hold(runs: Mapping[str, Run], clock: Clock, sides: Sequence[int] = SIDES) ->
     picture, output = _find_picture(runs[exact], clock, sides)
     outputs = {exact: output}
     outputs |= {name: run(picture) for name, run in runs.items() if name != exact}  # and warm up
-    left = [name for name in runs if _is_right(outputs[name], outputs[exact])]
+    close = {name: _compare(outputs[name], output) for name in runs}
+    left = [name for name in runs if close[name] >= RIGHT]
     for name in runs.keys() - left:
         log.warning("precision: %s computes wrongly on this machine and is not used", name)
     seconds = dict.fromkeys(left, math.inf)
@@ -98,7 +101,7 @@ def hold(runs: Mapping[str, Run], clock: Clock, sides: Sequence[int] = SIDES) ->
             break
     winner = exact
     for name, taken in seconds.items():
-        if taken * MARGIN < seconds[winner]:
+        if taken * (1 if close[name] >= EQUAL else MARGIN) < seconds[winner]:
             winner = name
     return Verdict(winner, seconds, picture.shape[-1])
 
@@ -217,11 +220,12 @@ def _find_picture(run: Run, clock: Clock, sides: Sequence[int]) -> tuple[Tensor,
     return picture, output
 
 
-def _is_right(output: Tensor | None, exact: Tensor | None) -> bool:
+def _compare(output: Tensor | None, exact: Tensor | None) -> float:
+    """Return the PSNR to the exact result, in dB; `RIGHT` where there are none."""
     if output is None or exact is None:
-        return True
+        return RIGHT
     error = float((output.float() - exact.float()).square().mean())
-    return error <= 4 * 10 ** (-RIGHT / 10)  # false for NaN
+    return 10 * math.log10(4 / max(error, 1e-20)) if math.isfinite(error) else -math.inf
 
 
 def _describe(
