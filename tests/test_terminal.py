@@ -40,9 +40,12 @@ def test_streams_print_what_their_encoding_lacks(monkeypatch: pytest.MonkeyPatch
 
 
 @pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP"])
-def test_signals_are_raised_as_ctrl_c_is_and_once(name: str) -> None:
+def test_signals_are_raised_as_ctrl_c_is_and_once(
+    name: str, request: pytest.FixtureRequest
+) -> None:
     number = getattr(signal, name)
-    before = signal.getsignal(number)
+    found = signal.signal(number, signal.SIG_DFL)  # under nohup SIGHUP is ignored
+    request.addfinalizer(lambda: signal.signal(number, found))
     with pytest.raises(KeyboardInterrupt) as caught, raising_signals():
         try:
             signal.raise_signal(number)
@@ -50,7 +53,7 @@ def test_signals_are_raised_as_ctrl_c_is_and_once(name: str) -> None:
             signal.raise_signal(number)  # a group gets it twice, while it tidies up
     assert isinstance(caught.value, Terminated) and caught.value.status == 128 + number
     assert str(caught.value) == name
-    assert signal.getsignal(number) is before
+    assert signal.getsignal(number) is signal.SIG_DFL
 
 
 def test_ignored_signals_stay_ignored() -> None:

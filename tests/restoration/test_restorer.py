@@ -305,9 +305,7 @@ def test_bfloat16_is_close_to_float32() -> None:
     image = torch.rand(3, 64, 64) * 2 - 1
     exact, fast = (restorer(network, precision=p).restore(image) for p in ("float32", "bfloat16"))
     assert 0 < (exact - fast).abs().mean() < 0.02
-    with pytest.raises(
-        ValueError, match="precision must be one of auto, float32, bfloat16, int8, got half"
-    ):
+    with pytest.raises(ValueError, match="precision must be one of auto, .*, int8, got half"):
         restorer(precision="half")
 
 
