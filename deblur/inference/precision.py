@@ -13,7 +13,7 @@ from deblur.inference.integers import Quantized
 from deblur.inference.quantized import Ranges, calibrate, quantize
 from deblur.inference.race import Run, Verdict, hold_on, list_sides, settle
 from deblur.inference.streamline import streamline
-from deblur.inference.winograd import Winograd, lessen, suits
+from deblur.inference.winograd import Winograd, suits, use_winograd
 
 log = logging.getLogger(__name__)
 Precision = Literal["auto", "float32", "winograd", "bfloat16", "int8"]
@@ -111,7 +111,7 @@ def _build(generator: nn.Module, device: torch.device, name: str) -> nn.Module:
     dtype = torch.bfloat16 if rest == "bfloat16" else torch.float32
     network = streamline(generator, device, dtype)
     if rest == "winograd":
-        lessen(network)
+        use_winograd(network)
     if integers:
         ranges: Ranges | None = getattr(generator, "ranges", None)
         quantize(network, ranges or calibrate(network, show_examples(SIDE, SIDE)))

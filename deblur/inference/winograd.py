@@ -115,7 +115,7 @@ class Winograd(nn.Module):
             output.copy_(computed)
 
 
-def lessen(network: nn.Module) -> nn.Module:
+def use_winograd(network: nn.Module) -> nn.Module:
     """Convert the suitable convolutions of a streamlined network, in place; return the network."""
     for module in [*network.modules()]:
         for name, child in module.named_children():

@@ -5,7 +5,7 @@ from torch import Tensor, nn
 
 from deblur.inference import adapt, winograd
 from deblur.inference.convolutions import Activation, Conv
-from deblur.inference.winograd import LEAST, Winograd, lessen, suits
+from deblur.inference.winograd import LEAST, Winograd, suits, use_winograd
 from deblur.networks import ResUNet
 
 CPU = torch.device("cpu")
@@ -65,7 +65,7 @@ def test_it_pads_adds_and_activates(size: tuple[int, int], activation: Activatio
 )
 def test_it_is_for_wide_plain_3x3_convolutions(conv: nn.Conv2d, expected: bool) -> None:
     assert suits(conv) == expected
-    network = lessen(nn.Sequential(Conv(conv, dtype=torch.float32)))
+    network = use_winograd(nn.Sequential(Conv(conv, dtype=torch.float32)))
     assert (type(network[0]) is Winograd) == expected  # type: ignore[index]
 
 
