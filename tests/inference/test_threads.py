@@ -1,4 +1,5 @@
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from threading import get_ident
 
 import pytest
@@ -46,3 +47,12 @@ def test_an_error_in_a_thread_is_raised() -> None:
 
     with pytest.raises(MemoryError):
         share(work, range(5))
+
+
+def test_several_may_share_at_once(threads: int) -> None:
+    done: list[int] = []
+    with ThreadPoolExecutor(4) as pool:
+        for _ in range(20):
+            pool.submit(share, done.extend, range(7))
+    assert sorted(done) == sorted([*range(7)] * 20)
+    assert torch.get_num_threads() == threads
