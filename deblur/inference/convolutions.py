@@ -47,7 +47,10 @@ class Conv(nn.Module):
         fused = fuse_conv_bn_eval(conv, norm) if norm is not None else conv
         self.weight, self.bias = _constants(fused, dtype)
         self.rim: Sequence[Any] = (reflect, reflect) if reflect else ()
-        self.padding = find_padding(conv) or (0, 0)
+        padding = find_padding(conv)
+        if padding is None:
+            raise ValueError("the padding of opposite sides differs")
+        self.padding = padding
         if conv.padding_mode == "reflect":
             self.rim, self.padding = self.padding[::-1], (0, 0)
         self.stride, self.dilation, self.groups = conv.stride, conv.dilation, conv.groups
