@@ -37,8 +37,8 @@ from deblur.checkpoints.shipped import find_model, list_shipped
 from deblur.hardware import has_bfloat16, keep_memory, pick_device, synchronize
 from deblur.inference import adapt, has_int8, measure
 from deblur.inference.integers import Quantized
-from deblur.inference.race import name_processor
 from deblur.inference.streamline import Autocast
+from deblur.inference.verdicts import name_processor
 from deblur.inference.winograd import Winograd
 from deblur.media.images import read
 from deblur.pair import encode

@@ -1,6 +1,7 @@
 """The arithmetic in which a device restores."""
 
 import logging
+from collections.abc import Sequence
 from functools import partial
 from typing import Literal, get_args
 
@@ -11,9 +12,10 @@ from deblur.hardware import has_bfloat16
 from deblur.inference.example_photos import show_examples
 from deblur.inference.integers import Quantized
 from deblur.inference.quantized import Ranges, calibrate, quantize
-from deblur.inference.race import Run, Verdict, hold_on, list_sides, settle
+from deblur.inference.race import Race, Run, hold, list_sides, start_clock
 from deblur.inference.streamline import streamline
-from deblur.inference.winograd import Winograd, suits, use_winograd
+from deblur.inference.verdicts import Verdict, settle
+from deblur.inference.winograd import Winograd, estimate_saving, suits, use_winograd
 
 log = logging.getLogger(__name__)
 Precision = Literal["auto", "float32", "winograd", "bfloat16", "int8"]
@@ -49,9 +51,7 @@ def adapt(generator: nn.Module, device: torch.device, precision: Precision = "au
         raise ValueError(f"precision=winograd requires a CPU, not this {device.type}")
     name: str = precision
     if precision in ("auto", "int8"):
-        names = _list_arithmetics(generator, device, precision)
-        entrants = {name: partial(_enter, generator, device, name) for name in names}
-        name = settle("restoring", generator, device, entrants, override="--precision").winner
+        name = _settle(generator, device, precision)
     network = _build(generator, device, name)
     special: dict[str, type[nn.Module]] = {"int8": Quantized, "winograd": Winograd}
     expected = special.get(precision, nn.Module)
@@ -62,9 +62,7 @@ def adapt(generator: nn.Module, device: torch.device, precision: Precision = "au
 
 def measure(generator: nn.Module, device: torch.device) -> Verdict:
     """Run the race by which "auto" chooses now, even if its result is remembered."""
-    names = _list_arithmetics(generator, device, "auto")
-    runs = {name: _enter(generator, device, name) for name in names}
-    return hold_on(device, runs, list_sides(generator))
+    return _hold(generator, device, _list_arithmetics(generator, device, "auto"))
 
 
 def name_arithmetic(network: nn.Module) -> str:
@@ -92,10 +90,47 @@ def _list_arithmetics(
     return [*floats, *(integers if trusted else [])]
 
 
+def _settle(generator: nn.Module, device: torch.device, precision: Precision) -> str:
+    """Return the arithmetic for "auto" or "int8"."""
+    names = _list_arithmetics(generator, device, precision)
+    sides = list_sides(generator)
+    if precision == "auto":
+        race = partial(_hold, generator, device, names)
+    else:
+        entrants = {name: partial(_enter, generator, device, name) for name in names}
+        race = partial(hold, device, entrants, sides)
+    told = settle("restoring", generator, device, names, race, sides=sides, override="--precision")
+    return told.winner
+
+
+def _hold(generator: nn.Module, device: torch.device, names: Sequence[str]) -> Verdict:
+    """Run the race for "auto" between the named arithmetics, of which the first is float32.
+
+    To build a network takes as long as to time it. So there is one with integers, whose other
+    layers are in the faster float, and none for Winograd's algorithm, whose time is estimated.
+    """
+    with start_clock(device) as clock:
+        exact = _build(generator, device, "float32")
+        race = Race("float32", _run(exact, device), clock, list_sides(generator))
+        if "bfloat16" in names:
+            race.enter("bfloat16", _enter(generator, device, "bfloat16"))
+        race.run()
+        rest = race.decide().winner
+        if (integers := f"int8 and {rest}") in names:
+            race.enter(integers, _enter(generator, device, integers))
+            race.run([rest, integers])
+        if "winograd" in names:
+            saving = estimate_saving(exact, race.picture, clock)
+            race.estimate("winograd", race.seconds["float32"] - saving)
+        return race.decide()
+
+
 def _enter(generator: nn.Module, device: torch.device, name: str) -> Run:
     """Build a network for a race."""
-    network = _build(generator, device, name)
+    return _run(_build(generator, device, name), device)
 
+
+def _run(network: nn.Module, device: torch.device) -> Run:
     @torch.inference_mode()
     def run(picture: Tensor) -> Tensor:
         restored: Tensor = network(picture.to(device))

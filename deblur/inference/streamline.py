@@ -42,10 +42,9 @@ def streamline(generator: nn.Module, device: torch.device, dtype: torch.dtype) -
         plain = deepcopy(generator).eval().requires_grad_(False)
         return Autocast(place(plain, device), device, dtype)
     if isinstance(generator, CoarseToFine):
-        halves = place(deepcopy(generator).eval().requires_grad_(False), device)
-        for name in ("coarse", "fine"):
-            setattr(halves, name, streamline(getattr(generator, name), device, dtype))
-        return halves
+        parts = (generator.coarse, generator.fine)
+        copies: dict[int, Any] = {id(part): streamline(part, device, dtype) for part in parts}
+        return place(deepcopy(generator, copies).eval().requires_grad_(False), device)
     network = nn.ModuleList([deepcopy(generator).eval().requires_grad_(False)])
     for module in [*network.modules()]:
         for name, child in module.named_children():

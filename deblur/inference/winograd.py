@@ -5,7 +5,8 @@ each 4x4 pixels of the output are the transform of products of the input's trans
 and the transformed kernel, 36 instead of 144 for each pair of channels.
 """
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Callable, Sequence
 from itertools import product
 from typing import Any
 
@@ -46,6 +47,12 @@ LEAST = 96
 """The least number of channels: of fewer, the transforms take what the products save."""
 BLOCK = 80
 """Tiles that are computed at once, which stay in a processor's cache."""
+SAMPLE = 32, 40
+"""The size of features that `estimate_saving` measures on, in pixels: a block of tiles."""
+ROUNDS = 3
+"""How often it measures."""
+TOLERANCE = 1e-3
+"""The largest error of the features then, as a share of the largest one."""
 
 
 class Winograd(nn.Module):
@@ -122,6 +129,45 @@ def use_winograd(network: nn.Module) -> nn.Module:
             if type(child) is Conv and suits(child):
                 setattr(module, name, Winograd(child))
     return network
+
+
+@torch.inference_mode()
+def estimate_saving(network: nn.Module, picture: Tensor, clock: Callable[[], float]) -> float:
+    """Estimate the seconds that `use_winograd` would save a streamlined network, on a picture.
+
+    They are measured on the layers that compute most, on features of `SAMPLE`'s size: those of a
+    small picture have too few tiles, while those of a photo are computed block by block.
+    """
+    work: Counter[torch.Size] = Counter()
+    convs: dict[torch.Size, Conv] = {}
+
+    def count(conv: Conv, _: Any, output: Tensor) -> None:
+        convs[conv.weight.shape] = conv
+        work[conv.weight.shape] += output[:, 0].numel()
+
+    suitable = [part for part in network.modules() if type(part) is Conv and suits(part)]
+    hooks = [conv.register_forward_hook(count) for conv in suitable]
+    network(picture)
+    for hook in hooks:
+        hook.remove()
+    if not work:
+        return 0.0
+    shape = max(work, key=lambda shape: shape.numel() * work[shape])
+    features = torch.linspace(-1, 1, shape[1] * SAMPLE[0] * SAMPLE[1]).view(1, *SAMPLE, shape[1])
+    features = features.permute(0, 3, 1, 2)
+    ways = convs[shape], Winograd(convs[shape])
+    seconds: list[list[float]] = [[], []]
+    for _ in range(1 + ROUNDS):  # the first is a warm-up
+        outputs = []
+        for way, taken in zip(ways, seconds):
+            start = clock()
+            outputs.append(way(features))
+            taken.append(clock() - start)
+    if (outputs[1] - outputs[0]).abs().max() > TOLERANCE * outputs[0].abs().max():
+        return 0.0  # never expected: this processor computes wrongly
+    plain, swift = (min(taken[1:]) for taken in seconds)
+    share = sum(shape.numel() * pixels for shape, pixels in work.items()) / shape.numel()
+    return float(share / outputs[0][:, 0].numel() * (plain - swift))
 
 
 def suits(conv: Conv | nn.Conv2d) -> bool:

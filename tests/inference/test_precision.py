@@ -1,13 +1,15 @@
 import logging
+from contextlib import nullcontext
 from typing import Any
 
 import pytest
 import torch
+from torch import Tensor, nn
 
 from deblur.inference import adapt, has_int8, name_arithmetic, precision
 from deblur.inference.convolutions import Conv
 from deblur.inference.quantized import Row
-from deblur.inference.race import Verdict
+from deblur.inference.verdicts import Verdict
 from deblur.networks import NAFNet, ResNet
 
 CPU = torch.device("cpu")
@@ -19,7 +21,7 @@ def test_auto_is_what_wins_the_race(winner: str, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(precision, "has_int8", lambda device: True)
     entered: list[str] = []
 
-    def settle(use: str, network: Any, device: Any, entrants: Any, **_: Any) -> Verdict:
+    def settle(use: str, network: Any, device: Any, entrants: Any, *_: Any, **__: Any) -> Verdict:
         entered.extend(entrants)
         return Verdict(winner, {}, 0)
 
@@ -35,6 +37,49 @@ def test_auto_is_what_wins_the_race(winner: str, monkeypatch: pytest.MonkeyPatch
     # Integers take part where their ranges are known to be right.
     integers = ["int8 and float32", "int8 and bfloat16"] * ("int8" in winner)
     assert entered == ["float32", "winograd", "bfloat16", *integers]
+
+
+@pytest.mark.parametrize(
+    "costs, winner",
+    [
+        ({"float32": 1.0, "bfloat16": 3.0, "int8 and float32": 2.0}, "float32"),
+        ({"float32": 1.0, "bfloat16": 3.0, "int8 and float32": 2.0, "winograd": 0.9}, "winograd"),
+        ({"float32": 2.0, "bfloat16": 1.0, "int8 and bfloat16": 1.5}, "bfloat16"),
+        ({"float32": 2.0, "bfloat16": 1.0, "int8 and bfloat16": 1.5, "winograd": 0.9}, "winograd"),
+        ({"float32": 2.0, "bfloat16": 3.0, "int8 and float32": 0.5}, "int8 and float32"),
+        ({"float32": 2.0, "bfloat16": 1.0, "int8 and bfloat16": 0.5}, "int8 and bfloat16"),
+    ],
+)
+def test_the_race_builds_few_networks(
+    costs: dict[str, float], winner: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 0.0
+    built: list[str] = []
+
+    class Slow(nn.Module):
+        def __init__(self, cost: float) -> None:
+            super().__init__()
+            self.cost = cost
+
+        def forward(self, picture: Tensor) -> Tensor:
+            nonlocal now
+            now += self.cost
+            return picture
+
+    def build(generator: nn.Module, device: torch.device, name: str) -> nn.Module:
+        built.append(name)
+        return Slow(costs[name])
+
+    saving = costs["float32"] - costs.get("winograd", 9.0)
+    monkeypatch.setattr(precision, "start_clock", lambda device: nullcontext(lambda: now))
+    monkeypatch.setattr(precision, "_build", build)
+    monkeypatch.setattr(precision, "estimate_saving", lambda *given: saving)
+    monkeypatch.setattr(precision, "has_bfloat16", lambda device: True)
+    monkeypatch.setattr(precision, "has_int8", lambda device: True)
+    generator = ResNet(blocks=1, width=24)
+    generator.ranges = {}
+    assert precision.measure(generator, CPU).winner == winner
+    assert built == [name for name in costs if name != "winograd"]
 
 
 def test_winograd_takes_part_only_where_it_changes_something() -> None:

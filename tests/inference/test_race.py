@@ -1,6 +1,8 @@
 import json
 import logging
 from collections.abc import Callable
+from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -8,9 +10,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from deblur.inference import measure, race
+from deblur.inference import measure, race, verdicts
 from deblur.inference.example_photos import show_examples
-from deblur.inference.race import Run, hold, list_sides, race_training, settle
+from deblur.inference.race import SIDES, Race, Run, hold, list_sides, race_training
+from deblur.inference.verdicts import Verdict, settle
 from deblur.networks import MAXIM, CoarseToFine, ResNet
 
 CPU = torch.device("cpu")
@@ -36,14 +39,19 @@ class Track:
 
         return run
 
-    def runs(self) -> dict[str, Run]:
-        return {name: self.enter(name) for name in self.costs}
+    def hold(self, *sides: int) -> Verdict:
+        exact, *others = self.costs
+        held = Race(exact, self.enter(exact), self, sides or SIDES)
+        for name in others:
+            held.enter(name, self.enter(name))
+        held.run()
+        return held.decide()
 
 
 @pytest.mark.parametrize("fastest", ARITHMETICS)
 def test_each_arithmetic_wins_where_it_is_the_fastest(fastest: str) -> None:
     track = Track({name: 0.01 if name == fastest else 0.015 for name in ARITHMETICS})
-    verdict = hold(track.runs(), track)
+    verdict = track.hold()
     assert verdict.winner == fastest
     assert verdict.seconds[fastest] == pytest.approx(0.01 * (verdict.side / 64) ** 2)
 
@@ -51,7 +59,7 @@ def test_each_arithmetic_wins_where_it_is_the_fastest(fastest: str) -> None:
 @pytest.mark.parametrize("rival, winner", [("bfloat16", "float32"), ("winograd", "winograd")])
 def test_exactness_decides_where_times_are_about_equal(rival: str, winner: str) -> None:
     track = Track({"float32": 0.0102, rival: 0.01}, {"winograd": 1e-5, "bfloat16": 1e-3})
-    assert hold(track.runs(), track).winner == winner
+    assert track.hold().winner == winner
 
 
 @pytest.mark.parametrize("cost, side", [(0.03, 64), (4e-4, 512)])
@@ -64,27 +72,44 @@ def test_the_picture_is_the_middle_of_an_example(cost: float, side: int) -> None
         return picture
 
     clock = Track({})
-    assert hold({"float32": run}, clock).side == side
+    assert Race("float32", run, clock).decide().side == side
     part = min(side, 256)
     assert seen[-1].shape == (1, 3, side, side)
-    assert torch.equal(seen[-1][..., -part:, -part:], show_examples(part, part)[0])
+    assert torch.equal(seen[-1][..., -part:, -part:], next(show_examples(part, part)))
 
 
 @pytest.mark.parametrize("error", [0.03, float("nan")])
 def test_what_is_wrong_is_out(error: float, caplog: pytest.LogCaptureFixture) -> None:
     track = Track({"float32": 0.01, "bfloat16": 0.001}, {"bfloat16": error})
-    verdict = hold(track.runs(), track)
+    verdict = track.hold()
     assert verdict.winner == "float32" and "bfloat16" not in verdict.seconds
     assert "bfloat16" in caplog.text
 
 
 def test_it_is_short() -> None:
     track = Track({"float32": 0.001, "bfloat16": 0.0001})
-    assert hold(track.runs(), track).side == 512
-    assert hold(track.runs(), track, [64]).side == 64
+    assert track.hold().side == 512
+    assert track.hold(64).side == 64
     track = Track({"float32": 1.0, "bfloat16": 10.0})
-    assert hold(track.runs(), track).side == 64
-    assert track.passes.count("bfloat16") == 2  # a warm-up and a pass: it cannot win
+    assert track.hold().side == 64
+    assert track.passes == ["float32"] * 2 + ["bfloat16"] * 2  # warm-ups and passes: it cannot win
+
+
+def test_those_with_a_time_run_again_only_where_it_is_close() -> None:
+    track = Track({"float32": 0.05, "bfloat16": 0.02, "int8": 0.018})
+    held = Race("float32", track.enter("float32"), track, [64])
+    held.enter("bfloat16", track.enter("bfloat16"))
+    held.run()
+    assert held.decide().winner == "bfloat16"
+    assert track.passes == ["float32"] * 2 + ["bfloat16"] * 2
+    held.enter("int8", track.enter("int8"))
+    held.run(["bfloat16", "int8"])
+    assert held.decide().winner == "int8"
+    assert track.passes[4:] == ["int8"] * 2 + ["bfloat16", "int8"] * 2
+    held.estimate("winograd", 0.017)
+    assert held.decide() == Verdict(
+        "winograd", pytest.approx({**track.costs, "winograd": 0.017}), 64
+    )
 
 
 def test_pictures_are_not_padded() -> None:
@@ -105,9 +130,11 @@ def decide(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., str
     network = ResNet(blocks=1, width=4)
 
     def settle_on(track: Track, **settings: Any) -> str:
-        monkeypatch.setattr(race, "make_clock", lambda device: track)
-        entrants = {name: lambda name=name: track.enter(name) for name in track.costs}
-        return settle("restoring", network, CPU, entrants, override="--precision").winner
+        monkeypatch.setattr(race, "start_clock", lambda device: nullcontext(track))
+        entrants = {name: partial(track.enter, name) for name in track.costs}
+        held = partial(hold, CPU, entrants, SIDES)
+        given = ("restoring", network, CPU, [*entrants], held)
+        return settle(*given, sides=SIDES, override="--precision").winner
 
     return settle_on
 
@@ -160,14 +187,14 @@ def test_two_processes_may_write_at_once(
     decide: Callable[..., str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     slow = Track({"float32": 0.01, "bfloat16": 0.02})
-    remember = race._remember
+    remember = verdicts._remember
 
     def late(*given: Any) -> None:
-        monkeypatch.setattr(race, "_remember", remember)
+        monkeypatch.setattr(verdicts, "_remember", remember)
         decide(Track({"float32": 0.02, "bfloat16": 0.01}))  # the other one is faster
         remember(*given)
 
-    monkeypatch.setattr(race, "_remember", late)
+    monkeypatch.setattr(verdicts, "_remember", late)
     assert decide(slow) == "float32"
     (path,) = (tmp_path / "races").iterdir()
     assert json.loads(path.read_text())["winner"] == "float32"
@@ -207,7 +234,7 @@ def test_training_races_too_and_changes_nothing(
         return run
 
     monkeypatch.setattr(race, "_make_step", watched)
-    monkeypatch.setattr(race, "make_clock", lambda device: lambda: now)
+    monkeypatch.setattr(race, "start_clock", lambda device: nullcontext(lambda: now))
     before = {name: value.clone() for name, value in network.state_dict().items()}
     torch.manual_seed(1)
     assert race_training(network, CPU, 96) == expected
@@ -220,7 +247,7 @@ def test_training_races_too_and_changes_nothing(
 
 def test_a_device_without_units_does_not_race(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(race, "has_bfloat16", lambda device: False)
-    monkeypatch.delattr(race, "hold")
+    monkeypatch.delattr(race, "Race")
     assert race_training(ResNet(blocks=1, width=4), CPU, 96) == "32-true"
 
 

@@ -5,7 +5,8 @@ from torch import Tensor, nn
 
 from deblur.inference import adapt, winograd
 from deblur.inference.convolutions import Activation, Conv
-from deblur.inference.winograd import LEAST, Winograd, suits, use_winograd
+from deblur.inference.streamline import streamline
+from deblur.inference.winograd import LEAST, Winograd, estimate_saving, suits, use_winograd
 from deblur.networks import ResUNet
 
 CPU = torch.device("cpu")
@@ -80,3 +81,34 @@ def test_a_network_restores_the_same_with_it() -> None:
         blur = torch.rand(size) * 2 - 1
         assert (network(blur) - blur).abs().max() > 0.05, "the network does nothing"
         assert torch.allclose(swift(blur), network(blur), rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize("wrong, saved", [(False, 3 * (0.5 - 0.2)), (True, 0.0)])
+def test_what_it_saves_is_estimated_from_the_largest_layers(
+    wrong: bool, saved: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 0.0
+    plain, swift = Conv.forward, Winograd.forward
+
+    def slow(conv: Conv, features: Tensor) -> Tensor:
+        nonlocal now
+        now += 0.5
+        return plain(conv, features)
+
+    def fast(conv: Winograd, features: Tensor) -> Tensor:
+        nonlocal now
+        now += 0.2
+        return swift(conv, features) + wrong
+
+    monkeypatch.setattr(Conv, "forward", slow)
+    monkeypatch.setattr(Winograd, "forward", fast)
+    layers = [nn.Conv2d(*channels, 3, padding=1) for channels in ((8, 128), (128, 128), (128, 96))]
+    generator = nn.Sequential(*layers, nn.Conv2d(96, 128, 3, padding=1))
+    network = streamline(generator, CPU, torch.float32)
+    # The sample has 32x40 pixels; the layers that suit have 16 + 12 + 12 sixteenths of the work of
+    # one of 128 channels, on twice 24x40 pixels.
+    picture = torch.zeros(2, 8, 24, 40)
+    expected = saved / 3 * (1 + 0.75 + 0.75) * 2 * 24 / 32
+    assert estimate_saving(network, picture, lambda: now) == pytest.approx(expected)
+    assert not any(conv._forward_hooks for conv in network.modules())
+    assert estimate_saving(nn.Identity(), picture, lambda: now) == 0
