@@ -58,7 +58,7 @@ class Race:
 
     def enter(self, name: str, run: Run) -> None:
         """Let an arithmetic take part, unless its result is wrong."""
-        close = compare(run(self.picture), self.output)  # and warm up
+        close = _compare(run(self.picture), self.output)  # and warm up
         if close < RIGHT:
             log.warning("precision: %s computes wrongly on this machine and is not used", name)
             return
@@ -161,7 +161,7 @@ def race_training(generator: nn.Module, device: torch.device, crop: int) -> str:
     return precisions[verdict.winner]
 
 
-def compare(output: Tensor | None, exact: Tensor | None) -> float:
+def _compare(output: Tensor | None, exact: Tensor | None) -> float:
     """Return the PSNR to the exact result, in dB; `RIGHT` where there are none."""
     if output is None or exact is None:
         return RIGHT
