@@ -25,7 +25,7 @@ class Verdict(NamedTuple):
 
     winner: str
     seconds: dict[str, float]
-    """Of the fastest pass of each arithmetic with a correct result."""
+    """Of the fastest pass of each arithmetic with a correct result; `winograd` is estimated."""
     side: int
     """Of the picture, in pixels; 0 if there was nothing to compare."""
 
