@@ -51,7 +51,7 @@ def adapt(generator: nn.Module, device: torch.device, precision: Precision = "au
         raise ValueError(f"precision=winograd requires a CPU, not this {device.type}")
     name: str = precision
     if precision in ("auto", "int8"):
-        name = _settle(generator, device, precision)
+        name = _choose(generator, device, precision)
     network = _build(generator, device, name)
     special: dict[str, type[nn.Module]] = {"int8": Quantized, "winograd": Winograd}
     expected = special.get(precision, nn.Module)
@@ -62,7 +62,7 @@ def adapt(generator: nn.Module, device: torch.device, precision: Precision = "au
 
 def measure(generator: nn.Module, device: torch.device) -> Verdict:
     """Run the race by which "auto" chooses now, even if its result is remembered."""
-    return _hold(generator, device, _list_arithmetics(generator, device, "auto"))
+    return _race(generator, device, _list_arithmetics(generator, device, "auto"))
 
 
 def name_arithmetic(network: nn.Module) -> str:
@@ -90,20 +90,20 @@ def _list_arithmetics(
     return [*floats, *(integers if trusted else [])]
 
 
-def _settle(generator: nn.Module, device: torch.device, precision: Precision) -> str:
+def _choose(generator: nn.Module, device: torch.device, precision: Precision) -> str:
     """Return the arithmetic for "auto" or "int8"."""
     names = _list_arithmetics(generator, device, precision)
     sides = list_sides(generator)
     if precision == "auto":
-        race = partial(_hold, generator, device, names)
+        held = partial(_race, generator, device, names)
     else:
         entrants = {name: partial(_enter, generator, device, name) for name in names}
-        race = partial(hold, device, entrants, sides)
-    told = settle("restoring", generator, device, names, race, sides=sides, override="--precision")
+        held = partial(hold, device, entrants, sides)
+    told = settle("restoring", generator, device, names, held, sides=sides, override="--precision")
     return told.winner
 
 
-def _hold(generator: nn.Module, device: torch.device, names: Sequence[str]) -> Verdict:
+def _race(generator: nn.Module, device: torch.device, names: Sequence[str]) -> Verdict:
     """Run the race for "auto" between the named arithmetics, of which the first is float32.
 
     To build a network takes as long as to time it. So there is one with integers, whose other

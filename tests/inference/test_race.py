@@ -5,6 +5,7 @@ from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 import torch
@@ -40,12 +41,9 @@ class Track:
         return run
 
     def hold(self, *sides: int) -> Verdict:
-        exact, *others = self.costs
-        held = Race(exact, self.enter(exact), self, sides or SIDES)
-        for name in others:
-            held.enter(name, self.enter(name))
-        held.run()
-        return held.decide()
+        entrants = {name: partial(self.enter, name) for name in self.costs}
+        with patch.object(race, "start_clock", lambda device: nullcontext(self)):
+            return hold(CPU, entrants, sides or SIDES)
 
 
 @pytest.mark.parametrize("fastest", ARITHMETICS)
@@ -129,11 +127,8 @@ def decide(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., str
     monkeypatch.setenv("DEBLUR_CACHE", str(tmp_path))
     network = ResNet(blocks=1, width=4)
 
-    def settle_on(track: Track, **settings: Any) -> str:
-        monkeypatch.setattr(race, "start_clock", lambda device: nullcontext(track))
-        entrants = {name: partial(track.enter, name) for name in track.costs}
-        held = partial(hold, CPU, entrants, SIDES)
-        given = ("restoring", network, CPU, [*entrants], held)
+    def settle_on(track: Track) -> str:
+        given = ("restoring", network, CPU, [*track.costs], track.hold)
         return settle(*given, sides=SIDES, override="--precision").winner
 
     return settle_on
