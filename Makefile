@@ -88,10 +88,10 @@ dist: $(READY)  ## build the source archive and the wheel into dist/, and check 
 	$(BIN)/python -m build
 	$(BIN)/twine check --strict dist/*
 
-soak-resume: $(READY)  ## kill a run 20 times, let it go on, compare it with one that nobody killed
+soak-resume: $(READY)  ## kill and resume a run 20 times, compare it with an uninterrupted one
 	$(BIN)/python benchmarks/soak_resume.py
 
-soak: $(READY)  ## train for HOURS, and let something go wrong every few minutes
+soak: $(READY)  ## train for HOURS with a fault every few minutes
 	$(BIN)/python benchmarks/soak.py --hours $(HOURS)
 
 docs: $(READY)  ## build the documentation site into build/docs/, and check its links

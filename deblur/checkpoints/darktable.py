@@ -138,7 +138,7 @@ def _describe_own(name: str, generator: Generator) -> dict[str, str]:
         "license": about.get("license", UNKNOWN),
         "training_data": about.get("about", data),
         "training_data_license": UNKNOWN,
-        "notes": "Letters, plates and faces in its output may be invented.",
+        "notes": "Letters, number plates and faces in its output may be invented.",
     }
 
 

@@ -10,9 +10,9 @@ FASTEST = "small"
 """The default for videos of which all frames are restored."""
 HINTS = {
     "maxim": "strong, and true to the photo",
-    "fast": "a quarter of the time; removes less blur, but noise too",
+    "fast": "a quarter of the time; removes noise too, but less blur than maxim",
     "small": "fastest, cautious; for videos",
-    "gan": "removes more blur than maxim, with fine detail, some of it invented",
+    "gan": "the finest detail, some of it invented; most synthetic blur removed",
     "maxim-gopro": "as published by Google: not for noisy photos",
 }
 

@@ -32,21 +32,21 @@ RANGES = ("zero-one", "minus-one-one")
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the verb's arguments."""
     add = parser.add_argument
-    add("file", metavar="FILE", help="of weights, or the name of a bundled model, such as small")
-    add("-o", "--out", type=Path, required=True, help="its ending says the format")
-    add("--license", metavar="TEXT", help="of the weights, for the file's metadata")
-    add("--precision", choices=PRECISIONS, default="float32", help="of .safetensors")
+    add("file", metavar="FILE", help="a file of weights, or a bundled model such as small")
+    add("-o", "--out", type=Path, required=True, help="result; its ending sets the format")
+    add("--license", metavar="TEXT", help="licence of the weights, for the metadata")
+    add("--precision", choices=PRECISIONS, default="float32", help="values of a .safetensors")
     add("--fp16", action="store_true", help="weights and arithmetic of .onnx in half precision")
-    about = "of the input and output of .onnx (default %(default)s)"
+    about = "range of the values of .onnx (default %(default)s)"
     add("--range", choices=RANGES, default=RANGES[0], help=about)
-    about = "of a .dtmodel: X.Y, by which darktable sees that there is a newer one"
+    about = "version of a .dtmodel, by which darktable sees that there is a newer one"
     add("--version", default="1.0", metavar="X.Y", help=f"{about} (default %(default)s)")
-    add("--stages", type=int, help="to keep, of a network of several (MAXIM)")
+    add("--stages", type=int, help="number of first stages to keep (MAXIM)")
     about = (
         "a file or bundled model that FILE was trained from: average the weights of both, so that"
     )
     add("--mix", metavar="BASE", help=f"{about} less is forgotten")
-    about = "of FILE's weights in the average with --mix, from 0 to 1"
+    about = "share of FILE's weights in the average with --mix, from 0 to 1"
     add("--share", type=float, metavar="S", help=f"{about} (default 0.5)")
     add("--trust", metavar="MODULE", help="a module whose networks the file may name")
     add("--overwrite", action="store_true", help="write over OUT")

@@ -3,7 +3,7 @@
 deblur photo.jpg                        # to restored/photo.jpg
 deblur holiday/ -o sharp/               # a whole tree; the same command resumes it
 deblur "*.png" -o sharp/ --compare      # with a sheet of before and after for each
-deblur photo.jpg --fast                 # in a small part of the time, but removes less blur
+deblur photo.jpg --fast                 # in a quarter of the time, but removes less blur
 deblur clip.mp4 -o clip_sharp.mp4       # --only-blurred restores the frames that are blurred
 cat photo.jpg | deblur - > sharp.jpg
 deblur photo.jpg --in-place             # keeps photo.jpg~ as it was; --backup DIR keeps it there
@@ -16,8 +16,7 @@ Format, size, depth, alpha, EXIF, ICC profile and other metadata stay as they ar
 overwritten, and files in -o's folder are never restored again. A picture that fails is named at the
 end, and all others are restored. The exit status is 1 if any file failed, 130 after Ctrl-C and 143
 after SIGTERM. Both leave only complete files; the finished part of a video is left as NAME.part.
-Letters, plates and faces that a network draws may be invented: what a restored photo shows is no
-evidence.
+Letters, number plates and faces may be invented: do not take a restored photo as evidence.
 """
 
 import argparse
@@ -186,7 +185,7 @@ def announce(model: str, pace: float, jobs: list[Job]) -> None:
     pixels = sum(count_pixels(job.source) for job in jobs if not job.moves)
     minutes = pace * pixels / 60e6
     if minutes > 1:
-        faster = "" if model in (FAST, FASTEST) else "; --fast takes a small part of that"
+        faster = "" if model in (FAST, FASTEST) else "; --fast takes a quarter of that"
         print(
             f"{pixels / 1e6:.0f} megapixels by {model}: about {minutes:.0f} min{faster}",
             file=sys.stderr,

@@ -21,8 +21,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add(
         "--model",
         metavar="NAME_OR_PATH",
-        help="maxim, strong and true to the photo; gan, as slow, which removes more blur and "
-        "invents some detail; fast, in a quarter of the time; small, fastest and cautious; "
+        help="maxim, strong and true to the photo; gan, as slow, with the finest detail, some of "
+        "it invented; fast, in a quarter of the time; small, fastest and cautious; "
         "maxim-gopro, as Google published it; or "
         f"a .ckpt or .safetensors file (default {DEFAULT}; {FASTEST} for videos without "
         "--only-blurred or with --adapt)",
@@ -36,7 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     names = ", ".join(FORMATS).lower()
     add("--format", type=_format, metavar="NAME", help=f"{names} (default the picture's own)")
-    about = "of JPEG, WebP and video (default as it was)"
+    about = "quality of JPEG, WebP and video (default as it was)"
     add("--quality", type=_whole(1, 100), metavar="1..100", help=about)
     add("--strength", type=float, default=1.0, help="share of the change, 0 to 1 (default 1)")
     add(
@@ -51,16 +51,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="the mean of eight orientations: 8 times slower",
     )
-    add("--no-guard", action="store_true", help="keep the output where it diverges, too")
+    add("--no-guard", action="store_true", help="keep the network's output even where it diverges")
     about = (
         "write NAME_compare.png beside each: a picture's first frame before and after, a video's "
     )
     about += "most changed one"
     add("--compare", action="store_true", help=about)
     add("--in-place", action="store_true", help="restore photos in their place, keeping NAME~")
-    add("--backup", type=Path, metavar="DIR", help="of --in-place: the folder of the copies")
+    add("--backup", type=Path, metavar="DIR", help="folder of the copies that --in-place keeps")
     add("--edit", metavar="INPUT", help="restore one picture quietly; overwrites --output")
-    add("--output", metavar="OUTPUT", help="of --edit")
+    add("--output", metavar="OUTPUT", help="file that --edit writes")
     about = "restore the photos, and the frames of videos, that are blurred by motion; the others "
     about += "stay as they are"
     add("--only-blurred", action="store_true", help=about)

@@ -5,8 +5,8 @@ deblur web --model runs/.../generator.safetensors --model small
 deblur web --host 0.0.0.0 --password SECRET     # for others in this network, too
 
 Downloads are whole photos with their metadata. Nothing leaves this computer, and the page's files
-are deleted after an hour, and when it ends. Letters, plates and faces that a network draws
-may be invented: what a restored photo shows is no evidence.
+are deleted after an hour, and when it ends. Letters, number plates and faces may be invented: do
+not take a restored photo as evidence.
 """
 
 import argparse
@@ -40,10 +40,11 @@ def add_serving(parser: argparse.ArgumentParser, *, port: int, waiting: int) -> 
     )
     about = "a name by which the server is called; may be repeated"
     add("--allow-host", action="append", default=[], metavar="NAME", help=about)
-    add("--max-megapixels", type=_above_zero, default=50, help="of a photo (default %(default)s)")
-    about = "of an uploaded file (default %(default)s)"
+    about = "the largest photo accepted (default %(default)s)"
+    add("--max-megapixels", type=_above_zero, default=50, help=about)
+    about = "the largest file accepted (default %(default)s)"
     add("--max-mb", type=_above_zero, default=60, help=about)
-    about = "for an upload, and for its answer (default %(default)s)"
+    about = "time limit of an upload, and of its answer (default %(default)s)"
     add("--max-seconds", type=_above_zero, default=600, help=about)
     add("--queue", type=int, default=waiting, help="photos that may wait (default %(default)s)")
 
