@@ -7,10 +7,12 @@ or the complete new file exists.
 
 import hashlib
 import os
+import platform
 import secrets
 import shutil
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from io import TextIOWrapper
 from pathlib import Path
 from tempfile import SpooledTemporaryFile
@@ -18,6 +20,11 @@ from typing import BinaryIO, TextIO, cast
 
 IN_MEMORY = 1 << 26
 """Bytes for a stream that are buffered in memory; more are buffered in a temporary file."""
+DAY = 24 * 3600
+"""Seconds for which another machine's unfinished file is left alone."""
+_HOST = hashlib.sha256(platform.node().encode()).hexdigest()[:8]
+_LIFE = secrets.token_hex(4)
+"""Different for each process; that of a forked one has another number."""
 
 
 @contextmanager
@@ -65,7 +72,8 @@ def write_text(target: Path, text: str) -> None:
 def hide(target: Path, ending: str = ".part") -> Path:
     """Return a new hidden path in a target's folder; its name is short, and in ASCII."""
     place = Path(os.path.realpath(target))
-    return place.with_name(f"{_start_of_parts(place)}-{secrets.token_hex(8)}{ending}")
+    writer = f"{_HOST}-{os.getpid()}-{_LIFE}"
+    return place.with_name(f"{_start_of_parts(place)}-{writer}-{secrets.token_hex(4)}{ending}")
 
 
 def install(file: Path, target: Path) -> None:
@@ -102,10 +110,15 @@ def duplicate(path: Path, name: str) -> None:
 
 
 def discard_parts(target: Path) -> None:
-    """Delete the parts of a target that killed processes have left."""
+    """Delete the parts of a target that killed processes have left.
+
+    Whether a process of another machine was killed is not known: its parts stay for a day.
+    """
     place = Path(os.path.realpath(target))
-    for left in place.parent.glob(f"{_start_of_parts(place)}-*"):
-        left.unlink(missing_ok=True)
+    for left in place.parent.glob(f"{_start_of_parts(place)}-*-*-*-*"):
+        with suppress(FileNotFoundError, PermissionError):  # on Windows open files stay
+            if not _is_written(left):
+                left.unlink()
 
 
 @contextmanager
@@ -119,6 +132,24 @@ def held_back(target: BinaryIO) -> Iterator[BinaryIO]:
 
 def _start_of_parts(place: Path) -> str:
     return f".deblur-{hashlib.sha256(os.fsencode(place.name)).hexdigest()[:16]}"
+
+
+def _is_written(part: Path) -> bool:
+    """Return whether the process that began a part may still write it."""
+    host, number, life = part.stem.removeprefix(".deblur-").split("-")[1:4]
+    if host != _HOST:
+        return time.time() - part.stat().st_mtime < DAY
+    if int(number) == os.getpid():  # a container gives each of its processes in turn the same
+        return life == _LIFE
+    if os.name == "nt":
+        return False
+    try:
+        os.kill(int(number), 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # another user's
+        pass
+    return True
 
 
 def _rename(file: Path, place: Path) -> None:

@@ -2,6 +2,7 @@ import errno
 import os
 import re
 import sys
+import time
 from collections.abc import Callable
 from io import RawIOBase
 from pathlib import Path
@@ -14,6 +15,10 @@ from deblur import atomic
 from deblur.atomic import discard_parts, duplicate, hide, install, replacing, write_text
 
 OLD, NEW = b"the old file", b"the new one, which is longer"
+
+
+NOBODY = 1 << 30
+"""No process has this number: the greatest one of Linux is 2^22."""
 
 
 class Killed(BaseException):
@@ -76,6 +81,7 @@ def test_a_kill_leaves_the_old_file_or_the_new_one(
     with monkeypatch.context() as patch:
         watch(patch, happen)
         patch.setattr(Path, "unlink", lambda *_, **__: None)  # nobody tidies up
+        patch.setattr(os, "getpid", lambda: NOBODY)
         with pytest.raises(Killed), replacing(target) as file:
             Disk(file, happen).write(NEW)
     assert content(target) in (before, NEW)
@@ -164,13 +170,48 @@ def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("ending", [".part", ".mp4"])
 def test_what_killed_processes_left_of_a_target_alone_is_discarded(
-    ending: str, tmp_path: Path
+    ending: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(os, "getpid", lambda: NOBODY)
     left = {name: hide(tmp_path / name, ending) for name in ("a.png", "b.png")}
+    monkeypatch.undo()
     for path in left.values():
         path.touch()
     discard_parts(tmp_path / "a.png")
     assert [*tmp_path.iterdir()] == [left["b.png"]]
+
+
+@pytest.mark.parametrize(
+    "writer, age, stays",
+    [
+        ({}, 0, True),
+        ({"_LIFE": "00000000"}, 0, False),  # this process' number, an earlier life
+        ({"getpid": lambda: os.getppid()}, 0, os.name == "posix"),
+        ({"_HOST": "00000000"}, 0, True),
+        ({"_HOST": "00000000"}, 2 * atomic.DAY, False),
+    ],
+)
+def test_what_is_being_written_is_not_discarded(
+    writer: dict[str, Any], age: float, stays: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in writer.items():
+        monkeypatch.setattr(os if name == "getpid" else atomic, name, value)
+    part = hide(tmp_path / "a.png")
+    monkeypatch.undo()
+    part.touch()
+    os.utime(part, (time.time() - age,) * 2)
+    discard_parts(tmp_path / "a.png")
+    assert part.exists() == stays
+
+
+def test_two_writers_of_a_target_do_not_disturb_each_other(tmp_path: Path) -> None:
+    target = tmp_path / "a.bin"
+    with replacing(target) as first:
+        first.write(OLD)
+        with replacing(target) as second:
+            second.write(NEW)
+        assert content(target) == NEW
+    assert [*tmp_path.iterdir()] == [target] and content(target) == OLD
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="not Linux")
