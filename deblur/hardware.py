@@ -112,7 +112,9 @@ def keep_priority() -> Iterator[None]:
 
 def synchronize(device: torch.device) -> None:
     """Wait until a device has finished all its work."""
-    if device.type != "cpu":
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)  # by default it waits for the current one alone
+    elif device.type != "cpu":
         getattr(torch, device.type).synchronize()
 
 

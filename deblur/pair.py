@@ -10,8 +10,6 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-RANGE = (-1.0, 1.0)
-
 
 class Pair(NamedTuple):
     """A blurred image, the sharp image that it was made from, and the name they share."""

@@ -12,7 +12,7 @@ from deblur.data.bounds import check_name
 from deblur.data.crops import Key, Split, locate
 from deblur.data.lists import find_list, read_rows
 from deblur.data.photos import BUILT_IN
-from deblur.media.images import read
+from deblur.media.images import read, read_size
 from deblur.pair import Pair, encode
 
 
@@ -23,7 +23,8 @@ class Listed(Dataset[Pair]):
     central square of side `crop`. Its name is blur/photo-seed.
 
     Args:
-        root: The photos' folder; None for the bundled ones.
+        root: A folder of photos, where those that are not in it are the bundled ones; None for
+            the bundled ones alone.
         split: "val" or "test".
         crop: The side of a validation picture, in pixels.
         seed: Not used: the table has the seeds.
@@ -54,13 +55,13 @@ class Listed(Dataset[Pair]):
         if unknown := {*chosen, *(row["blur"] for row in rows)} - {*cameras}:
             raise ValueError(f"{table}: no camera {min(unknown)}, expected {', '.join(cameras)}")
         self.rows = [row for row in rows if row["split"] == split and row["blur"] in chosen]
-        for photo in {row["photo"] for row in self.rows}:
-            check_name(folder / photo, folder, table)
-            if not (folder / photo).is_file():
-                raise FileNotFoundError(f"{folder / photo}: no such file, but {table} names it")
+        self.paths = {row["photo"]: _find(row["photo"], folder, table) for row in self.rows}
+        side = crop if split == "val" else 1
+        for row in self.rows:
+            _check_size(self.paths[row["photo"]], side + 2 * cameras[row["blur"]].margin)
         if not self.rows:
             raise ValueError(f"{table}: no {split} pictures blurred by {', '.join(chosen)}")
-        self.folder, self.cameras = folder, cameras
+        self.cameras = cameras
         self.crop = crop if split == "val" else None
 
     def __len__(self) -> int:
@@ -70,7 +71,7 @@ class Listed(Dataset[Pair]):
         _, index = locate(key, len(self))
         row = self.rows[index]
         camera = self.cameras[row["blur"]]
-        pixels = torch.from_numpy(read(self.folder / row["photo"])).permute(2, 0, 1)
+        pixels = torch.from_numpy(read(self.paths[row["photo"]])).permute(2, 0, 1)
         if self.crop is not None:
             side = self.crop + 2 * camera.margin
             top, left = ((length - side) // 2 for length in pixels.shape[1:])
@@ -84,3 +85,17 @@ class Listed(Dataset[Pair]):
     def scenes(self) -> list[str]:
         """The photo of each picture, in order."""
         return [Path(row["photo"]).stem for row in self.rows]
+
+
+def _find(photo: str, folder: Path, table: Path) -> Path:
+    check_name(folder / photo, folder, table)
+    for path in (folder / photo, BUILT_IN / photo):
+        if path.is_file():
+            return path
+    raise FileNotFoundError(f"{folder / photo}: no such file, but {table} names it")
+
+
+def _check_size(photo: Path, side: int) -> None:
+    width, height = read_size(photo)
+    if min(width, height) < side:
+        raise ValueError(f"{photo}: {width}x{height} pixels, expected {side} or more on each side")

@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -57,13 +57,18 @@ def find_pairs(root: Path, layout: str, blur: str | None = None) -> tuple[list[F
     """Search a folder for a layout's pairs.
 
     blur: the variant of the blurred pictures, for layouts that have several. Returns the pairs,
-    sorted by name, and the files without a partner.
+    sorted by name, and the files without a partner, among them those whose name another one has
+    with another extension.
     """
     if layout == "csv":
         return _read_table(root), []
-    found, unpaired = _search(root, _pictures(root), LAYOUTS[layout], blur)
+    pictures = [*_list_pictures(root)]
+    files = _name(root, pictures)
+    found, unpaired = _search(root, files, LAYOUTS[layout], blur)
     if LAYOUTS[layout].lists:
         found = _by_lists(root, LAYOUTS[layout], found)
+    hidden = {*pictures} - {*files.values()}
+    unpaired += [path.relative_to(root).as_posix() for path in hidden]
     return sorted(found, key=lambda pair: pair.name), sorted(unpaired)
 
 
@@ -71,7 +76,7 @@ def guess(root: Path) -> str | None:
     """Return the layout with the most pairs in a folder; None if no layout has any."""
     if _table(root).is_file():
         return "csv"
-    files = _pictures(root)
+    files = _name(root, _list_pictures(root))
     pairs = {
         name: len(_search(root, files, kind, None)[0])
         for name, kind in LAYOUTS.items()
@@ -100,7 +105,7 @@ def suggest_renaming(root: Path, layout: str | None = None) -> str:
     """
     if kind := guess(root):
         return f"it has pairs in the layout {kind}" if kind != layout else ""
-    return suggest(path.relative_to(root).as_posix() for path in _pictures(root).values())
+    return suggest(path.relative_to(root).as_posix() for path in _list_pictures(root))
 
 
 def guess_below(root: Path) -> Path | None:
@@ -125,12 +130,16 @@ def _search(
     return found, [file.relative_to(root).as_posix() for file in unpaired]
 
 
-def _pictures(root: Path) -> dict[str, Path]:
-    """List the pictures under a folder by their relative paths without extensions.
+def _name(root: Path, pictures: Iterable[Path]) -> dict[str, Path]:
+    """Map relative paths without extensions to pictures: to the last one that has this path."""
+    return {path.relative_to(root).with_suffix("").as_posix(): path for path in pictures}
+
+
+def _list_pictures(root: Path) -> Iterator[Path]:
+    """List the pictures under a folder.
 
     Raises ValueError for links that lead out of the folder, see `deblur.data.bounds`.
     """
-    files: dict[str, Path] = {}
     for folder, inner, names in os.walk(root, followlinks=True):
         places = [Path(folder, name) for name in sorted(inner)]
         places = [one for one in places if not one.name.startswith((".", "__MACOSX"))]
@@ -140,8 +149,7 @@ def _pictures(root: Path) -> dict[str, Path]:
         ]
         for path in filter(Path.is_symlink, (*places, *pictures)):
             check_links(path, root)
-        files |= {path.relative_to(root).with_suffix("").as_posix(): path for path in pictures}
-    return files
+        yield from pictures
 
 
 def _compile(template: str, kind: Layout, blur: str) -> re.Pattern[str]:

@@ -148,7 +148,7 @@ def explain(error: BaseException, notes: Iterable[Tensor]) -> str:
 
 def _write_note(kind: int, text: str) -> None:
     if _note is not None:
-        content = f"{text}\0".encode()[:NOTE]
+        content = f"{text}\0".encode(errors="backslashreplace")[:NOTE]
         _note[kind, : len(content)] = torch.frombuffer(bytearray(content), dtype=torch.uint8)
 
 

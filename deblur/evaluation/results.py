@@ -31,12 +31,16 @@ def summarize_method(results: Sequence[Result]) -> dict[str, Summary]:
 
     `psnr_pooled` is added, with only a mean; `unaligned` has only a count. If some pictures are
     identical to their sharp ones, which makes the mean PSNR infinite, `psnr` also has their number,
-    "identical", and the mean of the others, "mean_of_others".
+    "identical", and the mean of the others, "mean_of_others". `legibility` leaves out pictures
+    without text, for which it is NaN, and has the number of the others, "counted".
     """
     scenes = [result.scene for result in results]
     summary: dict[str, Summary] = {}
     for name in results[0].scores:
         values = [result.scores[name] for result in results]
+        if name == "legibility" and (legible := _leave_out_nan(values, scenes)):
+            summary[name] = {**summarize(*legible), "counted": float(len(legible[0]))}
+            continue
         if name == "unaligned":
             summary[name] = {"count": sum(values)}
             continue
@@ -51,6 +55,14 @@ def summarize_method(results: Sequence[Result]) -> dict[str, Summary]:
         of_all = summarize(seconds, [""] * len(seconds))
         summary["seconds"] = {kind: of_all[kind] for kind in kept}
     return summary
+
+
+def _leave_out_nan(
+    values: Sequence[float], scenes: Sequence[str]
+) -> tuple[list[float], list[str]] | None:
+    """Return the values that are numbers, and their scenes; None if there are none."""
+    kept = [(value, scene) for value, scene in zip(values, scenes) if not math.isnan(value)]
+    return ([value for value, _ in kept], [scene for _, scene in kept]) if kept else None
 
 
 def _set_identical_apart(psnr: Sequence[float]) -> Summary:

@@ -18,15 +18,15 @@ def legibility(pair: Comparison) -> Scores:
     """Score how much of the text that OCR reads in the sharp image it reads in the restored one.
 
     legibility: the share of the sharp image's letters and digits that are found, in the same order
-    within a line of text, in [0, 1]; NaN if the sharp image has no text. Lines are matched best
-    first, each once.
+    within a line of text, in [0, 1]; 0 for a broken image, NaN if the sharp one has no text, which
+    the means leave out. Lines are matched best first, each once.
 
     Source: this project; read by RapidOCR (PP-OCRv4, Apache-2.0). Raises ImportError if that is
     missing.
     """
     read = _reader()
     pairs = zip(pair.restored, pair.sharp, pair.broken.flatten())
-    values = [torch.nan if broken else _share(read(x), read(y)) for x, y, broken in pairs]
+    values = [_share([] if broken else read(x), read(y)) for x, y, broken in pairs]
     return {"legibility": torch.tensor(values, dtype=pair.dtype)}
 
 

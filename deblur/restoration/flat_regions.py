@@ -26,12 +26,12 @@ def find_detail(image: Tensor, low: float, high: float) -> Tensor | None:
     """Find where a picture (C, H, W), whose black is low and white high, has detail.
 
     Returns a share, 0 to 1, for each row of cells and each column of pixels: (H / 8, W). It is 1
-    up to 4 pixels or more around any detail, and 0 beyond 36; None where it is 1 everywhere.
+    up to 4 pixels or more around any detail or NaN, and 0 beyond 36; None where it is 1 everywhere.
     """
     greatest, least = _pool(image, torch.maximum), _pool(image, torch.minimum)
     spread = F.max_pool2d(greatest, 3, 1, 1) + F.max_pool2d(-least, 3, 1, 1)
     spread = spread.amax(0, keepdim=True) / (high - low)
-    share = ((spread - NOTHING) / (SOMETHING - NOTHING)).clamp(0, 1)
+    share = ((spread - NOTHING) / (SOMETHING - NOTHING)).clamp(0, 1).nan_to_num(1.0)
     share = F.avg_pool2d(F.max_pool2d(share, 3, 1, 1), 3, 1, 1, count_include_pad=False)
     if bool((share == 1).all()):
         return None

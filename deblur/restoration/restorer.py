@@ -236,7 +236,10 @@ class Restorer:
         if call.strength == 0:
             return iter([(slice(None), image.clone())])
         restore = partial(self.tiles.restore, strength=call.strength, harm=call.harm)
-        scale = choose_scale(restore, image, low, high) if self.scale == "auto" else self.scale
+        scale = self.scale
+        if scale == "auto":
+            trial = partial(restore, harm=Harm(), watched=False)
+            scale = choose_scale(trial, image, low, high)
         if scale == 1:
             return restore(image, low, high)
         return restore_shrunk(restore, image, low, high, scale)

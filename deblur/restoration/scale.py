@@ -39,10 +39,7 @@ def restore_shrunk(
     restore: Bands, image: Tensor, low: float, high: float, scale: int
 ) -> Iterator[tuple[slice, Tensor]]:
     """Restore (C, H, W) by a shrunk image's change; return rows, and them, of its dtype."""
-    small = shrink(image, scale).cpu()
-    change = torch.empty_like(small)
-    for rows, band in restore(small, low, high):
-        change[:, rows] = band - small[:, rows]
+    change = _find_change(restore, shrink(image, scale).cpu(), low, high)
     height, width = image.shape[-2:]
     wide = F.interpolate(change[None], size=(height, width), mode="bicubic")[0]
     for top in range(0, height, ROWS):
@@ -50,6 +47,14 @@ def restore_shrunk(
         band = (image[:, rows].float().cpu() + wide[:, rows]).clamp_(low, high)
         band = band if image.is_floating_point() else band.round_()
         yield rows, band.to(image.dtype)
+
+
+def _find_change(restore: Bands, image: Tensor, low: float, high: float) -> Tensor:
+    """Return what a network changes; bands that come again, in smaller tiles, count once."""
+    change = torch.empty_like(image)
+    for rows, band in restore(image, low, high):
+        change[:, rows] = band - image[:, rows]
+    return change
 
 
 def choose_scale(restore: Bands, image: Tensor, low: float, high: float) -> Literal[1, 2, 4]:
@@ -68,8 +73,7 @@ def choose_scale(restore: Bands, image: Tensor, low: float, high: float) -> Lite
         rim = CONTEXT * scale
         top, left = max(0, row - rim) // 4 * 4, max(0, column - rim) // 4 * 4
         part = image[:, top : row + SIDE + rim, left : column + SIDE + rim]
-        small = shrink(part, scale).cpu()
-        change = torch.cat([band for _, band in restore(small, low, high)], 1) - small
+        change = _find_change(restore, shrink(part, scale).cpu(), low, high)
         seen = change[:, (row - top) // scale :, (column - left) // scale :]
         seen = shrink(seen[:, : SIDE // scale, : SIDE // scale], 4 // scale)
         changes[scale] = float(seen.square().mean().sqrt()) / (high - low)

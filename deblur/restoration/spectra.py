@@ -77,7 +77,7 @@ def measure_spectra(windows: Tensor) -> Tensor:
     (N, ANGLES, RADII); an angle is that of the waves, counter-clockwise from the horizontal.
     """
     side = windows.shape[-1]
-    taper = torch.hann_window(side, periodic=False)
+    taper = torch.hann_window(side, periodic=side < 3)  # of two the other one has only zeros
     taper = taper[:, None] * taper
     weight = taper.sum()
     centred = windows - (windows * taper).sum((-2, -1), keepdim=True) / weight

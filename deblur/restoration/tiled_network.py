@@ -105,7 +105,14 @@ class TiledNetwork:
         return (time.perf_counter() - start) / PROBE**2 * 1e6
 
     def restore(
-        self, image: Tensor, low: float, high: float, *, strength: float, harm: Harm
+        self,
+        image: Tensor,
+        low: float,
+        high: float,
+        *,
+        strength: float,
+        harm: Harm,
+        watched: bool = True,
     ) -> Iterator[tuple[slice, Tensor]]:
         """Restore an image band by band.
 
@@ -115,6 +122,7 @@ class TiledNetwork:
             high: the value of white.
             strength: the share of the change to apply, above 0, at most 1.
             harm: counts the parts that the guard leaves unchanged.
+            watched: whether `watch` is called.
 
         Yields the rows of each band, and the band, (C, h, W) on the CPU, in the image's range and
         dtype; whole numbers are rounded.
@@ -131,10 +139,12 @@ class TiledNetwork:
 
         def compute(rows: slice, columns: slice) -> Tensor:
             nonlocal done
-            blur = normalize(image[:, rows, columns].to(self.device)).expand(3, -1, -1)[None]
+            part = image[:, rows, columns]
+            part = part.float() if part.dtype == torch.double else part  # which MPS does not have
+            blur = normalize(part.to(self.device)).expand(3, -1, -1)[None]
             restored = self._restore_tile(blur, strength, harm)[0].float().cpu()
             done += 1
-            if self.watch is not None:
+            if watched and self.watch is not None:
                 self.watch(done, count)
             return restored
 
@@ -190,7 +200,8 @@ class TiledNetwork:
         if wanted <= SMALLEST:
             return wanted
         if self._bytes is None:
-            self._bytes = BESIDE * measure_footprint(self.network, self.device, self.stride)
+            footprint = measure_footprint(self.network, self.device, self.stride)
+            self._bytes = max(1.0, BESIDE * footprint)  # nothing is measured of the identity
         free = free_memory(self.device) / 2
         if self.device.type == "cpu":
             free = min(free, MOST)

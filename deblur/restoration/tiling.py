@@ -31,6 +31,8 @@ def plan_tiles(
     for the overlap.
     """
     height, width = size
+    if height * width <= area:
+        return [Span(0, height)], [Span(0, width)]
     best: tuple[int, list[Span], list[Span]] | None = None
     for count in range(1, width // (overlap + stride) + 2):
         columns = place_tiles(width, count, overlap, stride)

@@ -13,7 +13,7 @@ from lightning.pytorch.callbacks import Callback, ProgressBar, RichProgressBar
 from torch import Tensor, nn
 
 from deblur.checkpoints import read_generator, save_generator
-from deblur.hardware import place
+from deblur.hardware import place, synchronize
 from deblur.pair import Pair
 from deblur.training.budget import Pace, count_left, find_limit
 from deblur.training.gan import DeblurGAN
@@ -152,8 +152,7 @@ def rehearse(module: DeblurGAN, batch: Pair, batch_idx: int) -> None:
     scales = module.losses.restore(batch.blur)
     for turn in module.losses.turns(batch, scales, batch_idx):
         torch.autograd.grad(turn.compute().total, weights, allow_unused=True)
-    if module.device.type != "cpu":
-        getattr(torch, module.device.type).synchronize()
+    synchronize(module.device)
 
 
 def _duration(seconds: float) -> str:

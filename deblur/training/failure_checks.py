@@ -52,7 +52,7 @@ class CollapseAlarm(Callback):
         fault = _fault(outputs["restored"], batch.sharp)
         together = trainer.strategy.reduce_boolean_decision(bool(fault))  # of several devices
         self.bad = self.bad + 1 if together else 0
-        if self.bad != self.patience:
+        if self.bad < self.patience or trainer.should_stop:
             return
         trainer.should_stop = True
         if trainer.is_global_zero:

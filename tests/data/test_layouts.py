@@ -153,6 +153,13 @@ def test_realblur_without_its_lists_says_where_they_are(tmp_path: Path) -> None:
         PairedFolder(root=str(tmp_path), split="train", crop=8, seed=0, layout="realblur_j")
 
 
+def test_files_that_differ_by_their_extensions_alone_are_not_lost_silently(tmp_path: Path) -> None:
+    for name in ("train/blur/1.jpg", "train/blur/1.png", "train/sharp/1.png"):
+        picture(tmp_path / name, 1)
+    (pair,), unpaired = find_pairs(tmp_path, guess(tmp_path) or "")
+    assert [file.name for file in pair.blur] == ["1.png"] and unpaired == ["train/blur/1.jpg"]
+
+
 @pytest.mark.parametrize(
     ("blur", "sharp"),
     [

@@ -1,4 +1,5 @@
 import csv
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -7,17 +8,20 @@ import torch
 from conftest import ROOT
 from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
+from PIL import Image
 
 from deblur.data.listed import Listed
 from deblur.data.lists import LISTS
 from deblur.data.photos import BUILT_IN
 
 
-def make(split: str = "test", data: str = "synthetic", **settings: Any) -> Listed:
+def make(
+    split: str = "test", data: str = "synthetic", root: Path | None = None, **settings: Any
+) -> Listed:
     with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
         cfg = compose("config", [f"data={data}"])
     partial = instantiate(cfg.data.dataset, _convert_="all", **settings)
-    listed: Listed = partial(root=cfg.data.root, split=split, crop=64, seed=0)
+    listed: Listed = partial(root=root and str(root), split=split, crop=64, seed=0)
     return listed
 
 
@@ -50,6 +54,19 @@ def test_what_stands_still_is_sharp(few: Path) -> None:
 def test_validation_has_central_squares(few: Path) -> None:
     pairs = make("val", listed=str(few))
     assert pairs.scenes == ["dog"] and pairs[0, 0].blur.shape == (3, 64, 64)
+
+
+def test_a_folder_is_searched_before_the_bundled_photos(few: Path, tmp_path: Path) -> None:
+    shutil.copy(BUILT_IN / "dog.webp", tmp_path / "polar_bear.webp")
+    for split, folder in (("test", tmp_path), ("val", BUILT_IN)):
+        pairs = make(split, listed=str(few), root=tmp_path)
+        assert {path.parent for path in pairs.paths.values()} == {folder}
+
+
+def test_a_photo_without_room_for_the_blur_is_refused(few: Path, tmp_path: Path) -> None:
+    Image.new("RGB", (200, 90)).save(tmp_path / "dog.webp")
+    with pytest.raises(ValueError, match="dog.webp: 200x90 pixels, expected 1[0-9]+ or more"):
+        make("val", listed=str(few), root=tmp_path)
 
 
 def test_it_trains_nothing(few: Path) -> None:

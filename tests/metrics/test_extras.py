@@ -81,6 +81,7 @@ def test_legibility_asks_the_reader(monkeypatch: pytest.MonkeyPatch) -> None:
     _reader.cache_clear()
     assert score("legibility", SHARP) == 1
     assert score("legibility", SOFTER) == pytest.approx(3 / 6)
+    assert score("legibility", SHARP * torch.nan) == 0
     _reader.cache_clear()
 
 

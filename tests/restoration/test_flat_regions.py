@@ -51,6 +51,13 @@ def test_bands_agree_with_the_whole() -> None:
         torch.testing.assert_close(band, whole[:, rows])
 
 
+def test_nan_counts_as_detail_and_does_not_spread() -> None:
+    image = torch.zeros(3, 90, 101)
+    image[1, 40, 40] = torch.nan
+    kept = shares(image)
+    assert kept[40, 40] == 1 and kept[0, 0] == 0 and kept.isfinite().all()
+
+
 @pytest.mark.parametrize("dtype", [torch.uint8, torch.uint16, torch.float32])
 @pytest.mark.parametrize("size", [(1, 1), (3, 40), (40, 3), (519, 9), (64, 64)])
 def test_every_kind_and_size_is_searched(dtype: torch.dtype, size: tuple[int, int]) -> None:

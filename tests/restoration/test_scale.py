@@ -5,8 +5,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from deblur.media.formats.frame import Frame
 from deblur.restoration.restorer import Restorer
-from deblur.restoration.scale import choose_scale, find_detailed_part, pick_scale, shrink
+from deblur.restoration.scale import Scale, choose_scale, find_detailed_part, pick_scale, shrink
+from deblur.restoration.tiled_network import Harm
 
 
 class Shift(nn.Module):
@@ -76,6 +78,39 @@ def test_blur_beyond_the_reach_is_restored_in_a_smaller_image() -> None:
     assert chosen == [1, 2, 4]
     assert choose_scale(restore, torch.zeros(3, 900, 1024), -1, 1) == 1
     assert choose_scale(restore, wave(100)[:, :200], -1, 1) == 1
+
+
+class Full(nn.Module):
+    """Runs out of memory once, in the second row of tiles."""
+
+    calls = 0
+
+    def forward(self, blur: Tensor) -> Tensor:
+        self.calls += 1
+        if self.calls == 6:
+            raise RuntimeError("out of memory")
+        return blur
+
+
+def test_the_choice_of_a_scale_survives_a_full_memory() -> None:
+    restorer = Restorer(nn.Identity(), device="cpu", precision="float32", tile=256, scale="auto")
+    restorer.tiles.reach, restorer.tiles.stride, restorer.tiles.network = 8, 8, Full()
+    image = torch.rand(3, 900, 900)
+    torch.testing.assert_close(restorer.restore(image), image, atol=1e-5, rtol=0)
+
+
+def test_the_choice_of_a_scale_neither_counts_nor_reports() -> None:
+    found = []
+    scales: tuple[Scale, ...] = (1, "auto")
+    for scale in scales:
+        restorer = Restorer(nn.Identity(), device="cpu", precision="float32", scale=scale)
+        told: list[int] = []
+        restorer.tiles.watch = lambda done, count, told=told: told.extend((done, count))
+        harm = Harm()
+        frame = Frame(np.zeros((300, 700, 3), np.uint8))
+        assert len([*restorer.restore_frames([frame], harm)]) == 1
+        found.append((told, harm))
+    assert found[0] == found[1]
 
 
 def test_the_part_with_detail_is_found() -> None:

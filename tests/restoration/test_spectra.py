@@ -42,7 +42,9 @@ def test_windows_are_where_the_detail_is() -> None:
             assert max(abs(a - b) for a, b in zip(places[one], other)) >= SIDE // 2 - 64
 
 
-@pytest.mark.parametrize("size", [(1, 1), (5, 300), (63, 63), (64, 64), (100, 90), (257, 2000)])
+@pytest.mark.parametrize(
+    "size", [(1, 1), (2, 300), (5, 300), (63, 63), (64, 64), (100, 90), (257, 2000)]
+)
 def test_pictures_of_any_size_have_windows(size: tuple[int, int]) -> None:
     windows = cut_windows(np.zeros(size, np.uint8))
     assert len(windows) >= 1 and windows.shape[1:] == (min(SIDE, *size),) * 2

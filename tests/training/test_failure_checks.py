@@ -75,6 +75,9 @@ def test_a_run_that_goes_on_has_not_forgotten(alarm: Any, tmp_path: Path) -> Non
     if isinstance(alarm, CollapseAlarm):
         again.on_train_batch_end(trainer, cast(Any, None), outputs, batch, 1)
         assert trainer.should_stop
+        trainer.should_stop = False  # resumed from the checkpoint of the collapse
+        again.on_train_batch_end(trainer, cast(Any, None), outputs, batch, 2)
+        assert trainer.should_stop
         return
     with pytest.raises(FloatingPointError, match="batch 1: .*inf.* 2"):
         again.on_train_batch_end(trainer, cast(Any, None), outputs, batch, 1)
