@@ -6,7 +6,7 @@ import secrets
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,7 +16,7 @@ from conftest import fill
 
 from deblur.checkpoints import save_generator
 from deblur.networks import ResNet
-from deblur.web.restoration_queue import RestorationQueue
+from deblur.web.restoration_queue import Job, RestorationQueue
 from deblur.web.server import Limits, build_app
 
 PATIENCE = 60
@@ -114,3 +114,32 @@ def running(folder: Path, limits: Limits = Limits(), **settings: Any) -> Iterato
 
 
 MODELS = (("tiny", 4), ("wide", 8))
+
+
+class Hold:
+    """Work that lasts until it is let go, or stopped."""
+
+    def __init__(self, client: Client) -> None:
+        self.go = threading.Event()
+        self.begun = threading.Event()
+        self.job = client.queue.submit(self.work)
+        assert self.begun.wait(60)
+
+    def work(self, job: Job[None]) -> None:
+        self.begun.set()
+        while not self.go.wait(0.01):
+            job.check()
+
+
+def count(client: Client, outcome: str) -> float:
+    lines = client.ask("GET", "/metrics").body.decode().splitlines()
+    start = f'deblur_restorations_total{{outcome="{outcome}"}} '
+    return sum(float(line.removeprefix(start)) for line in lines if line.startswith(start))
+
+
+def wait_until(condition: Callable[[], Any]) -> None:
+    for _ in range(6000):
+        if condition():
+            return
+        time.sleep(0.01)
+    raise AssertionError("never came true")

@@ -5,8 +5,8 @@ deblur web --model runs/.../generator.safetensors --model small
 deblur web --host 0.0.0.0 --password SECRET     # for others in this network, too
 
 Downloads are whole photos with their metadata. Nothing leaves this computer, and the page's files
-are deleted after an hour, and when it ends. Letters, number plates and faces may be invented: do
-not take a restored photo as evidence.
+are deleted an hour after their last use, and when it ends. Letters, number plates and faces may be
+invented: do not take a restored photo as evidence.
 """
 
 import argparse

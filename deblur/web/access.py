@@ -9,6 +9,7 @@ import asyncio
 import base64
 import binascii
 import ipaddress
+import re
 import secrets
 import socket
 import time
@@ -93,7 +94,7 @@ class Access:
             ask = {"WWW-Authenticate": 'Basic realm="deblur: any user, the token as password"'}
             return _answer(401, "expected `Authorization: Bearer TOKEN`", ask)
         length = headers.get("content-length", "0")
-        if not length.isdecimal() or int(length) > self.megabytes * 2**20:
+        if not re.fullmatch("[0-9]{1,18}", length) or int(length) > self.megabytes * 2**20:
             return _answer(413, self._too_large, {"Connection": "close"})
         return None
 
@@ -141,7 +142,10 @@ def is_foreign(headers: Headers, host: str) -> bool:
     if headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
         return True
     origin = headers.get("origin")
-    return origin is not None and urlsplit(origin).netloc.lower() != host.lower()
+    try:
+        return origin is not None and urlsplit(origin).netloc.lower() != host.lower()
+    except ValueError:
+        return True
 
 
 def knows(headers: Headers, token: str) -> bool:

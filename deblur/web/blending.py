@@ -1,5 +1,6 @@
 """A photo and its restoration, blended: by a strength, and where a mask says so."""
 
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,8 @@ ROWS = 256
 """So many rows are blended at a time."""
 MASK = 1024
 """Pixels of the longest side of a mask; it is feathered, and enlarged for the photo."""
+MASK_BYTES = 2 << 20
+"""Of a mask's file: twice what MASK x MASK grey pixels take without compression."""
 
 
 def blend(
@@ -41,10 +44,12 @@ def load_mask(path: Path, size: tuple[int, int]) -> NDArray[np.uint8]:
         return np.asarray(image.convert("L").resize(size, Image.Resampling.BILINEAR))
 
 
-def check_mask(path: Path) -> None:
-    """Raise ValueError where a file is no mask: a grey PNG of at most MASK x MASK pixels."""
+def check_mask(content: bytes) -> None:
+    """Raise ValueError where a file is no mask: a PNG of at most MASK x MASK pixels."""
+    if len(content) > MASK_BYTES:
+        raise ValueError(f"the mask is too large; at most {MASK_BYTES >> 20} MB are taken")
     try:
-        with Image.open(path, formats=["PNG"]) as image:
+        with Image.open(BytesIO(content), formats=["PNG"]) as image:
             if max(image.size) > MASK:
                 raise ValueError(f"a mask of {image.size}, expected at most {MASK} x {MASK}")
             image.load()

@@ -19,7 +19,7 @@ class Metrics:
         waiting.set_function(lambda: queue.waiting)
         self.answers = Counter(
             "deblur_restorations",
-            "Photos, by how they ended: ok, bad, busy, stopped, closing, late or failed.",
+            "Photos, by how they ended: ok, bad, busy, full, stopped, closing, late or failed.",
             ["outcome"],
             registry=registry,
         )

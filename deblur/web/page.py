@@ -2,9 +2,11 @@
 
 import asyncio
 import json
-import secrets
+import os
+import shutil
+import time
 import zipfile
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Annotated, Any, BinaryIO, Literal, cast, get_args
@@ -15,17 +17,20 @@ from fastapi.staticfiles import StaticFiles
 from pydantic import BaseModel
 
 from deblur.checkpoints.shipped import HINTS
-from deblur.web.blending import check_mask
+from deblur.web.blending import MASK_BYTES
 from deblur.web.metrics import Metrics
-from deblur.web.photo_store import Choice, Full, PhotoStore, Result, StoredPhoto, Written
-from deblur.web.restoration_queue import Job, RestorationQueue
-from deblur.web.service import SCALES, read_chunks, refuse
+from deblur.web.photo_store import Full, PhotoStore
+from deblur.web.restoration_queue import Job, RestorationQueue, Stopped
+from deblur.web.service import SCALES, find_media_type, refuse, send_file
+from deblur.web.stored_photo import Choice, Result, StoredPhoto, Written
 
 ASSETS = Path(__file__).parent.parent / "assets"
 FILES = ASSETS / "web"
 EXAMPLES = sorted((ASSETS / "examples").glob("*.[jp][pn]g"))
 Ending = Literal["jpg", "png", "tif", "webp", "avif", "heic"]
 """Of the files that the page offers."""
+BOX = r"^[0-9]{1,9}(,[0-9]{1,9}){3}$"
+"""Left, top, width and height in pixels."""
 BEAT = 0.3
 """Seconds between two lines about how far a restoration is."""
 
@@ -57,7 +62,7 @@ def make_router(
         try:
             return store[key]
         except KeyError:
-            raise HTTPException(404, "this photo is not kept any more; add it again") from None
+            raise _gone() from None
 
     @router.get("/")
     def page() -> FileResponse:
@@ -78,10 +83,7 @@ def make_router(
     def upload(file: UploadFile) -> dict[str, Any]:
         try:
             photo = store.add(file.filename or "", file.file, megapixels)
-        except Full:
-            reason = "no room for more photos here: download and remove some"
-            raise HTTPException(507, reason) from None
-        except ValueError as error:
+        except (Full, ValueError) as error:
             raise refuse(error, metrics) from error
         return {"key": photo.key, "name": photo.name, "size": photo.size}
 
@@ -93,6 +95,7 @@ def make_router(
         name = f"{wish.model}@{wish.scale}"
 
         def work(job: Job[Result]) -> Result:
+            store.check_room()
             with queue.restorer(job, wish.model, SCALES[wish.scale]) as restorer:
                 return photo.restore(name, restorer)
 
@@ -100,12 +103,12 @@ def make_router(
             job = queue.submit(work)
         except Exception as error:
             raise refuse(error, metrics) from error
-        lines = report(job, queue, lambda: _tell(job, photo, name, metrics))
+        lines = report(job, queue, photo, name, metrics)
         return StreamingResponse(lines, media_type="application/x-ndjson")
 
     @router.get("/page/photos/{key}/pictures/{name}")
     def show(
-        key: str, name: str, box: Annotated[str | None, Query(pattern=r"^\d+(,\d+){3}$")] = None
+        key: str, name: str, box: Annotated[str | None, Query(pattern=BOX)] = None
     ) -> Response:
         photo = find(key)
         left, top, width, height = map(int, box.split(",")) if box else (0, 0, 1, 1)
@@ -119,7 +122,7 @@ def make_router(
         return Response(content, media_type="image/jpeg")
 
     @router.put("/page/photos/{key}/choice", status_code=204)
-    async def choose(
+    def choose(
         key: str,
         result: Annotated[str, Form()],
         strength: Annotated[float, Form(ge=0, le=1)],
@@ -130,16 +133,15 @@ def make_router(
         photo = find(key)
         if result not in photo.results:
             raise HTTPException(422, "no such result")
-        path = None
-        if mask is not None:
-            path = photo.folder / f"mask-{secrets.token_hex(4)}.png"
-            with open(path, "wb") as file:
-                file.write(await mask.read())
-            try:
-                check_mask(path)
-            except ValueError as error:
-                raise refuse(error, metrics) from error
-        photo.choice = Choice(result, strength, path, format, quality)
+        choice = Choice(result, strength, None, format, quality)
+        try:
+            if mask is None:
+                photo.choose(choice)
+            else:
+                store.check_room()
+                photo.choose(choice, mask.file.read(MASK_BYTES + 1))
+        except Exception as error:
+            raise _refuse(error, photo, metrics) from error
 
     @router.post("/page/photos/{key}/file")
     def write(key: str) -> dict[str, Any]:
@@ -147,20 +149,16 @@ def make_router(
         return {"notes": _write(find(key), metrics).notes}
 
     @router.get("/page/photos/{key}/file")
-    def download(key: str) -> FileResponse:
+    def download(key: str) -> Response:
         photo = find(key)
-        return FileResponse(_write(photo, metrics).file, filename=photo.file_name)
+        with photo.lock:
+            name, file = photo.file_name, _open(photo, metrics)
+        return send_file(file, name, find_media_type(Path(name).suffix[1:]))
 
     @router.get("/page/archive")
     def archive(key: Annotated[list[str], Query()]) -> Response:
         photos = [find(one) for one in dict.fromkeys(key)]
-        packed = pack(photos, metrics)
-        headers = {
-            "Content-Disposition": 'attachment; filename="restored.zip"',
-            "Content-Length": str(packed.seek(0, 2)),
-        }
-        chunks = read_chunks(packed)
-        return StreamingResponse(chunks, media_type="application/zip", headers=headers)
+        return send_file(pack(photos, metrics), "restored.zip", "application/zip")
 
     @router.post("/page/discard", status_code=204)
     async def discard(request: Request) -> None:
@@ -177,36 +175,38 @@ def mount_files(app: Any) -> None:
 
 
 async def report(
-    job: Job[Any], queue: RestorationQueue, tell: Callable[[], dict[str, Any]]
+    job: Job[Result], queue: RestorationQueue, photo: StoredPhoto, name: str, metrics: Metrics
 ) -> AsyncIterator[str]:
-    """Yield a job's progress and its outcome as lines of JSON.
+    """Yield the progress and the outcome of a photo's restoration as lines of JSON.
 
-    Where nobody listens any more, the job is stopped: a tab that is closed ends its work.
+    Where nobody listens any more, the job is stopped: a tab that is closed ends its work. name: of
+    the result.
     """
     result = asyncio.wrap_future(job.future)
+    told = None
     try:
         while not result.done():
+            photo.touch()
             before = queue.place(job)
             if job.begun:
                 yield json.dumps({"done": job.done, "total": job.total}) + "\n"
             else:
                 yield json.dumps({"before": before}) + "\n"
             await asyncio.wait({result}, timeout=BEAT)
-        yield json.dumps(tell()) + "\n"
+        told = json.dumps(_tell(job, photo, name, metrics))
+        yield told + "\n"
     finally:
+        if told is None:
+            metrics.count("stopped")
         job.stop()
         result.add_done_callback(lambda one: one.cancelled() or one.exception())
 
 
 def _tell(job: Job[Result], photo: StoredPhoto, name: str, metrics: Metrics) -> dict[str, Any]:
     """Return a job's outcome: a result, or a sentence about what failed."""
-    error = None if job.future.cancelled() else job.future.exception()
-    if job.future.cancelled() or error is not None:
-        reason = photo.explain(error) if isinstance(error, Exception) else None
-        answer = refuse(
-            ValueError(reason) if reason else error or asyncio.CancelledError(), metrics
-        )
-        return {"failed": answer.detail}
+    error = Stopped() if job.future.cancelled() else job.future.exception()
+    if error is not None:
+        return {"failed": _refuse(error, photo, metrics).detail}
     result = job.future.result()
     metrics.observe(name.rpartition("@")[0], result.seconds, photo.size[0] * photo.size[1])
     return {"result": name, "seconds": round(result.seconds, 1), "notes": result.notes}
@@ -218,8 +218,30 @@ def _write(photo: StoredPhoto, metrics: Metrics) -> Written:
     except KeyError:
         raise HTTPException(409, f"{photo.name} is not restored yet") from None
     except Exception as error:
-        reason = photo.explain(error)
-        raise refuse(ValueError(reason) if reason else error, metrics) from error
+        raise _refuse(error, photo, metrics) from error
+
+
+def _open(photo: StoredPhoto, metrics: Metrics) -> BinaryIO:
+    """Open what was chosen of a photo; it can be read even if the file is replaced meanwhile."""
+    with photo.lock:
+        written = _write(photo, metrics)
+        try:
+            return open(written.file, "rb")
+        except OSError as error:
+            raise _refuse(error, photo, metrics) from error
+
+
+def _refuse(error: BaseException, photo: StoredPhoto, metrics: Metrics) -> HTTPException:
+    """Return the answer for a photo with which something went wrong, and count it."""
+    if photo.discarded:
+        metrics.count("stopped")
+        return _gone()
+    reason = photo.explain(error) if isinstance(error, Exception) else None
+    return refuse(ValueError(reason) if reason else error, metrics)
+
+
+def _gone() -> HTTPException:
+    return HTTPException(404, "this photo is not kept any more; add it again")
 
 
 def pack(photos: list[StoredPhoto], metrics: Metrics) -> BinaryIO:
@@ -234,5 +256,14 @@ def pack(photos: list[StoredPhoto], metrics: Metrics) -> BinaryIO:
                 number += 1
                 name = f"{path.stem}_{number}{path.suffix}"
             names.add(name)
-            archive.write(_write(photo, metrics).file, name)
+            with _open(photo, metrics) as file, archive.open(_entry(name, file), "w") as entry:
+                shutil.copyfileobj(file, entry)
     return packed
+
+
+def _entry(name: str, file: BinaryIO) -> zipfile.ZipInfo:
+    """Return the head of an archive's entry for an open file."""
+    entry = zipfile.ZipInfo(name, time.localtime()[:6])
+    entry.external_attr = 0o644 << 16
+    entry.file_size = os.fstat(file.fileno()).st_size
+    return entry

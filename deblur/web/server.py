@@ -17,8 +17,12 @@ if TYPE_CHECKING:
     from fastapi import FastAPI
     from uvicorn import Server
 
+    from deblur.web.photo_store import PhotoStore
+
 Lifespan = Callable[[object], AbstractAsyncContextManager[None]]
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
+SWEEP = 60
+"""Seconds between two searches for photos that are old."""
 CONNECTIONS = 200
 """So many are served at a time; each may hold an upload on the disk."""
 
@@ -58,8 +62,9 @@ def build_app(
         hosts: names by which the server is called, beside its addresses and its computer's name.
         place: where photos are restored, for the page's last line.
     """
-    from fastapi import FastAPI
-    from fastapi.responses import FileResponse
+    from fastapi import FastAPI, Request
+    from fastapi.exceptions import RequestValidationError
+    from fastapi.responses import FileResponse, JSONResponse
 
     import deblur
     from deblur.web import page, service
@@ -79,7 +84,7 @@ def build_app(
     app.include_router(
         service.make_router(queue, metrics, folder=folder, seconds=limits.seconds, **sizes)
     )
-    store = PhotoStore(folder, room=limits.room)
+    app.state.store = store = PhotoStore(folder, room=limits.room)
     app.include_router(
         page.make_router(queue, metrics, store, place=place, megabytes=limits.megabytes, **sizes)
     )
@@ -89,6 +94,12 @@ def build_app(
     def docs() -> FileResponse:
         """Return a page of our own: FastAPI's loads its scripts from other computers."""
         return FileResponse(page.FILES / "docs.html")
+
+    @app.exception_handler(RequestValidationError)
+    def explain(_: Request, error: RequestValidationError) -> JSONResponse:
+        """Name the wrong fields, but not their values: JSON cannot hold all that was sent."""
+        told = [{key: one[key] for key in ("type", "loc", "msg")} for one in error.errors()]
+        return JSONResponse({"detail": told}, 422)
 
     return app
 
@@ -147,7 +158,7 @@ def serve(
                 timeout_graceful_shutdown=max(1, round(grace)),
             )
         )
-        app.router.lifespan_context = _ending(server, queue, grace)
+        app.router.lifespan_context = _watching(server, queue, app.state.store, grace)
         url = _url(host, bound)
         print(f"{url} (Ctrl-C ends it)", flush=True)
         if browse:
@@ -179,8 +190,18 @@ def _url(host: str, bound: socket.socket) -> str:
     return f"http://{f'[{name}]' if ':' in name else name}:{bound.getsockname()[1]}/"
 
 
-def _ending(server: "Server", queue: RestorationQueue, grace: float) -> Lifespan:
-    """Let the queue hear of it when the server is asked to end, while connections are open."""
+def _watching(
+    server: "Server", queue: RestorationQueue, store: "PhotoStore", grace: float
+) -> Lifespan:
+    """Discard old photos, and tell the queue when the server is asked to end.
+
+    The queue must hear of it while connections are open.
+    """
+
+    async def sweep() -> None:
+        while True:
+            await asyncio.sleep(SWEEP)
+            await asyncio.to_thread(store.discard_old)
 
     async def watch() -> None:
         while not server.should_exit:
@@ -192,8 +213,9 @@ def _ending(server: "Server", queue: RestorationQueue, grace: float) -> Lifespan
 
     @asynccontextmanager
     async def lifespan(_: object) -> AsyncIterator[None]:
-        watching = asyncio.create_task(watch())
+        tasks = [asyncio.create_task(watch()), asyncio.create_task(sweep())]
         yield
-        watching.cancel()
+        for task in tasks:
+            task.cancel()
 
     return lifespan

@@ -18,15 +18,21 @@ from fastapi.responses import JSONResponse, StreamingResponse
 from pydantic import BaseModel, Field
 
 from deblur.checkpoints.shipped import HINTS
-from deblur.media.photo import FORMATS, format_of
+from deblur.media.photo import FORMATS
+from deblur.media.picture_kinds import ENDINGS
 from deblur.restoration.scale import Scale
 from deblur.web.metrics import Metrics
-from deblur.web.photo_store import check_size, clean_ending, clean_name
+from deblur.web.photo_store import Full, check_size, clean_ending, clean_name
 from deblur.web.restoration_queue import Closing, Job, QueueFull, RestorationQueue, Stopped
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)
 SCALES: dict[str, Scale] = {"auto": "auto", "1": 1, "2": 2, "4": 4}
+KINDS = {
+    *(name.lower() for name in FORMATS),
+    *(ending[1:] for endings in ENDINGS.values() for ending in endings),
+}
+"""What a format may be called."""
 GONE = 499
 """nginx' status for a client that has not waited; nobody receives it."""
 CHUNK = 1 << 20
@@ -132,7 +138,7 @@ def make_router(
     ) -> Response:
         if model not in queue.models:
             raise HTTPException(422, f"model {model!r}, expected one of {', '.join(names)}")
-        if format and format.upper() not in FORMATS and format_of(Path(f"a.{format}")) is None:
+        if format and format.lower() not in KINDS:
             raise HTTPException(422, f"format {format!r}, expected one of {', '.join(FORMATS)}")
         order = Order(model, strength, SCALES[scale], format or None, quality)
         name = clean_name(file.filename or "")
@@ -152,13 +158,9 @@ def make_router(
         called = f"{Path(name).stem}_restored.{done.ending}"
         if request.headers.get("accept") == "application/json":
             return JSONResponse(_describe(done, called, model))
-        headers = {
-            "Content-Disposition": f"attachment; filename*=utf-8''{quote(called)}",
-            "Content-Length": str(done.file.seek(0, 2)),
-            "Deblur-Notes": json.dumps(done.notes),
-        }
-        chunks = read_chunks(done.file)
-        return StreamingResponse(chunks, media_type=done.media_type, headers=headers)
+        answer = send_file(done.file, called, done.media_type)
+        answer.headers["Deblur-Notes"] = json.dumps(done.notes)
+        return answer
 
     return router
 
@@ -183,8 +185,7 @@ def restore_upload(
         target.close()
         raise
     ending = order.format or source.suffix.lstrip(".")
-    media_type = mimetypes.guess_type(f"a.{ending}")[0] or "application/octet-stream"
-    return Restored(target, ending, media_type, size, time.monotonic() - start, notes)
+    return Restored(target, ending, find_media_type(ending), size, time.monotonic() - start, notes)
 
 
 def _describe(done: Restored, name: str, model: str) -> dict[str, Any]:
@@ -205,7 +206,21 @@ def _describe(done: Restored, name: str, model: str) -> dict[str, Any]:
     return told.model_dump()
 
 
-def read_chunks(file: BinaryIO) -> Iterator[bytes]:
+def find_media_type(ending: str) -> str:
+    """Return the media type of files with an ending, given without its dot."""
+    return mimetypes.guess_type(f"a.{ending}")[0] or "application/octet-stream"
+
+
+def send_file(file: BinaryIO, name: str, media_type: str) -> StreamingResponse:
+    """Return an answer that sends an open file as a download, and closes it."""
+    headers = {
+        "Content-Disposition": f"attachment; filename*=utf-8''{quote(name)}",
+        "Content-Length": str(file.seek(0, 2)),
+    }
+    return StreamingResponse(_read_chunks(file), media_type=media_type, headers=headers)
+
+
+def _read_chunks(file: BinaryIO) -> Iterator[bytes]:
     """Read a file from its start, and close it."""
     with file:
         file.seek(0)
@@ -259,6 +274,9 @@ def refuse(error: BaseException, metrics: Metrics) -> HTTPException:
     if isinstance(error, QueueFull):
         metrics.count("busy")
         return HTTPException(429, str(error), {"Retry-After": str(error.seconds)})
+    if isinstance(error, Full):
+        metrics.count("full")
+        return HTTPException(507, str(error))
     if isinstance(error, Closing):
         metrics.count("closing")
         return HTTPException(503, "the server is about to end", {"Retry-After": "10"})

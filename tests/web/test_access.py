@@ -1,13 +1,18 @@
 """Who is let in: hosts, origins, tokens, sizes and times, over real HTTP."""
 
+import asyncio
 import base64
 import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
+from unittest.mock import AsyncMock
 
 import pytest
+from starlette.responses import Response
 from web_server import Client, running
 
+from deblur.web.access import Access
 from deblur.web.server import Limits
 
 Write = Callable[..., Path]
@@ -48,6 +53,7 @@ def test_foreign_hosts_are_refused(client: Client, host: str, path: str) -> None
         {"Origin": "http://evil.example"},
         {"Origin": "null"},
         {"Origin": "http://127.0.0.1:1"},
+        {"Origin": "http://[::1"},
         {"Sec_Fetch_Site": "cross-site"},
         {"Sec_Fetch_Site": "same-site"},
     ],
@@ -85,6 +91,24 @@ def test_what_is_too_large_is_refused(client: Client, tmp_path: Path) -> None:
     kind = "multipart/form-data; boundary=x"
     answer = client.ask("POST", "/v1/restore", chunks, Content_Type=kind)
     assert answer.status == 413
+
+
+def test_a_length_of_any_size_is_read() -> None:
+    """HTTP servers differ in what they let through."""
+    sent: list[dict[str, Any]] = []
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    async def ask(length: str) -> int:
+        sent.clear()
+        headers = [(b"host", b"localhost"), (b"content-length", length.encode())]
+        scope = {"type": "http", "method": "POST", "path": "/", "headers": headers}
+        await Access(Response("ok"))(scope, AsyncMock(), send)
+        return int(sent[0]["status"])
+
+    lengths = ("5", "9" * 5000, "", "-1", "1e3")
+    assert [asyncio.run(ask(length)) for length in lengths] == [200, *[413] * 4]
 
 
 def test_what_never_arrives_is_given_up(client: Client) -> None:

@@ -12,9 +12,10 @@ from PIL import Image
 from web_server import save_model
 
 from deblur.restoration.scale import Scale
-from deblur.web import photo_store
-from deblur.web.photo_store import UNCHANGED, Choice, Full, PhotoStore, StoredPhoto, clean_name
+from deblur.web import stored_photo
+from deblur.web.photo_store import Full, PhotoStore, clean_name
 from deblur.web.restoration_queue import Closing, Job, QueueFull, RestorationQueue, Stopped
+from deblur.web.stored_photo import UNCHANGED, Choice, StoredPhoto
 
 Write = Callable[..., Path]
 
@@ -158,7 +159,7 @@ def test_pictures_are_shown_small_or_in_part(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(photo_store, "PREVIEW", 40)
+    monkeypatch.setattr(stored_photo, "PREVIEW", 40)
     rng = np.random.default_rng(0)
     for name, shape, top in (
         ("colour", (60, 80, 3), 255),
@@ -232,6 +233,7 @@ def test_the_disk_is_not_filled(picture: Write, tmp_path: Path) -> None:
         ("..", "photo"),
         ("a\r\nb<i>.jpg", "a__b_i_.jpg"),
         ("x" * 300 + ".jpg", "x" * 196 + ".jpg"),
+        ("\ud800.jpg", "_.jpg"),
     ],
 )
 def test_names_are_only_names(name: str, clean: str) -> None:

@@ -4,7 +4,6 @@ import json
 import re
 import socket
 import threading
-import time
 from base64 import b64decode
 from collections.abc import Callable, Iterator
 from io import BytesIO
@@ -15,10 +14,9 @@ import numpy as np
 import pytest
 from conftest import ROOT
 from PIL import Image
-from web_server import Answer, Client, form, running
+from web_server import Answer, Client, Hold, count, form, running, wait_until
 
 from deblur.restoration.restorer import Restorer
-from deblur.web.restoration_queue import Job
 from deblur.web.server import Limits
 
 Write = Callable[..., Path]
@@ -29,21 +27,6 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
     limits = Limits(megapixels=0.01, waiting=1, seconds=30)
     with running(tmp_path_factory.mktemp("service"), limits) as started:
         yield started
-
-
-class Hold:
-    """Work that lasts until it is let go, or stopped."""
-
-    def __init__(self, client: Client) -> None:
-        self.go = threading.Event()
-        self.begun = threading.Event()
-        self.job = client.queue.submit(self.work)
-        assert self.begun.wait(60)
-
-    def work(self, job: Job[None]) -> None:
-        self.begun.set()
-        while not self.go.wait(0.01):
-            job.check()
 
 
 @pytest.fixture
@@ -59,20 +42,6 @@ def later(client: Client, file: Path, answers: list[Answer]) -> threading.Thread
     thread = threading.Thread(target=lambda: answers.append(client.send("/v1/restore", file)))
     thread.start()
     return thread
-
-
-def count(client: Client, outcome: str) -> float:
-    lines = client.ask("GET", "/metrics").body.decode().splitlines()
-    start = f'deblur_restorations_total{{outcome="{outcome}"}} '
-    return sum(float(line.removeprefix(start)) for line in lines if line.startswith(start))
-
-
-def wait_until(condition: Callable[[], Any]) -> None:
-    for _ in range(6000):
-        if condition():
-            return
-        time.sleep(0.01)
-    raise AssertionError("never came true")
 
 
 def test_a_photo_comes_back_restored_with_its_metadata(client: Client, tmp_path: Path) -> None:
@@ -119,7 +88,10 @@ def test_json_has_notes(client: Client, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "fields",
-    [{"model": "x"}, {"strength": 2}, {"scale": 3}, {"format": "mp3"}, {"quality": 0}],
+    [
+        *({"model": "x"}, {"strength": 2}, {"scale": 3}, {"quality": 0}),
+        *({"format": name} for name in ("mp3", "x.png", "../../y.png", ".png")),
+    ],
     ids=str,
 )
 def test_wrong_fields_are_named(
