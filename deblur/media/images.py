@@ -7,9 +7,12 @@ from pathlib import Path
 import kornia_rs
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import Image, ImageFile, ImageOps
 
+from deblur.media.formats.decoding import is_deep
+from deblur.media.formats.frame import to_8_bits
 from deblur.media.formats.png_chunks import find_plain_depth
+from deblur.media.photo import open_photo
 from deblur.media.picture_kinds import DATA, LARGEST_DATA, format_of
 
 Pixels = NDArray[np.uint8]
@@ -38,24 +41,24 @@ def read(path: Path) -> Pixels:
     Raises ValueError for what can't be read, for more pixels than LARGEST_DATA, for animations and
     for floating-point pixels.
     """
-    if bits := _plain_depth(path):
+    if (bits := _plain_depth(path)) and _is_utf8(path):
         try:
             if bits == 8:
                 pixels: Pixels = kornia_rs.io.read_image_png_u8(str(path), "rgb")
                 return pixels
-            return _to_8_bits(kornia_rs.io.read_image_png_u16(str(path), "rgb"))
+            return to_8_bits(kornia_rs.io.read_image_png_u16(str(path), "rgb"))
         except Exception as error:  # the library raises nothing more special
             raise ValueError(f"{path}: not a readable picture ({error})") from error
     with _opened(path) as picture:
         frames = getattr(picture, "n_frames", 1)
         if frames > 1 and picture.format != "MPO":
             raise ValueError(f"{frames} frames, expected a single picture")
-        upright = ImageOps.exif_transpose(picture)
-        if upright.mode in ("I", "F"):
-            raise ValueError(f"pixels of mode {upright.mode}, expected 8 or 16 bits")
-        if upright.mode.startswith("I;16"):
-            return np.repeat(_to_8_bits(np.asarray(upright))[..., None], 3, axis=-1)
-        return np.array(upright.convert("RGB"))
+        if picture.mode in ("I", "F"):
+            raise ValueError(f"pixels of mode {picture.mode}, expected 8 or 16 bits")
+        if not is_deep(picture):
+            return np.array(ImageOps.exif_transpose(picture).convert("RGB"))
+    (frame,) = open_photo(path, limit=LARGEST_DATA).frames()
+    return np.repeat(to_8_bits(frame.pixels), 3 // frame.pixels.shape[2], axis=-1)
 
 
 def decode(path: Path) -> None:
@@ -73,8 +76,10 @@ def read_size(path: Path) -> tuple[int, int]:
     """Read an upright picture's width and height from its head; raise ValueError if it has none."""
     with _opened(path) as picture:
         width, height = picture.size
-        # Asking a PNG for its EXIF decodes all of it.
-        turned = not _plain_depth(path) and picture.getexif().get(0x0112) in TURNED
+        # Pillow gives a TIFF's size upright itself. Asking a PNG for its EXIF decodes all of it.
+        if picture.format == "TIFF" or _plain_depth(path):
+            return width, height
+        turned = picture.getexif().get(0x0112) in TURNED
         return (height, width) if turned else (width, height)
 
 
@@ -90,12 +95,16 @@ def _plain_depth(path: Path) -> int:
     return depth if width * height <= LARGEST_DATA else 0
 
 
-def _to_8_bits(pixels: NDArray[np.uint16]) -> Pixels:
-    return (pixels / np.float32(257)).round().astype(np.uint8)
+def _is_utf8(path: Path) -> bool:
+    """Return whether a path can be encoded as UTF-8; on Linux it may hold any bytes."""
+    try:
+        return bool(str(path).encode())
+    except UnicodeEncodeError:
+        return False
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[Image.Image]:
+def _opened(path: Path) -> Iterator[ImageFile.ImageFile]:
     try:
         with Image.open(path, formats=DATA) as picture:
             width, height = picture.size

@@ -9,7 +9,7 @@ import ctypes
 import logging
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from threading import RLock
 
 from PIL import Image, PngImagePlugin, _imaging
@@ -18,29 +18,46 @@ LONGEST_TEXT, TEXTS = 1 << 26, 1 << 28
 """Characters of a PNG's text, and of all its texts; Pillow takes 1 million, and 64."""
 LOCK = RLock()
 _users = 0
+_changes = ExitStack()
+"""What is to be undone when the last user goes."""
 
 
 @contextmanager
 def read_any_picture() -> Iterator[None]:
-    """Let this process read pictures of any size and with any texts, and print nothing of them."""
+    """Let this process read pictures of any size and with any texts, and print nothing of them.
+
+    Uses may overlap, on several threads, too: the first changes the settings, the last restores
+    them.
+    """
     global _users
-    silent = logging.NullHandler()  # without one, Python prints what is logged
     with LOCK:
+        if not _users:
+            _changes.enter_context(_changed())
         _users += 1
-        logging.getLogger("PIL").addHandler(silent)
-        before = PngImagePlugin.MAX_TEXT_CHUNK, PngImagePlugin.MAX_TEXT_MEMORY
-        PngImagePlugin.MAX_TEXT_CHUNK, PngImagePlugin.MAX_TEXT_MEMORY = LONGEST_TEXT, TEXTS
-        limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
-        handler = _handle_libtiff_errors(None)
     try:
         yield
     finally:
         with LOCK:
             _users -= 1
-            _handle_libtiff_errors(handler)
-            Image.MAX_IMAGE_PIXELS = limit
-            PngImagePlugin.MAX_TEXT_CHUNK, PngImagePlugin.MAX_TEXT_MEMORY = before
-            logging.getLogger("PIL").removeHandler(silent)
+            if not _users:
+                _changes.close()
+
+
+@contextmanager
+def _changed() -> Iterator[None]:
+    silent = logging.NullHandler()  # without one, Python prints what is logged
+    logging.getLogger("PIL").addHandler(silent)
+    before = PngImagePlugin.MAX_TEXT_CHUNK, PngImagePlugin.MAX_TEXT_MEMORY
+    PngImagePlugin.MAX_TEXT_CHUNK, PngImagePlugin.MAX_TEXT_MEMORY = LONGEST_TEXT, TEXTS
+    limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+    handler = _handle_libtiff_errors(None)
+    try:
+        yield
+    finally:
+        _handle_libtiff_errors(handler)
+        Image.MAX_IMAGE_PIXELS = limit
+        PngImagePlugin.MAX_TEXT_CHUNK, PngImagePlugin.MAX_TEXT_MEMORY = before
+        logging.getLogger("PIL").removeHandler(silent)
 
 
 @contextmanager

@@ -119,13 +119,13 @@ def _list_boxes(file: BinaryIO, start: int, end: int) -> Iterator[Box]:
 
 def _split(content: bytes) -> list[tuple[bytes, bytes]]:
     """Split a box's content into boxes; what is none is left out."""
-    parts = []
-    while len(content) >= 8:
-        size = int.from_bytes(content[:4], "big")
-        if not 8 <= size <= len(content):
+    parts, place = [], 0
+    while len(content) - place >= 8:
+        size = int.from_bytes(content[place : place + 4], "big")
+        if not 8 <= size <= len(content) - place:
             break
-        parts.append((content[4:8], content[8:size]))
-        content = content[size:]
+        parts.append((content[place + 4 : place + 8], content[place + 8 : place + size]))
+        place += size
     return parts
 
 

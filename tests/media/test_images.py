@@ -1,3 +1,6 @@
+import os
+import shutil
+import sys
 import zlib
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
@@ -6,8 +9,11 @@ from pathlib import Path
 import kornia_rs
 import numpy as np
 import pytest
+import tifffile
+from photo_samples import frame, noise, photo_of
 from PIL import Image
 
+from deblur.media.formats.frame import to_8_bits
 from deblur.media.images import _plain_depth, list_pictures, read, read_size
 from deblur.media.pillow_settings import read_any_picture
 
@@ -67,11 +73,13 @@ def test_a_png_with_an_orientation_is_turned(tmp_path: Path) -> None:
     assert read_size(tmp_path / "a.png") == (4, 6)
 
 
-def test_the_size_is_that_of_the_upright_picture(tmp_path: Path) -> None:
+@pytest.mark.parametrize("ending", ["jpg", "png", "webp", "tif"])
+def test_the_size_is_that_of_the_upright_picture(tmp_path: Path, ending: str) -> None:
     exif = Image.Exif()
     exif[0x0112] = 8
-    Image.new("RGB", (6, 4)).save(tmp_path / "a.jpg", exif=exif)
-    assert read_size(tmp_path / "a.jpg") == (4, 6)
+    Image.new("RGB", (6, 4)).save(tmp_path / f"a.{ending}", exif=exif)
+    assert read_size(tmp_path / f"a.{ending}") == (4, 6)
+    assert read(tmp_path / f"a.{ending}").shape == (6, 4, 3)
 
 
 def test_16_bits_are_rounded_to_8(tmp_path: Path) -> None:
@@ -84,6 +92,54 @@ def test_16_bits_are_rounded_to_8(tmp_path: Path) -> None:
     kornia_rs.io.write_image_png_u16(str(tmp_path / "colour.png"), colour, "rgb")
     assert _plain_depth(tmp_path / "colour.png") == 16
     assert np.array_equal(read(tmp_path / "colour.png")[..., 2], expected)
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.tif"])
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("alpha", [False, True])
+def test_16_bits_of_any_kind_are_rounded_alike(
+    tmp_path: Path, name: str, channels: int, alpha: bool
+) -> None:
+    photo_of(tmp_path / name, frame(channels, True, alpha))
+    expected = np.round(noise(channels + alpha, True)[..., :channels] / 257)
+    assert np.array_equal(read(tmp_path / name), np.repeat(expected, 3 // channels, -1))
+
+
+def test_rounding_is_to_the_nearest() -> None:
+    deep = np.arange(65536, dtype=np.uint16)
+    assert np.array_equal(to_8_bits(deep), np.round(deep / 257))
+
+
+@pytest.mark.parametrize("deep", [False, True])
+def test_grey_whose_zero_is_white_is_inverted(tmp_path: Path, deep: bool) -> None:
+    grey = noise(1, deep)[..., 0]
+    tifffile.imwrite(tmp_path / "a.tif", grey, photometric="miniswhite")
+    expected = np.round(~grey / 257) if deep else ~grey
+    assert np.array_equal(read(tmp_path / "a.tif")[..., 1], expected)
+
+
+def test_16_bits_are_turned_upright(tmp_path: Path) -> None:
+    deep, turned = noise(4, True), [(274, 3, 1, 6, True)]
+    tifffile.imwrite(tmp_path / "a.tif", deep, photometric="rgb", extratags=turned)
+    expected = np.round(np.rot90(deep[..., :3], -1) / 257)
+    assert np.array_equal(read(tmp_path / "a.tif"), expected)
+
+
+def test_16_bits_in_planes_of_their_own_are_refused(tmp_path: Path) -> None:
+    planes = noise(3, True).transpose(2, 0, 1)
+    tifffile.imwrite(tmp_path / "a.tif", planes, photometric="rgb", planarconfig="separate")
+    with pytest.raises(ValueError, match="a.tif.*planes of their own"):
+        read(tmp_path / "a.tif")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="not Linux")
+@pytest.mark.parametrize("deep", [False, True])
+def test_a_name_that_is_not_utf_8_is_read(tmp_path: Path, deep: bool) -> None:
+    photo_of(tmp_path / "a.png", frame(3, deep))
+    odd = Path(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9.png"))
+    shutil.copy(tmp_path / "a.png", odd)
+    assert np.array_equal(read(odd), read(tmp_path / "a.png"))
+    assert read_size(odd) == read_size(tmp_path / "a.png")
 
 
 @pytest.mark.parametrize("ending", ["png", "webp", "tif"])

@@ -21,7 +21,7 @@ GREY_TIFF = (".tif", 1, True, True)
 
 @pytest.mark.parametrize(
     "ending, channels, alpha, deep",
-    # 16-bit grey with alpha Pillow does not read from a TIFF.
+    # 16-bit grey with alpha becomes colour in a TIFF.
     [kind for kind in product((".png", ".tif"), (1, 3), *[(False, True)] * 2) if kind != GREY_TIFF],
 )
 def test_nothing_is_lost_where_the_format_loses_nothing(

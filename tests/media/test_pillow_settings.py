@@ -31,6 +31,17 @@ def test_a_program_has_them_until_it_ends() -> None:
     assert settings() == before
 
 
+def test_uses_that_overlap_end_with_the_last() -> None:
+    before, first, second = settings(), read_any_picture(), read_any_picture()
+    first.__enter__()
+    second.__enter__()
+    during = settings()
+    first.__exit__(None, None, None)
+    assert settings() == during != before
+    second.__exit__(None, None, None)
+    assert settings() == before
+
+
 def test_the_library_leaves_all_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     Image.new("RGB", (8, 8)).save(tmp_path / "a.png")
     before, seen = settings(), []

@@ -42,11 +42,11 @@ def write(
 def _tagged(content: bytes, cicp: Cicp | None) -> bytes:
     """Replace the colour tags before a file's pixels; they go before those among the pixels."""
     end = content.find(b"mdat")
-    head, place = content[:end], -1
+    head, place = bytearray(content[:end]), -1
     while cicp and (place := head.find(TAGS, place + 1)) >= 0:
         start = place + len(TAGS)
-        head = head[:start] + struct.pack(">HH", *cicp) + head[start + 4 :]
-    return head + content[end:]
+        head[start : start + 4] = struct.pack(">HH", *cicp)
+    return bytes(head) + content[end:]
 
 
 def read_cicp(file: BinaryIO) -> Cicp | None:

@@ -36,6 +36,16 @@ CONVERTED = {
 """Of other modes: what they become, and what there is to say."""
 
 
+def is_deep(picture: ImageFile.ImageFile) -> bool:
+    """Return whether a picture has 12 or 16 bits a sample, of which Pillow's `convert` loses some.
+
+    Raises ValueError where Pillow would mistake the samples.
+    """
+    if DEEP.fullmatch(_raw_mode(picture)):
+        return picture.mode in CHANNELS
+    return picture.mode.startswith("I;16")
+
+
 def decode(
     picture: ImageFile.ImageFile,
     again: Callable[[], ImageFile.ImageFile],

@@ -54,8 +54,8 @@ def fit(
         frame = Frame(_on_white(frame))
     if frame.pixels.dtype == np.uint16 and not deep:
         note(f"16 bits were rounded to 8: {format} has no more")
-        rounded = None if frame.alpha is None else _to_8_bits(frame.alpha)
-        frame = Frame(_to_8_bits(frame.pixels), rounded)
+        rounded = None if frame.alpha is None else to_8_bits(frame.alpha)
+        frame = Frame(to_8_bits(frame.pixels), rounded)
     return frame
 
 
@@ -78,7 +78,8 @@ def _on_white(frame: Frame) -> NDArray[Any]:
     return laid
 
 
-def _to_8_bits(values: NDArray[Any]) -> NDArray[Any]:
+def to_8_bits(values: NDArray[Any]) -> NDArray[np.uint8]:
+    """Round samples of 16 bits (H, W, ...) to 8."""
     small = np.empty(values.shape, np.uint8)
     for top in range(0, len(values), ROWS):
         small[top : top + ROWS] = (values[top : top + ROWS].astype(np.uint32) + 128) // 257

@@ -27,7 +27,7 @@ CREDENTIALS, ADOBE = 0xEB, 0xEE
 GAIN_MAP = b"urn:iso:std:iso:ts:21496:-1\0"
 LONGEST = 65533
 """Bytes of a segment."""
-MARKER = re.compile(rb"\xff+([\x02-\xcf\xd8-\xfe])")
+MARKER = re.compile(rb"\xff([\x02-\xcf\xd8-\xfe])")
 """Of compressed pixels a 0 follows 255, or one of the marks to restart at."""
 OTHERS = "other pictures in the file (previews, depth, gain maps) were left out"
 

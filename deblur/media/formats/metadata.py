@@ -6,20 +6,27 @@ unlinked, since they show the blurred picture.
 """
 
 import re
-from collections.abc import Container
+from collections.abc import Container, Iterator
 from typing import Literal, NamedTuple
 
 EXIF_HEAD = b"Exif\0\0"
 ORIENTATION = 0x0112
 PREVIEWS = {1033, 1036}
 """Photoshop's resources that hold a small picture."""
-PROMISES = {
-    rb"http://ns\.adobe\.com/hdr-gain-map/1\.0/": rb"[\w.-]+",
-    rb"http://ns\.apple\.com/HDRGainMap/1\.0/": rb"[\w.-]+",
-    rb"http://ns\.google\.com/photos/(?:dd/)?1\.0/container/": rb"[\w.-]+",
-    rb"http://ns\.google\.com/photos/1\.0/camera/": rb"(?:MotionPhoto|MicroVideo)\w*",
+PROMISES: dict[bytes, tuple[bytes, ...]] = {
+    b"http://ns.adobe.com/hdr-gain-map/1.0/": (b"",),
+    b"http://ns.apple.com/HDRGainMap/1.0/": (b"",),
+    b"http://ns.google.com/photos/1.0/container/": (b"",),
+    b"http://ns.google.com/photos/dd/1.0/container/": (b"",),
+    b"http://ns.google.com/photos/1.0/camera/": (b"MotionPhoto", b"MicroVideo"),
 }
-"""Expressions for XMP's names, by those for their namespaces, of what lies behind a picture."""
+"""How XMP's names of what lies behind a picture begin, by their namespaces."""
+LONGEST_XMP = 1 << 22
+"""Bytes of a packet that promises are taken out of; a phone's have a few thousand."""
+NAMESPACE = re.compile(rb"xmlns:([\w.-]+)\s*=\s*(?:\"([^\"<]*)\"|'([^'<]*)')")
+ATTRIBUTE = re.compile(rb"(?<!\s)\s+([\w.-]+:[\w.-]+)\s*=\s*(?:\"[^\"<]*\"|'[^'<]*')")
+ELEMENT = re.compile(rb"<(/?)([\w.-]+:[\w.-]+)(?:\s[^<>]*)?/?>")
+"""These take a time that grows with a packet's length and no faster, whatever it holds."""
 
 
 class Cicp(NamedTuple):
@@ -97,13 +104,42 @@ def upright_xmp(xmp: bytes) -> bytes:
 
     That is what PROMISES name: gain maps and videos behind the picture, which are left out.
     """
-    for space, names in PROMISES.items():
-        for prefix in set(re.findall(rb"xmlns:([\w.-]+)\s*=\s*[\"']%s[\"']" % space, xmp)):
-            name = rb"%s:%s" % (re.escape(prefix), names)
-            xmp = re.sub(rb"\s+%s\s*=\s*(\"[^\"]*\"|'[^']*')" % name, b"", xmp)
-            xmp = re.sub(rb"<%s(\s[^<>]*)?/>" % name, b"", xmp)
-            xmp = re.sub(rb"<(%s)(\s[^<>]*)?>.*?</\1\s*>" % name, b"", xmp, flags=re.DOTALL)
+    promised = _find_promised(xmp) if len(xmp) <= LONGEST_XMP else {}
+    if promised:
+        xmp = ATTRIBUTE.sub(lambda found: b"" if _is_in(found[1], promised) else found[0], xmp)
+        xmp = b"".join(_cut_elements(xmp, promised))
     return re.sub(rb"(tiff:Orientation(?:=[\"']|>))[0-9]", rb"\g<1>1", xmp)
+
+
+def _find_promised(xmp: bytes) -> dict[bytes, tuple[bytes, ...]]:
+    """Find the prefixes of the namespaces of PROMISES, and how names begin in each."""
+    promised: dict[bytes, tuple[bytes, ...]] = {}
+    for prefix, quoted, other in NAMESPACE.findall(xmp):
+        if starts := PROMISES.get(quoted or other):
+            promised[prefix] = (*{*promised.get(prefix, ()), *starts},)
+    return promised
+
+
+def _is_in(name: bytes, promised: dict[bytes, tuple[bytes, ...]]) -> bool:
+    prefix, _, rest = name.partition(b":")
+    return rest.startswith(promised.get(prefix, ()))
+
+
+def _cut_elements(xmp: bytes, promised: dict[bytes, tuple[bytes, ...]]) -> Iterator[bytes]:
+    """Yield what is outside of a packet's promised elements; one that never ends stays."""
+    ends = {tag[2]: tag.start() for tag in ELEMENT.finditer(xmp) if tag[1]}
+    start, inside = 0, b""
+    for tag in ELEMENT.finditer(xmp):
+        closing, name = tag.groups()
+        if inside:
+            if closing and name == inside:
+                start, inside = tag.end(), b""
+        elif not closing and _is_in(name, promised):
+            alone = tag[0].endswith(b"/>")
+            if alone or ends.get(name, 0) > tag.start():
+                yield xmp[start : tag.start()]
+                start, inside = tag.end(), b"" if alone else name
+    yield xmp[start:]
 
 
 def fitting_profile(icc: bytes, channels: int) -> bytes:
@@ -114,7 +150,7 @@ def fitting_profile(icc: bytes, channels: int) -> bytes:
 
 def without_preview(resources: bytes) -> bytes:
     """Remove the previews from Photoshop's resources."""
-    kept, at = b"", 0
+    kept, at = [], 0
     while resources[at : at + 4] == b"8BIM":
         number = int.from_bytes(resources[at + 4 : at + 6], "big")
         name = int.from_bytes(resources[at + 6 : at + 7], "big")
@@ -122,9 +158,9 @@ def without_preview(resources: bytes) -> bytes:
         size = int.from_bytes(resources[body : body + 4], "big")
         end = body + 4 + (size + 1) // 2 * 2
         if number not in PREVIEWS:
-            kept += resources[at:end]
+            kept.append(resources[at:end])
         at = end
-    return kept + resources[at:]
+    return b"".join([*kept, resources[at:]])
 
 
 def _find(exif: bytes) -> tuple[int, int, Literal["little", "big"]] | None:

@@ -35,27 +35,26 @@ BLOCK = 1 << 16
 LEVEL = 4
 """Of zlib: the usual 6 takes three times as long and makes photographs 2 % smaller."""
 LARGEST = 1 << 26
-"""Of compressed metadata: what is larger is left as it is."""
+"""Bytes of a file's compressed metadata in all: what is larger is left as it is."""
 
 
 def read_metadata(file: BinaryIO) -> Metadata:
     """Read a file's EXIF block, XMP packet and colour tags, and what no other format can hold."""
-    chunks = [_exif_as_such(chunk) for chunk in read_chunks(file)]
-    exif = next((data for kind, data in chunks if kind == b"eXIf"), b"")
-    xmp = next((_packet(chunk) for chunk in chunks if _packet(chunk)), b"")
-    tags = next((data for kind, data in chunks if kind == b"cICP" and len(data) == 4), b"")
+    chunks = [*_unpacked(read_chunks(file))]
+    exif = next((data for (kind, data), _ in chunks if kind == b"eXIf"), b"")
+    xmp = next((packet for _, packet in chunks if packet), b"")
+    tags = next((data for (kind, data), _ in chunks if kind == b"cICP" and len(data) == 4), b"")
     cicp = Cicp(*tags[:2]) if tags else None
     return Metadata(
         exif.removeprefix(EXIF_HEAD), xmp, cicp=cicp, own=tuple(dict.fromkeys(_list_own(chunks)))
     )
 
 
-def _list_own(chunks: list[Chunk]) -> Iterator[str]:
-    """Name what only a PNG can hold."""
-    kinds = {kind for kind, _ in chunks}
-    for chunk in chunks:
-        kind, data = chunk
-        if kind in TEXTS and not _packet(chunk):
+def _list_own(chunks: list[tuple[Chunk, bytes]]) -> Iterator[str]:
+    """Name what only a PNG can hold, of chunks with their XMP packets."""
+    kinds = {chunk.kind for chunk, _ in chunks}
+    for (kind, data), packet in chunks:
+        if kind in TEXTS and not packet:
             yield "text"
         elif kind in SRGB:
             # Any of the others goes before it.
@@ -132,9 +131,10 @@ def _deflate(frame: Frame) -> Iterator[bytes]:
         above = np.zeros_like(rows[:1]) if above is None else above
         waiting += packer.compress(_filter(rows, above, step).tobytes())
         above = rows[-1:]
-        while len(waiting) >= BLOCK:
-            yield waiting[:BLOCK]
-            waiting = waiting[BLOCK:]
+        whole = len(waiting) // BLOCK * BLOCK
+        for start in range(0, whole, BLOCK):
+            yield waiting[start : start + BLOCK]
+        waiting = waiting[whole:]
     yield waiting + packer.flush()
 
 
@@ -159,11 +159,11 @@ def _kept(chunks: list[Chunk]) -> tuple[list[Chunk], list[Chunk]]:
     """Choose the chunks that go into the new file: those before the pixels, and those after."""
     kept: tuple[list[Chunk], list[Chunk]] = ([], [])
     place = chunks.index(PIXELS)
-    for number, chunk in enumerate(map(_exif_as_such, chunks)):
+    for number, (chunk, packet) in enumerate(_unpacked(chunks)):
         if chunk.kind == b"eXIf":
             chunk = Chunk(b"eXIf", upright_exif(chunk.data.removeprefix(EXIF_HEAD)))
-        elif (packet := _packet(chunk)) and upright_xmp(packet) != packet:
-            chunk = _xmp(upright_xmp(packet))
+        elif packet and (upright := upright_xmp(packet)) != packet:
+            chunk = _xmp(upright)
         if chunk.kind in KEPT or chunk.kind[:1].islower() and chunk.kind[3:].islower():
             kept[number > place].append(chunk)
     return kept
@@ -192,23 +192,31 @@ def _xmp(packet: bytes) -> Chunk:
     return Chunk(b"iTXt", XMP_HEAD + bytes(4) + packet)
 
 
-def _packet(chunk: Chunk) -> bytes:
-    """Return the XMP packet of a chunk."""
+def _unpacked(chunks: list[Chunk]) -> Iterator[tuple[Chunk, bytes]]:
+    """Yield chunks, EXIF as such, each with its XMP packet; it is empty where there is none."""
+    left = [LARGEST]
+    for chunk in chunks:
+        chunk = _exif_as_such(chunk, left)
+        yield chunk, _packet(chunk, left)
+
+
+def _packet(chunk: Chunk, left: list[int]) -> bytes:
+    """Return the XMP packet of a chunk. left: as of `_inflate`."""
     kind, data = chunk
     if kind != b"iTXt" or not data.startswith(XMP_HEAD) or data.count(b"\0") < 4:
         return b""
     packed, rest = data[len(XMP_HEAD)], data[len(XMP_HEAD) + 2 :]
     packet = rest.split(b"\0", 2)[-1]
-    return _inflate(packet) if packed else packet
+    return _inflate(packet, left) if packed else packet
 
 
-def _exif_as_such(chunk: Chunk) -> Chunk:
-    """Convert EXIF as text to an EXIF chunk; other chunks stay as they are."""
+def _exif_as_such(chunk: Chunk, left: list[int]) -> Chunk:
+    """Convert EXIF as text to an EXIF chunk; others stay as they are. left: as of `_inflate`."""
     kind, data = chunk
     if kind not in (b"tEXt", b"zTXt") or not data.startswith(RAW_EXIF):
         return chunk
     text = data.split(b"\0", 1)[1]
-    text = _inflate(text[1:]) if kind == b"zTXt" else text
+    text = _inflate(text[1:], left) if kind == b"zTXt" else text
     try:
         # A line break, a name, a length, and then the bytes in lines of hexadecimal digits.
         exif = bytes.fromhex(b"".join(text.split(b"\n")[3:]).decode("ascii"))
@@ -217,8 +225,17 @@ def _exif_as_such(chunk: Chunk) -> Chunk:
     return Chunk(b"eXIf", exif.removeprefix(EXIF_HEAD))
 
 
-def _inflate(data: bytes) -> bytes:
-    try:
-        return zlib.decompressobj().decompress(data, LARGEST)
-    except zlib.error:
+def _inflate(data: bytes, left: list[int]) -> bytes:
+    """Decompress data, or return b"" if it is broken or longer than the bytes left, or if none are.
+
+    left: so many bytes may come out in all; broken data may have cost as many.
+    """
+    if left[0] <= 0:
         return b""
+    try:
+        text = zlib.decompressobj().decompress(data, left[0] + 1)
+    except zlib.error:
+        left[0] = 0
+        return b""
+    left[0] -= len(text)
+    return text if left[0] >= 0 else b""

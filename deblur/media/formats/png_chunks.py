@@ -38,10 +38,12 @@ def read_chunks(file: BinaryIO) -> list[Chunk]:
     The file is left as by `walk_chunks`.
     """
     chunks: list[Chunk] = []
+    there = False
     for kind, size in walk_chunks(file):
         if kind in (b"IDAT", b"fdAT"):
-            if PIXELS not in chunks:
+            if not there:
                 chunks.append(PIXELS)
+            there = True
         elif kind != b"IEND":
             chunks.append(Chunk(kind, file.read(size)))
     return chunks

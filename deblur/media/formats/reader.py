@@ -1,7 +1,7 @@
 """Reads a picture's file by Pillow: the header at once, the frames when they are requested."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, BinaryIO
 
 from PIL import ImageFile, UnidentifiedImageError
@@ -13,6 +13,8 @@ from deblur.media.formats.frame import Frame
 from deblur.media.formats.metadata import EXIF_HEAD, Metadata, orientation
 from deblur.media.formats.original import Timing
 from deblur.media.formats.source import Source
+
+Opener = Callable[[], ImageFile.ImageFile]
 
 
 class PillowReader:
@@ -41,9 +43,10 @@ class PillowReader:
         with self.source.open() as stream:
             with self.source.reading():
                 picture = self.source.picture(stream)
+            again = self._opener(picture, stream)
             for index in range(self.count - 1):
-                yield self._decode(picture, stream, index)
-            last = [self._decode(picture, stream, self.count - 1)]
+                yield self._decode(picture, again, index)
+            last = [self._decode(picture, again, self.count - 1)]
         # The file is closed by now, so that it may be replaced.
         yield last.pop()
 
@@ -64,12 +67,24 @@ class PillowReader:
                 bool(getattr(picture, "default_image", False)),
             )
 
-    def _decode(self, picture: ImageFile.ImageFile, stream: BinaryIO, index: int) -> Frame:
-        def again() -> ImageFile.ImageFile:
-            other = self.source.picture(stream)
-            other.seek(index)
-            return other
+    def _opener(self, picture: ImageFile.ImageFile, stream: BinaryIO) -> Opener:
+        """Return a function that opens a picture anew, at the frame that it is at.
 
+        Of several frames, two copies take turns: a new one would have to walk to each from the
+        first.
+        """
+        copies: list[ImageFile.ImageFile] = []
+
+        def again() -> ImageFile.ImageFile:
+            copy = copies.pop(0) if len(copies) == 2 else self.source.picture(stream)
+            copy.seek(picture.tell())
+            if self.count > 1:
+                copies.append(copy)
+            return copy
+
+        return again
+
+    def _decode(self, picture: ImageFile.ImageFile, again: Opener, index: int) -> Frame:
         with self.source.reading():
             picture.seek(index)
             self.source.check_size(picture.size, self.limit)

@@ -17,6 +17,8 @@ INSIDE = {0x8769, 0x8825, 0xA005}
 """Tags whose value is the place of another directory: EXIF, GPS, interoperability."""
 DEPTH = 2
 """So deep do those lie at most."""
+PAGES = 5000
+"""So many directories may follow each other: Pillow's time for a TIFF grows as their square."""
 
 
 class Tag(NamedTuple):
@@ -78,7 +80,8 @@ def is_big(file: BinaryIO) -> bool:
 def read(file: BinaryIO) -> Iterator[Directory]:
     """Read the directories of a TIFF file or of an EXIF block, one a page, as they are asked for.
 
-    Tags that lie outside of the file are left out. Raises ValueError where there is no directory.
+    Tags that lie outside of the file are left out. Raises ValueError where there is no directory,
+    and for more than PAGES.
     """
     wide, size = is_big(file), file.seek(0, 2)
     file.seek(0)
@@ -88,9 +91,12 @@ def read(file: BinaryIO) -> Iterator[Directory]:
     layout = _Layout("little" if head[:2] == b"II" else "big", wide)
     place = layout.number(head[8:16] if wide else head[4:8])
     seen: set[int] = set()
+    left = [2 * size]
     while 0 < place < size and place not in seen:
+        if len(seen) == PAGES:
+            raise ValueError(f"more than {PAGES} pages, which is the most that are read")
         seen.add(place)
-        directory, place = _read(file, place, layout, [size])
+        directory, place = _read(file, place, layout, left)
         yield directory
 
 
@@ -99,12 +105,16 @@ def _read(
 ) -> tuple[Directory, int]:
     """Read the directory at a place, and where the next one is.
 
-    left: so many bytes may be read in all: a bad file could have all its tags hold all of it.
+    left: so many bytes may be read of the file in all, tables and values: in a bad one all tags of
+    all directories could hold all of it. Where none are left, the directory is empty.
     """
+    if left[0] <= 0:
+        return {}, 0
     file.seek(place)
     count = min(layout.number(file.read(layout.count)), 65535)
     table = file.read(layout.entry.size * count)
     following = layout.number(file.read(layout.place))
+    left[0] -= layout.count + len(table) + layout.place
     directory: dict[int, Tag | Directory] = {}
     whole = len(table) // layout.entry.size * layout.entry.size
     for number, kind, count, data in layout.entry.iter_unpack(table[:whole]):
@@ -113,7 +123,7 @@ def _read(
         if layout.place < length <= left[0] and at < 2**63:
             file.seek(at)
             data = file.read(length)
-            left[0] -= length
+            left[0] -= len(data)
         if not 0 < length <= len(data):
             continue
         tag = Tag(kind, _little_endian(data[:length], kind, layout))

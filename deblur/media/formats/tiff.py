@@ -10,6 +10,7 @@ from io import BytesIO
 from itertools import chain, repeat
 from typing import Any, BinaryIO, NamedTuple
 
+import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -126,6 +127,7 @@ def write(
     """Write frames as pages. quality: 1 to 100, where the pages are packed as JPEG."""
     note, wide, link = original.source.note, False, 4
     for number, (frame, page) in enumerate(zip(frames, chain(_pages(original), repeat(DEFLATE)))):
+        frame = _readable(frame, note)
         if number == 0:
             wide = _is_wide(original) or frame.pixels.nbytes * original.count * 4 / 3 > LARGEST
             file.write(b"II+\0\x08\0\0\0" + bytes(8) if wide else b"II*\0" + bytes(4))
@@ -138,6 +140,14 @@ def write(
         file.write(place.to_bytes(8 if wide else 4, "little"))
         file.seek(0, 2)
         link = place + tags.link(directory, wide=wide)
+
+
+def _readable(frame: Frame, note: Note) -> Frame:
+    """Make RGB of 16-bit grey with alpha, which Pillow reads from no TIFF; others stay as is."""
+    if frame.alpha is None or frame.pixels.itemsize == 1 or frame.pixels.shape[2] == 3:
+        return frame
+    note("16-bit grey with alpha became RGB with alpha: few programs read such a TIFF")
+    return frame._replace(pixels=np.broadcast_to(frame.pixels, (*frame.alpha.shape, 3)))
 
 
 def _pages(original: Original) -> Iterator[Directory]:

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 import tifffile
-from photo_samples import ICC, MAKER_NOTE, exif_block, frame, noise, same, xmp_packet
+from photo_samples import ICC, MAKER_NOTE, exif_block, frame, noise, photo_of, same, xmp_packet
 from pictures import pixels
 from PIL import Image
 
@@ -208,6 +208,19 @@ def test_grey_whose_zero_is_white_is_inverted(tmp_path: Path) -> None:
         rewritten(tmp_path / "a.tif")
         (again,) = open_photo(tmp_path / "out.tif").frames()
         assert same(again, read)
+
+
+def test_deep_grey_with_alpha_becomes_colour_that_can_be_read(tmp_path: Path) -> None:
+    before = frame(1, deep=True, alpha=True)
+    photo = photo_of(tmp_path / "a.png", before)
+    photo.write(tmp_path / "a.tif", photo.frames())
+    assert photo.notes == [
+        "16-bit grey with alpha became RGB with alpha: few programs read such a TIFF"
+    ]
+    (read,) = open_photo(tmp_path / "a.tif").frames()
+    assert same(read, before._replace(pixels=np.repeat(before.pixels, 3, -1)))
+    again = rewritten(tmp_path / "a.tif")
+    assert tags.numbers(again[0], 277) == (4,)
 
 
 def test_premultiplied_alpha_is_undone(tmp_path: Path) -> None:
