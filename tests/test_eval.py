@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 from conftest import TINY, fill
-from imitations import kohler
+from imitations import kohler, picture
 from PIL import Image
 
 from deblur.checkpoints import load_generator, save_generator
@@ -24,6 +24,18 @@ def generator(trained: Path) -> Path:
 def metrics(folder: Path) -> dict[str, Any]:
     loaded: dict[str, Any] = json.loads((folder / "metrics.json").read_text())
     return loaded
+
+
+def test_pictures_too_small_for_the_unsharp_mask_leave_it_out(
+    tmp_path: Path, start: Callable[..., None]
+) -> None:
+    for side in ("blur", "sharp"):
+        for name in ("1", "2", "3"):
+            picture(tmp_path / "pairs" / "test" / side / f"{name}.png", 1)
+    data = ("data=folder", f"data.root={tmp_path / 'pairs'}", "data.dataset.whole=true")
+    start("eval", "ckpt=null", *data, f"hydra.run.dir={tmp_path / 'out'}")
+    assert "the unsharp mask is left out: " in (tmp_path / "out" / "eval.log").read_text()
+    assert [*metrics(tmp_path / "out")["protocols"]["wang-rgb"]["results"]] == [BLURRY]
 
 
 def test_a_checkpoint_needs_nothing_else(

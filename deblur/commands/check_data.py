@@ -16,6 +16,7 @@ from pathlib import Path
 from rich.progress import track
 
 from deblur.commands import add_data_set
+from deblur.commands.numbers import whole
 from deblur.data.check import check
 from deblur.data.layouts import LAYOUTS
 from deblur.data.search import choose_layout
@@ -27,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_data_set(parser)
     parser.add_argument(
         "--sample",
-        type=int,
+        type=whole(0),
         default=20,
         help="compare the pixels of this many pairs of a scene (default %(default)s); 0 for all",
     )

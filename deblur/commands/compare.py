@@ -11,6 +11,7 @@ listed, too, with a note.
 import argparse
 import csv
 import math
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -61,6 +62,7 @@ def run(options: argparse.Namespace) -> int:
     """Print the table: runs are its rows, the best first."""
     folders = [folder for root in options.runs for folder in _find(root)]
     runs = [_read(folder, options.metric) for folder in dict.fromkeys(folders)]
+    _check_metric(options.metric, [one.folder for one in runs])
     sign = 1 if options.metric.startswith(LOWER) else -1
     missing = float("inf")
     runs.sort(key=lambda run: sign * float(run.figures.get(options.metric, sign * missing)))
@@ -151,6 +153,18 @@ def _read_end(folder: Path) -> dict[str, str]:
     if end is None or end.status == "finished":
         return {}
     return {"end": f"{end.status}: {end.error}" if end.error else end.status}
+
+
+def _check_metric(metric: str, folders: Sequence[Path]) -> None:
+    """Raise ValueError if some runs have logs, but none of them has the figure."""
+    logged: set[str] = set()
+    for folder in folders:
+        if (path := folder / LOG).is_file():
+            with open(path, newline="", encoding="utf-8") as file:
+                logged |= {*next(csv.reader(file), [])}
+    if logged and metric not in logged:
+        names = ", ".join(sorted(logged - {"epoch", "step"}))
+        raise ValueError(f"--metric {metric}: not in the runs' logs, expected one of {names}")
 
 
 def _read_figures(path: Path, metric: str) -> dict[str, str]:

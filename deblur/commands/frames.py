@@ -28,6 +28,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from deblur.atomic import replacing
+from deblur.commands.numbers import above_zero, whole
 from deblur.data.frames import CURVES, average, motion
 from deblur.media.images import Pixels
 from deblur.media.video import Burst, bursts, open_frames
@@ -48,7 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--average", type=_odd_range, default="7", metavar="N", help=f"{about} (default 7)")
     add("--seed", type=int, default=0, help="for drawing from a range (default %(default)s)")
     about = "frames from a pair's first to the next pair's (default all of the pair)"
-    add("--step", type=_natural, metavar="N", help=about)
+    add("--step", type=whole(1), metavar="N", help=about)
     about = (
         "none: pixels are averaged as they are (GoPro's folder blur); gamma: "
         "mean(pixel^2.2)^(1/2.2) (GoPro's blur_gamma); srgb: light is averaged, by the curve of "
@@ -59,10 +60,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "leave out a pair with more motion between two of its frames (99th percentile over "
         "64-pixel tiles): on real video edges are smooth to 6, striped from 8 (default %(default)s)"
     )
-    add("--max-step", type=float, default=6.0, metavar="PIXELS", help=about)
+    add("--max-step", type=above_zero, default=6.0, metavar="PIXELS", help=about)
     add("--allow-ghosting", action="store_true", help="write those pairs, too")
-    add("--start", type=_natural, default=0, metavar="FRAME", help="first frame (default 0)")
-    add("--stop", type=_natural, metavar="FRAME", help="the frame after the last")
+    add("--start", type=whole(0), default=0, metavar="FRAME", help="first frame (default 0)")
+    add("--stop", type=whole(0), metavar="FRAME", help="the frame after the last")
     add("--overwrite", action="store_true", help="make existing pairs again")
 
 
@@ -161,9 +162,3 @@ def _odd_range(text: str) -> tuple[int, int]:
     if len(ends) > 2 or ends != sorted(ends) or any(end < 3 or end % 2 == 0 for end in ends):
         raise argparse.ArgumentTypeError(f"{text!r}, expected an odd number from 3, or as in 7-13")
     return ends[0], ends[-1]
-
-
-def _natural(text: str) -> int:
-    if not text.isdecimal():
-        raise argparse.ArgumentTypeError(f"{text!r}, expected a number of frames")
-    return int(text)

@@ -16,6 +16,7 @@ from pathlib import Path
 from rich.progress import Progress
 
 from deblur.commands import add_data_set
+from deblur.commands.numbers import whole
 from deblur.data.prepared import prepare
 from deblur.data.search import choose_layout
 from deblur.terminal import printable
@@ -32,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=[],
         help="unpack only this split; may be repeated",
     )
-    parser.add_argument("--workers", type=int, default=2, help="threads (default %(default)s)")
+    parser.add_argument("--workers", type=whole(1), default=2, help="threads (default %(default)s)")
 
 
 def run(options: argparse.Namespace) -> int:

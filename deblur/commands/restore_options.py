@@ -1,11 +1,11 @@
 """The options of `deblur restore`, and the restorer and the number of processes they set."""
 
 import argparse
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from deblur.checkpoints.shipped import DEFAULT, FAST, FASTEST
+from deblur.commands.numbers import whole
 from deblur.media.photo import FORMATS, format_of
 
 
@@ -29,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add("--fast", action="store_true", help=f"use {FAST} where the default is {DEFAULT}")
     about = "stages of maxim or maxim-gopro: 2 restores finer detail in over twice the time"
-    add("--stages", type=_whole(1, 3), metavar="1..3", help=f"{about} (default as its file says)")
+    add("--stages", type=whole(1, 3), metavar="1..3", help=f"{about} (default as its file says)")
     add("--trust", metavar="MODULE", help="a module whose networks a model file may name")
     add(
         "--overwrite", action="store_true", help="restore pictures whose result already exists, too"
@@ -37,7 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     names = ", ".join(FORMATS).lower()
     add("--format", type=_format, metavar="NAME", help=f"{names} (default the picture's own)")
     about = "quality of JPEG, WebP and video (default as it was)"
-    add("--quality", type=_whole(1, 100), metavar="1..100", help=about)
+    add("--quality", type=whole(1, 100), metavar="1..100", help=about)
     add("--strength", type=float, default=1.0, help="share of the change, 0 to 1 (default 1)")
     add(
         "--scale",
@@ -68,7 +68,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "before a video is restored, train the model on its sharp frames for so many seconds (60), "
     )
     about += "blurred as its blurred frames are; it is used where it is better"
-    add("--adapt", nargs="?", type=_whole(1), const=60, metavar="SECONDS", help=about)
+    add("--adapt", nargs="?", type=whole(1), const=60, metavar="SECONDS", help=about)
     about = "print the sharpness of each photo before and after, 0 to 1 (Crete et al. 2007)"
     add("--sharpness", action="store_true", help=about)
     add("--json", action="store_true", help="print what was done to each file as JSON")
@@ -81,23 +81,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add("--tile", type=int, metavar="PIXELS", help="side of the tiles (default as memory allows)")
     about = "on this machine (default one for each CUDA device)"
-    add("--processes", type=_whole(1), metavar="COUNT", help=about)
-
-
-def _whole(low: int, high: int | None = None) -> Callable[[str], int]:
-    """Return a function that reads a whole number of a range."""
-
-    def read(text: str) -> int:
-        try:
-            number = int(text)
-        except ValueError:
-            number = low - 1
-        if number < low or (high is not None and number > high):
-            top = "or more" if high is None else f"to {high}"
-            raise argparse.ArgumentTypeError(f"{text!r}, expected a whole number, {low} {top}")
-        return number
-
-    return read
+    add("--processes", type=whole(1), metavar="COUNT", help=about)
 
 
 def _format(text: str) -> str:

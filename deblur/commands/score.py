@@ -28,6 +28,7 @@ from rich.progress import track
 from torch import Tensor
 
 from deblur.atomic import replacing_text, write_text
+from deblur.commands.numbers import whole
 from deblur.evaluation.loop import rehearse
 from deblur.evaluation.matching import Truth, match
 from deblur.evaluation.results import Result, summarize_method, to_json
@@ -56,7 +57,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--published", action="store_true", help="print the paper's Table 4 with these results")
     add("--data", default="", help="what the pictures are of, for Table 4 (gopro)")
     cores = os.cpu_count() or 1
-    add("--workers", type=int, default=cores, help="threads (default %(default)s)")
+    add("--workers", type=whole(1), default=cores, help="threads (default %(default)s)")
 
 
 def run(options: argparse.Namespace) -> int:

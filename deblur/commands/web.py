@@ -12,6 +12,8 @@ invented: do not take a restored photo as evidence.
 import argparse
 import os
 
+from deblur.commands.numbers import above_zero, whole
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the verb's arguments."""
@@ -30,7 +32,9 @@ def add_serving(parser: argparse.ArgumentParser, *, port: int, waiting: int) -> 
         "all bundled ones)",
     )
     add("--host", default="127.0.0.1", help="the address to serve (default %(default)s)")
-    add("--port", type=_port, default=port, help="0 is any free one (default %(default)s)")
+    add(
+        "--port", type=whole(0, 65535), default=port, help="0 is any free one (default %(default)s)"
+    )
     add(
         *("--token", "--password"),
         default=os.environ.get("DEBLUR_TOKEN"),
@@ -41,28 +45,14 @@ def add_serving(parser: argparse.ArgumentParser, *, port: int, waiting: int) -> 
     about = "a name by which the server is called; may be repeated"
     add("--allow-host", action="append", default=[], metavar="NAME", help=about)
     about = "the largest photo accepted (default %(default)s)"
-    add("--max-megapixels", type=_above_zero, default=50, help=about)
+    add("--max-megapixels", type=above_zero, default=50, help=about)
     about = "the largest file accepted (default %(default)s)"
-    add("--max-mb", type=_above_zero, default=60, help=about)
+    add("--max-mb", type=above_zero, default=60, help=about)
     about = "time limit of an upload, and of its answer (default %(default)s)"
-    add("--max-seconds", type=_above_zero, default=600, help=about)
-    add("--queue", type=int, default=waiting, help="photos that may wait (default %(default)s)")
-
-
-def _port(text: str) -> int:
-    if not text.isdecimal() or int(text) > 65535:
-        raise argparse.ArgumentTypeError(f"{text!r}, expected a number, 0 to 65535")
-    return int(text)
-
-
-def _above_zero(text: str) -> float:
-    try:
-        number = float(text)
-    except ValueError:
-        number = 0
-    if not 0 < number < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text!r}, expected a number above 0")
-    return number
+    add("--max-seconds", type=above_zero, default=600, help=about)
+    add(
+        "--queue", type=whole(0), default=waiting, help="photos that may wait (default %(default)s)"
+    )
 
 
 def run(options: argparse.Namespace) -> int:

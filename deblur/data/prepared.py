@@ -104,8 +104,10 @@ def prepare(
 
     Raises:
         FileNotFoundError: There are no pairs.
-        ValueError: A picture has no partner, or a pair's pictures differ in size.
+        ValueError: A picture has no partner, a pair's pictures differ in size, or out is source.
     """
+    if out.resolve() == source.resolve():
+        raise ValueError(f"{out}: is the data set itself, expected another folder for the arrays")
     plan = {"format": FORMAT, "layout": layout, "blur": blur, "splits": splits}
     pairs = _pairs(source, plan)
     if not pairs:

@@ -26,7 +26,10 @@ def kohler(pair: Comparison) -> Scores:
     DeblurGAN-v2 and SRN. Raises ValueError if there is only a single sharp frame.
     """
     if pair.poses is None or len(pair.seen) != 1:
-        raise ValueError("the protocol kohler requires all ground truths: type data=kohler")
+        raise ValueError(
+            "the protocol kohler requires all ground truths: "
+            "type data=kohler, or let deblur score find them in the unpacked set"
+        )
     if pair.broken.any():
         return {name: pair.seen.new_full((1,), torch.nan) for name in ("psnr", "ssim")}
     seen = pair.seen

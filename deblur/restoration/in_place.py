@@ -72,13 +72,18 @@ def is_restored(job: Job) -> bool:
 def replace_restored(job: Job, restore: Restore) -> list[str]:
     """Restore a picture in its place; return what is to be noted.
 
-    A picture that was restored before is restored from its copy, which stays as it is. Until the
+    A picture that was restored before is restored from its copy, which stays as it is. What this
+    replaces is kept, too, if it differs: it may be another picture of the same name. Until the
     restored file is complete the picture is untouched.
     """
     copy = job.backup
     assert copy is not None
     if is_restored(job):
-        return rewrite(job.target, lambda _, part: restore(copy, part))
+        kept = _name_next(copy)
+        notes = rewrite(job.target, lambda _, part: restore(copy, part), keep=kept)
+        if filecmp.cmp(job.target, kept, shallow=False):
+            kept.unlink()
+        return notes
     return rewrite(job.target, restore, keep=copy)
 
 
@@ -97,6 +102,13 @@ def rewrite(picture: Path, restore: Restore, *, keep: Path | None = None) -> lis
     finally:
         part.unlink(missing_ok=True)
     return notes
+
+
+def _name_next(copy: Path) -> Path:
+    """Return the first free name behind a copy's: NAME~~, NAME~~~ ..."""
+    while copy.exists():
+        copy = copy.with_name(copy.name + MARK)
+    return copy
 
 
 def _keep(place: Path, copy: Path) -> None:

@@ -22,6 +22,8 @@ from deblur.restoration.scale import SCALES, Scale, choose_scale, restore_shrunk
 from deblur.restoration.tiled_network import Harm, TiledNetwork
 from deblur.restoration.transparency import fill_hidden
 
+BRIGHTEST = 8.0
+"""Of floats whose white is 1: highlights may be brighter, values of 0 to 255 are a mistake."""
 T = TypeVar("T", Image.Image, NDArray[Any], Tensor)
 
 
@@ -111,8 +113,8 @@ class Restorer:
 
     def restore_file(
         self,
-        source: Path | BinaryIO,
-        target: Path | BinaryIO,
+        source: str | Path | BinaryIO,
+        target: str | Path | BinaryIO,
         *,
         format: str | None = None,
         quality: int | None = None,
@@ -133,6 +135,8 @@ class Restorer:
         FileExistsError if the target exists and `overwrite` is False; ValueError and OSError with
         the reason.
         """
+        source = Path(source) if isinstance(source, str) else source
+        target = Path(target) if isinstance(target, str) else target
         if isinstance(target, Path) and target.exists():
             if isinstance(source, Path) and target.samefile(source):
                 raise ValueError(f"{source}: would be written over itself")
@@ -202,6 +206,8 @@ class Restorer:
             raise ValueError(f"an array must be (H, W) or (H, W, 1 to 4), got {array.shape}")
         if array.dtype not in (np.uint8, np.uint16) and array.dtype.kind != "f":
             raise ValueError(f"an array must be uint8, uint16 or float, got {array.dtype}")
+        if array.dtype.kind == "f" and array.size and array.max() > BRIGHTEST:
+            raise ValueError(f"an array of floats must lie in [0, 1], got up to {array.max():g}")
         colours = 1 if array.shape[2] < 3 else 3
         top = {"u1": 255.0, "u2": 65535.0}.get(array.dtype.str[1:], 1.0)
         plain = np.require(array[..., :colours], requirements=["C", "W"])

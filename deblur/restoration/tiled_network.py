@@ -149,6 +149,9 @@ class TiledNetwork:
             return restored
 
         height, width = image.shape[-2:]
+        least = 2 * self.stride
+        if self.tile and self.tile < least and height * width > self.tile**2:
+            raise ValueError(f"tile must be {least} or more for this network, got {self.tile}")
         area = self.tile**2 if self.tile else self._fit_area(height * width)
         if self.tiling and not self.tile:
             area = min(area, self.tiling.side**2)
@@ -168,9 +171,9 @@ class TiledNetwork:
                     yield span, band.expand(len(image), -1, -1)
                 return
             except (RuntimeError, MemoryError) as error:
-                if not is_out_of_memory(error) or area <= SMALLEST:
+                if not is_out_of_memory(error) or area <= max(SMALLEST, least**2):
                     raise
-            area = min(area, height * width) // 4
+            area = max(min(area, height * width) // 4, least**2)
             harm.cells, harm.of = before
             log.warning("out of memory: trying tiles of %d pixels in all", area)
 

@@ -10,7 +10,8 @@ from pathlib import Path
 from threading import Event, Lock
 from typing import Any, Generic, TypeVar
 
-from deblur.checkpoints.shipped import find_model
+from deblur.checkpoints import load_generator
+from deblur.checkpoints.shipped import find_model, list_shipped
 from deblur.hardware import release_memory
 from deblur.restoration.restorer import Restorer
 from deblur.restoration.scale import Scale
@@ -68,7 +69,7 @@ class RestorationQueue:
     """Does one restoration after another, and lets a few wait.
 
     models: names of shipped ones, or paths. most: how many may wait. Raises FileNotFoundError for
-    models that are not there.
+    models that are not there, and ValueError for files that hold none.
     """
 
     def __init__(self, models: Sequence[str], *, most: int) -> None:
@@ -78,6 +79,8 @@ class RestorationQueue:
             for name in models
         }
         """Their files, by what they are called here."""
+        for file in {*self.models.values()} - {*map(find_model, list_shipped())}:
+            load_generator(file)
         self.most = most
         self._restorers: dict[str, Restorer] = {}
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="restoration")

@@ -67,6 +67,14 @@ def test_a_folder_without_runs_is_refused(
     assert "no training run" in capsys.readouterr().err
 
 
+def test_a_figure_that_no_run_logs_is_refused(
+    runs: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["compare", str(runs), "--metric", "val/psnrr"]) == 2
+    expected = "expected one of train/charbonnier, val/psnr, val/ssim"
+    assert expected in capsys.readouterr().err
+
+
 def test_a_terminal_shows_a_table(
     runs: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

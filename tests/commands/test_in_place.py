@@ -52,6 +52,19 @@ def test_a_photo_is_restored_in_place_and_kept(
     assert "1 skipped" in capsys.readouterr().out and photo.read_bytes() == after
     assert main([str(photo), "--in-place", "--overwrite", *options]) == 0
     assert photo.read_bytes() == after and (photo.parent / "a.png~").read_bytes() == before
+    assert names(photo.parent) == {"a.png", "a.png~"}
+
+
+def test_another_picture_of_the_same_name_is_never_lost(
+    photo: Path, options: list[str], picture: Callable[..., Path]
+) -> None:
+    assert main([str(photo), "--in-place", *options]) == 0
+    after = photo.read_bytes()
+    new = picture(photo, seed=7).read_bytes()
+    for _ in range(2):
+        assert main([str(photo.parent), "--in-place", "--overwrite", *options]) == 0
+        assert photo.read_bytes() == after and (photo.parent / "a.png~~").read_bytes() == new
+    assert names(photo.parent) == {"a.png", "a.png~", "a.png~~"}
 
 
 def test_copies_go_to_a_folder_in_their_tree(

@@ -38,6 +38,13 @@ def test_arrays_hold_what_the_files_do(source: Path, tmp_path: Path) -> None:
                 assert torch.equal(one, other)  # type: ignore[arg-type]
 
 
+def test_the_data_set_itself_is_no_place_for_them(source: Path) -> None:
+    before = {*source.rglob("*")}
+    with pytest.raises(ValueError, match="is the data set itself"):
+        run(source, source / ".." / source.name)
+    assert {*source.rglob("*")} == before
+
+
 def test_arrays_are_mapped_not_read(source: Path, tmp_path: Path) -> None:
     run(source, tmp_path / "arrays")
     assert isinstance(folder(tmp_path / "arrays").frames(0), np.memmap)

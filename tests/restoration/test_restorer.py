@@ -225,6 +225,35 @@ def test_tiles_leave_no_seam(network: nn.Module, last: float) -> None:
     assert seams.max() < 1 / 255
 
 
+class Coarse(Darker):
+    stride = 64
+
+    def forward(self, blur: Tensor) -> Tensor:
+        if min(blur.shape[-2:]) > 200:
+            raise RuntimeError("out of memory")
+        return super().forward(blur)
+
+
+def test_tiles_are_never_too_small_for_the_network() -> None:
+    image = torch.rand(3, 500, 700) * 2 - 1
+    expected = (image - 0.2).clamp(-1, 1)
+    for tile in (None, 128, 300):
+        torch.testing.assert_close(restorer(Coarse(), tile=tile).restore(image), expected)
+    with pytest.raises(ValueError, match="tile must be 128 or more for this network, got 112"):
+        restorer(Coarse(), tile=112).restore(image)
+
+
+def test_floats_of_0_to_255_are_a_mistake() -> None:
+    with pytest.raises(ValueError, match=r"floats must lie in \[0, 1\], got up to 255"):
+        restorer(Darker()).restore(np.full((20, 30, 3), 255, np.float32))
+
+
+def test_a_file_may_be_named_by_text(tmp_path: Path) -> None:
+    Image.new("RGB", (20, 30)).save(tmp_path / "a.png")
+    restorer(Darker()).restore_file(str(tmp_path / "a.png"), str(tmp_path / "b.png"))
+    assert (tmp_path / "b.png").is_file()
+
+
 def test_out_of_memory_halves_the_tiles(caplog: pytest.LogCaptureFixture) -> None:
     class Greedy(Darker):
         def forward(self, blur: Tensor) -> Tensor:

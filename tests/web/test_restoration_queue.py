@@ -118,6 +118,9 @@ def test_models_are_named_by_their_stems_where_those_differ(tmp_path: Path) -> N
         queue.close()
     with pytest.raises(FileNotFoundError, match="nowhere"):
         RestorationQueue(["nowhere.ckpt"], most=1)
+    (tmp_path / "a.safetensors").write_bytes(b"no model")
+    with pytest.raises(ValueError, match="a.safetensors"):
+        RestorationQueue([str(tmp_path / "a.safetensors")], most=1)
 
 
 def test_what_is_downloaded_is_blended_exactly(

@@ -89,7 +89,7 @@ def test_json_has_notes(client: Client, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "fields",
     [
-        *({"model": "x"}, {"strength": 2}, {"scale": 3}, {"quality": 0}),
+        *({"model": "x"}, {"strength": 2}, {"scale": 3}, {"quality": 0}, {"strenght": 1}),
         *({"format": name} for name in ("mp3", "x.png", "../../y.png", ".png")),
     ],
     ids=str,
