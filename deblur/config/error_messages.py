@@ -69,10 +69,12 @@ def find_key(error: InstantiationException) -> str:
     """Return the dotted key of the part that could not be built; "" for a whole config.
 
     Hydra's error has the key only in its text, so it is read from the failed function's variables.
+    It writes a list's parts without a dot (trainer.callbacks0).
     """
     frames = [frame for frame, _ in walk_tb(error.__traceback__)]
     found = (frame.f_locals.get("full_key") for frame in reversed(frames))
-    return next((key for key in found if isinstance(key, str)), "")
+    key = next((key for key in found if isinstance(key, str)), "")
+    return re.sub(r"(callbacks|logger)(\d+)$", r"\1.\2", key)
 
 
 def _flat(error: BaseException) -> str:

@@ -112,6 +112,13 @@ def test_what_a_class_refuses_is_told_with_its_key() -> None:
     assert explain(caught.value) == "model.generator: width must be 1 to 4096, got 0"
 
 
+def test_what_a_part_of_a_list_refuses_is_told_with_its_key() -> None:
+    cfg = compose("train", ["experiment=quick", "minutes=0", "run_dir=x"])
+    with pytest.raises(Exception) as caught:
+        instantiate(cfg.trainer)
+    assert explain(caught.value) == "trainer.callbacks.0: minutes must be positive, got 0"
+
+
 def test_lines_become_one() -> None:
     assert explain(ValueError("one,\n  two\n\nthree")) == "one, two three"
     assert explain(ValueError()) == "ValueError"

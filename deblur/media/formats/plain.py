@@ -52,7 +52,11 @@ def write_gif(
 ) -> None:
     """Write a picture or an animation, each frame in 256 colours of its own."""
     original.source.note("colours were chosen anew: GIF has 256 a frame")
-    images = [_in_palette(frame) for frame in frames]
+    images = []
+    for frame in frames:
+        if frame.alpha is not None and not np.isin(frame.alpha, (0, 255)).all():
+            original.source.note("partly clear pixels became clear or opaque: GIF has no others")
+        images.append(_in_palette(frame))
     settings: dict[str, Any] = {}
     if original.metadata.comment:
         settings["comment"] = original.metadata.comment

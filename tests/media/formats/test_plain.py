@@ -191,6 +191,9 @@ def test_partly_clear_pixels_become_clear_or_not_in_a_gif(tmp_path: Path) -> Non
     photo.write(tmp_path / "a.gif", photo.frames())
     (read,) = open_photo(tmp_path / "a.gif").frames()
     assert read.alpha is not None and np.array_equal(read.alpha, (alpha >= 128) * np.uint8(255))
+    assert any(
+        note.startswith("partly clear pixels became clear or opaque") for note in photo.notes
+    )
 
 
 def test_a_pgm_of_16_bits_keeps_them(tmp_path: Path) -> None:
