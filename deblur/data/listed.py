@@ -50,6 +50,8 @@ class Listed(Dataset[Pair]):
             raise ValueError("split is train, expected val or test: a fixed list is for measuring")
         table = find_list(listed)
         folder = BUILT_IN if root is None else Path(root)
+        if not folder.is_dir():
+            raise FileNotFoundError(f"{folder}: no such folder")
         chosen = [*cameras] if blurs is None else blurs
         rows = read_rows(table, ("split", "photo", "blur", "seed"))
         if unknown := {*chosen, *(row["blur"] for row in rows)} - {*cameras}:

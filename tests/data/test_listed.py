@@ -63,6 +63,11 @@ def test_a_folder_is_searched_before_the_bundled_photos(few: Path, tmp_path: Pat
         assert {path.parent for path in pairs.paths.values()} == {folder}
 
 
+def test_a_folder_that_is_not_there_is_refused(few: Path, tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match="none: no such folder"):
+        make(listed=str(few), root=tmp_path / "none")
+
+
 def test_a_photo_without_room_for_the_blur_is_refused(few: Path, tmp_path: Path) -> None:
     Image.new("RGB", (200, 90)).save(tmp_path / "dog.webp")
     with pytest.raises(ValueError, match="dog.webp: 200x90 pixels, expected 1[0-9]+ or more"):
