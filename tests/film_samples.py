@@ -19,7 +19,8 @@ from deblur.hardware import keep_priority
 COVER = 1 << 10
 OWN = {"encoder", "ENCODER", "major_brand", "minor_version", "compatible_brands"}
 """Tags of whoever wrote the file."""
-QUIET = {"x265-params": "log-level=error"}
+QUIET = {"x265-params": "log-level=error:pools=none:frame-threads=1"}
+"""One thread: of several, a film of one frame has failed once."""
 PHOTOS = Path(deblur.__file__).parent / "assets" / "photos"
 FILMS = runpy.run_path(str(ROOT / "benchmarks" / "films.py"))
 STILL: int = FILMS["STILL"]
