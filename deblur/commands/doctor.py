@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import deblur
-from deblur.commands.numbers import above_zero
+from deblur.commands.numbers import from_zero
 from deblur.extras import DISTRIBUTION, install_command, list_misfits
 
 EXTRAS = {
@@ -41,7 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the verb's arguments."""
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or mps")
     about = "the longest time for measuring speed (default %(default)s)"
-    parser.add_argument("--seconds", type=above_zero, default=20.0, help=about)
+    parser.add_argument("--seconds", type=from_zero, default=20.0, help=about)
 
 
 def run(options: argparse.Namespace) -> int:

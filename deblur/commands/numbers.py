@@ -22,10 +22,22 @@ def whole(low: int, high: int | None = None) -> Callable[[str], int]:
 
 def above_zero(text: str) -> float:
     """Read a finite number above 0."""
-    try:
-        number = float(text)
-    except ValueError:
-        number = 0
+    number = _read_number(text)
     if not 0 < number < float("inf"):
         raise ArgumentTypeError(f"{text!r}, expected a number above 0")
     return number
+
+
+def from_zero(text: str) -> float:
+    """Read a finite number of 0 or more."""
+    number = _read_number(text)
+    if not 0 <= number < float("inf"):
+        raise ArgumentTypeError(f"{text!r}, expected a number, 0 or more")
+    return number
+
+
+def _read_number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return float("nan")

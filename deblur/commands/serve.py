@@ -12,7 +12,7 @@ take a restored photo as evidence.
 
 import argparse
 
-from deblur.commands.numbers import above_zero
+from deblur.commands.numbers import from_zero
 from deblur.commands.web import add_serving, start
 
 
@@ -20,7 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the verb's arguments."""
     add_serving(parser, port=8000, waiting=16)
     about = "time to finish the photo in progress after SIGTERM (default %(default)s)"
-    parser.add_argument("--grace", type=above_zero, default=60, metavar="SECONDS", help=about)
+    parser.add_argument("--grace", type=from_zero, default=60, metavar="SECONDS", help=about)
 
 
 def run(options: argparse.Namespace) -> int:
