@@ -33,8 +33,8 @@ KINDS = {
     *(ending[1:] for endings in ENDINGS.values() for ending in endings),
 }
 """What a format may be called."""
-FIELDS = dict.fromkeys(("file", "model", "strength", "scale", "format", "quality")).keys()
-"""Of a request, in the order of the documentation."""
+FIELDS = ("file", "model", "strength", "scale", "format", "quality")
+"""Of a request."""
 GONE = 499
 """nginx' status for a client that has not waited; nobody receives it."""
 CHUNK = 1 << 20
@@ -138,7 +138,7 @@ def make_router(
         ] = None,
         quality: Annotated[int | None, Form(ge=1, le=100, description="of JPEG, WebP ...")] = None,
     ) -> Response:
-        if unknown := {*await request.form()} - FIELDS:
+        if unknown := {*await request.form()}.difference(FIELDS):
             raise HTTPException(422, f"no field {min(unknown)!r}, expected {', '.join(FIELDS)}")
         if model not in queue.models:
             raise HTTPException(422, f"model {model!r}, expected one of {', '.join(names)}")
