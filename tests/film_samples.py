@@ -15,12 +15,12 @@ from PIL import Image
 
 import deblur
 from deblur.hardware import keep_priority
+from deblur.media.video_writer import FEW
 
 COVER = 1 << 10
 OWN = {"encoder", "ENCODER", "major_brand", "minor_version", "compatible_brands"}
 """Tags of whoever wrote the file."""
-QUIET = {"x265-params": "log-level=error:pools=none:frame-threads=1"}
-"""One thread: of several, a film of one frame has failed once."""
+QUIET = {"x265-params": "log-level=error"}
 PHOTOS = Path(deblur.__file__).parent / "assets" / "photos"
 FILMS = runpy.run_path(str(ROOT / "benchmarks" / "films.py"))
 STILL: int = FILMS["STILL"]
@@ -105,7 +105,11 @@ def make_film(
             frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
             frame.pts, frame.time_base = place, Fraction(1, rate)
             container.mux(stream.encode(frame))
-        container.mux(stream.encode())
+        packets = stream.encode()
+        if codec == "libx265" and len(frames) <= FEW:
+            for packet in packets:
+                packet.dts = packet.pts
+        container.mux(packets)
         if audio is not None:
             for place in range(48 * len(frames) // rate + 1):
                 tone = np.zeros((1, 1024), np.float32 if sound == "aac" else np.int16)
