@@ -27,7 +27,7 @@ def main(cfg: DictConfig) -> float | None:
     from deblur.config import data_recipe, settings
     from deblur.evaluation import provenance
     from deblur.evaluation.loop import Evaluation, distinguish, rehearse
-    from deblur.evaluation.report import Report
+    from deblur.evaluation.report import Report, discard_pictures
     from deblur.evaluation.unsharp_mask import tune_unsharp_mask
     from deblur.inference import adapt, name_arithmetic
     from deblur.metrics import choose
@@ -67,6 +67,8 @@ def main(cfg: DictConfig) -> float | None:
                 raise ValueError(f"{data.root}: has no sharp pictures; type ckpt=PATH to restore")
         scalars.check_variant(cfg, [protocol.name for protocol in protocols])
         rehearse(protocols, poses=poses(0) is not None)
+        if cfg.limit is None:  # a user's own data set may have nothing to decode
+            getattr(tests.dataset, "decode_all", lambda: None)()
     count = min(len(tests), cfg.limit or len(tests))
     source = provenance.name_source(tests.dataset, data.root)
     log.info("data=%s (%s), test split, %d images", name, source, count)
@@ -87,6 +89,7 @@ def main(cfg: DictConfig) -> float | None:
     folder = Path(cfg.run_dir)
     names = [protocol.name for protocol in protocols]
     scenes, paired = tests.dataset.scenes[:count], tests.dataset.paired
+    discard_pictures(folder)
     report = Report(folder, names, [*models], sheets=cfg.sheets, scenes=scenes)
     evaluation = Evaluation(methods, protocols, device)
     start = time.perf_counter()

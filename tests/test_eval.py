@@ -42,7 +42,10 @@ def test_a_checkpoint_needs_nothing_else(
     trained: Path, tmp_path: Path, start: Callable[..., None]
 ) -> None:
     ckpt = trained / "checkpoints" / "last.ckpt"
+    old = tmp_path / "sheets" / "of-another-evaluation.png"
+    picture(old, 1)
     start("eval", f"ckpt={ckpt}", f"hydra.run.dir={tmp_path}")
+    assert not old.exists() and [*(tmp_path / "sheets").iterdir()]
     log = (tmp_path / "eval.log").read_text()
     lines = log.splitlines()
     assert lines[0] == "data=photos (built-in photos), test split, 3 images"
@@ -165,6 +168,7 @@ def test_a_picture_that_cannot_be_scored_is_one_line(
     message = "000001.png: not a readable" if damaged else "T1-000000: 48x40, .*li-2024-crop"
     with pytest.raises(SystemExit, match=f"^error: .*{message}"):
         start("eval", f"ckpt={generator}", *data, protocol, f"hydra.run.dir={tmp_path / 'out'}")
+    assert (tmp_path / "out" / ".hydra").exists() != damaged  # which is found before all else
 
 
 def test_the_arithmetic_is_told(

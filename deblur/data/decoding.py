@@ -1,4 +1,4 @@
-"""Decodes all pictures before a training, so that damaged ones do not end it hours later."""
+"""Decodes all pictures before they are used, so that damaged ones do not end a run hours later."""
 
 import logging
 import os
@@ -50,7 +50,7 @@ def find_damaged(files: Iterable[Path]) -> dict[Path, str]:
     finally:
         pool.shutdown(cancel_futures=True)  # at Ctrl-C, finish only the files already begun
     known = len(stamps) - len(new)
-    log.info("pictures decoded before training: %d; decoded earlier: %d", len(new), known)
+    log.info("pictures decoded in advance: %d; decoded earlier: %d", len(new), known)
     _remember({file: stamps[file] for file in new if file not in faults})
     return faults
 

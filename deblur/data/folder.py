@@ -136,7 +136,7 @@ class PairedFolder(Dataset[Pair]):
         return Pair(images[0].contiguous(), images[1].contiguous(), self.pairs[index].name)
 
     def decode_all(self) -> None:
-        """Decode all pictures once, before a training; see `deblur.data.decoding`.
+        """Decode all pictures once, before their use; see `deblur.data.decoding`.
 
         Pairs that cannot be read are left out or raise ValueError, according to `unreadable`.
         """

@@ -98,7 +98,7 @@ class Mixed(Dataset[Pair]):
         return self.photos.develop(sample) if isinstance(sample, Window) else sample
 
     def decode_all(self) -> None:
-        """Decode all photos and pairs once, before a training; see `deblur.data.decoding`."""
+        """Decode all photos and pairs once, before their use; see `deblur.data.decoding`."""
         self.photos.decode_all()
         for part in self.parts.values():
             part.decode_all()

@@ -93,7 +93,7 @@ class Photos(Dataset[Pair]):
         return self.develop(self.window(key))
 
     def decode_all(self) -> None:
-        """Decode all photos once, before a training; see `deblur.data.decoding`.
+        """Decode all photos once, before their use; see `deblur.data.decoding`.
 
         Those that cannot be read are left out or raise ValueError, according to `unreadable`.
         """

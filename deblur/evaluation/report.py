@@ -38,6 +38,12 @@ PARTS = 12
 """The most rows of the table with a row for each part of the data."""
 
 
+def discard_pictures(folder: Path) -> None:
+    """Delete the pictures that an earlier evaluation has written to a folder."""
+    for old in (folder / "sheet.png", *(folder / "sheets").glob("*.png")):
+        old.unlink(missing_ok=True)
+
+
 class Report:
     """Collects the results of an evaluation and writes them to a folder.
 

@@ -132,7 +132,7 @@ def test_pairs_are_decoded_before_a_training(gopro: Path, caplog: pytest.LogCapt
     splits: dict[str, Any] = data.splits
     assert {name: len(pairs) for name, pairs in splits.items()} == {"train": 2, "val": 2}
     assert caplog.text.count("left out") == 2
-    assert "decoded before training: 1; decoded earlier: 5" in caplog.text
+    assert "decoded in advance: 1; decoded earlier: 5" in caplog.text
 
 
 def test_photos_are_decoded_before_a_training(tmp_path: Path, picture: Callable[..., Path]) -> None:
