@@ -6,7 +6,7 @@ import shlex
 import sys
 from importlib import import_module
 
-from deblur.terminal import Terminated, allow_any_name, printable, raising_signals
+from deblur.terminal import Terminated, allow_any_name, describe, printable, raising_signals
 
 VERBS = {
     "restore": "restore pictures and videos; this verb can be left out",
@@ -50,7 +50,7 @@ def main(arguments: list[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except (ValueError, OSError, ImportError) as error:
-        print(f"error: {printable(error)}", file=sys.stderr)
+        print(f"error: {printable(describe(error))}", file=sys.stderr)
         return 2
     except Terminated as stop:
         print(f"stopped by {stop}", file=sys.stderr)

@@ -5,6 +5,7 @@ the folder is synced. After a kill, a full disk or a power cut at any byte, eith
 or the complete new file exists.
 """
 
+import errno
 import hashlib
 import os
 import platform
@@ -51,7 +52,7 @@ def replacing(target: Path) -> Iterator[BinaryIO]:
             raise OSError(error.errno, error.strerror or str(error), str(target)) from error
         raise
     finally:
-        part.unlink(missing_ok=True)
+        discard(part)
 
 
 @contextmanager
@@ -67,6 +68,22 @@ def write_text(target: Path, text: str) -> None:
     """Write a text file in UTF-8; see `replacing`."""
     with replacing_text(target) as file:
         file.write(text)
+
+
+def check_target(target: Path) -> None:
+    """Raise OSError with a file's name, before long work, if it could not be written after it."""
+    place = Path(os.path.realpath(target))
+    if place.is_dir():
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(target))
+    if place.exists() and not place.is_file():  # a pipe or a device
+        return
+    part = hide(target)
+    try:
+        part.touch()
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(target)) from error
+    finally:
+        discard(part)
 
 
 def hide(target: Path, ending: str = ".part") -> Path:
@@ -106,7 +123,13 @@ def duplicate(path: Path, name: str) -> None:
             shutil.copy(path, second)
         _rename(second, path.with_name(name))
     finally:
-        second.unlink(missing_ok=True)  # renaming does nothing if both were the same file
+        discard(second)  # renaming does nothing if both were the same file
+
+
+def discard(part: Path) -> None:
+    """Delete an unfinished file, if it exists and can be deleted."""
+    with suppress(OSError):
+        part.unlink()
 
 
 def discard_parts(target: Path) -> None:

@@ -28,6 +28,13 @@ class Terminated(KeyboardInterrupt):
         """The exit status that shells expect."""
 
 
+def describe(error: BaseException) -> str:
+    """Return an error's text; of a file's error its name and the reason, without the number."""
+    if isinstance(error, OSError) and error.filename and error.strerror:
+        return f"{error.filename}: {error.strerror}"
+    return str(error).strip()
+
+
 @contextmanager
 def raising_signals() -> Iterator[None]:
     """Raise Terminated when SIGTERM or SIGHUP would end the program without cleanup.

@@ -12,7 +12,15 @@ import pytest
 from conftest import ROOT
 
 from deblur import atomic
-from deblur.atomic import discard_parts, duplicate, hide, install, replacing, write_text
+from deblur.atomic import (
+    check_target,
+    discard_parts,
+    duplicate,
+    hide,
+    install,
+    replacing,
+    write_text,
+)
 
 OLD, NEW = b"the old file", b"the new one, which is longer"
 
@@ -161,11 +169,28 @@ def test_links_and_modes_stay_and_new_files_follow_the_umask(tmp_path: Path) -> 
     assert target.stat().st_mode & 0o777 == 0o640
 
 
-def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
-    target = tmp_path / "none" / "a.bin"
-    with pytest.raises(FileNotFoundError) as caught, replacing(target):
-        pass
-    assert caught.value.filename == str(target)
+@pytest.mark.parametrize("write", [lambda target: write_text(target, "new"), check_target])
+@pytest.mark.parametrize(
+    ("folder", "error"), [("none", FileNotFoundError), ("file", NotADirectoryError)]
+)
+def test_a_folder_that_is_none_is_named(
+    tmp_path: Path, write: Callable[[Path], None], folder: str, error: type[OSError]
+) -> None:
+    (tmp_path / "file").touch()
+    target = tmp_path / folder / "a.txt"
+    with pytest.raises(error) as raised:
+        write(target)
+    assert raised.value.filename == str(target)
+
+
+def test_a_target_is_tried_before_the_work(tmp_path: Path) -> None:
+    old = tmp_path / "old"
+    old.write_bytes(OLD)
+    for target in (old, tmp_path / "new", Path(os.devnull)):
+        check_target(target)
+    assert old.read_bytes() == OLD and [*tmp_path.iterdir()] == [old]
+    with pytest.raises(IsADirectoryError):
+        check_target(tmp_path)
 
 
 @pytest.mark.parametrize("ending", [".part", ".mp4"])

@@ -20,7 +20,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from deblur.atomic import install
+from deblur.atomic import check_target, install
 from deblur.checkpoints.shipped import WEIGHTS, find_model
 from deblur.terminal import printable
 
@@ -92,6 +92,7 @@ def _check(options: argparse.Namespace) -> None:
         raise FileExistsError(f"{out}: already exists (--overwrite writes over it)")
     if not out.parent.is_dir():
         raise FileNotFoundError(f"{out.parent}: no such folder")
+    check_target(out)
     if out.suffix != ".safetensors" and options.precision != "float32":
         raise ValueError(f"--precision {options.precision} is for .safetensors alone")
     if options.fp16 and out.suffix not in (".onnx", ".dtmodel"):

@@ -27,7 +27,7 @@ import torch
 from rich.progress import track
 from torch import Tensor
 
-from deblur.atomic import replacing_text, write_text
+from deblur.atomic import check_target, replacing_text, write_text
 from deblur.commands.numbers import whole
 from deblur.evaluation.loop import rehearse
 from deblur.evaluation.matching import Truth, match
@@ -62,6 +62,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Score, print, and return 1 where sharp pictures have no restored one."""
+    for file in filter(None, (options.csv, options.json)):
+        check_target(file)
     protocols = choose(",".join(options.protocol or ["wang-rgb"]))
     matched, missing = match(options.restored, options.sharp)
     rehearse(protocols, poses=bool(matched[0][2].poses))

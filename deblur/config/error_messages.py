@@ -13,6 +13,7 @@ from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBase
 
 from deblur.config.typecheck import list_unknown, suggest
 from deblur.extras import install_command
+from deblur.terminal import describe
 
 WORDS = {
     **dict.fromkeys(("epoch", "epochs", "num_epochs", "n_epochs"), "trainer.max_epochs"),
@@ -51,8 +52,6 @@ def explain(error: BaseException) -> str:
             return f"{group}={name} requires Hydra's plugin: {install_command('sweep')}"
         if options := error.options or list_options(group):
             return f"{group}={name} does not exist, {suggest(name, options)}"
-    if isinstance(error, OSError) and error.filename and error.strerror:
-        return f"{error.filename}: {error.strerror}"
     if isinstance(error, OverrideParseException):
         return f"{error.override}: {_flat(error).partition(' See https://hydra.cc')[0]}"
     if isinstance(cause, ConfigAttributeError | ConfigKeyError):
@@ -78,8 +77,7 @@ def find_key(error: InstantiationException) -> str:
 
 
 def _flat(error: BaseException) -> str:
-    lines = [line.strip() for line in str(error).splitlines()]
-    return " ".join(filter(None, lines)) or type(error).__name__
+    return " ".join(describe(error).split()) or type(error).__name__
 
 
 def _tell_unknown(error: OmegaConfBaseException) -> str:

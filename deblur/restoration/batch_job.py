@@ -6,6 +6,7 @@ from argparse import Namespace
 from pathlib import Path
 from typing import Any
 
+from deblur.atomic import check_target
 from deblur.checkpoints import load_generator
 from deblur.checkpoints.shipped import find_model
 from deblur.restoration.batch import Job, Outcome, is_video
@@ -13,6 +14,7 @@ from deblur.restoration.in_place import is_restored, replace_restored
 from deblur.restoration.progress import Tiles
 from deblur.restoration.video import NotBlurredError, Progress, name_part, restore_film
 from deblur.restoration.worker_pool import Tell
+from deblur.terminal import describe
 
 
 def restore_job(restorer: Any, options: Namespace, job: Job, tell: Tell) -> None:
@@ -48,6 +50,8 @@ def restore_job(restorer: Any, options: Namespace, job: Job, tell: Tell) -> None
         job.target.parent.mkdir(parents=True, exist_ok=True)
         exists = not options.overwrite and _exists(job)
         notes: list[str] = []
+        if not exists:
+            check_target(job.target)
         if not exists and job.moves:
             restorer, adapted = _adapt(restorer, options, job.source, tell)
             notes = adapted + restore_film(
@@ -141,9 +145,7 @@ def _write_sheet(job: Job, overwrite: bool) -> list[str]:
 
 def explain(error: Exception) -> str:
     """Return the reason in a line, after the file's name if the error has it."""
-    if isinstance(error, OSError) and error.filename and error.strerror:
-        return f"{error.filename}: {error.strerror}"
-    reason = str(error).strip()
+    reason = describe(error)
     if reason and isinstance(error, (ValueError, OSError, ImportError)):
         return reason
     # PyTorch's messages continue with places in its code, and advice.

@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from deblur.atomic import hide, install
+from deblur.atomic import discard, hide, install, replacing
 from deblur.restoration.batch import Job, Outcome, Plan, is_known, is_video
 from deblur.restoration.source_files import find_sources, lies_in, walk
 
@@ -99,8 +99,12 @@ def rewrite(picture: Path, restore: Restore, *, keep: Path | None = None) -> lis
         if keep is not None:
             _keep(place, keep)
         install(part, place)
+    except OSError as error:
+        if error.filename != str(part):
+            raise
+        raise OSError(error.errno, error.strerror, str(picture)) from error
     finally:
-        part.unlink(missing_ok=True)
+        discard(part)
     return notes
 
 
@@ -118,6 +122,6 @@ def _keep(place: Path, copy: Path) -> None:
     try:
         os.link(place, copy)
     except OSError:  # another file system, or one that has no links
-        part = hide(copy)
-        shutil.copy2(place, part)
-        install(part, copy)
+        with open(place, "rb") as own, replacing(copy) as file:
+            shutil.copyfileobj(own, file)
+        shutil.copystat(place, copy)

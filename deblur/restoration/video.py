@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from deblur.atomic import hide, install
+from deblur.atomic import discard, hide, install
 from deblur.media.video import import_av, open_video, view
 from deblur.media.video_changes import describe_changes
 from deblur.media.video_encoding import Encoding
@@ -232,4 +232,4 @@ def _writing(target: Path, encoding: Encoding) -> Iterator[_Writer]:
         if writer is not None:
             with suppress(av.FFmpegError):
                 writer.container.close()
-        part.unlink(missing_ok=True)
+        discard(part)

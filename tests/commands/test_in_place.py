@@ -1,3 +1,4 @@
+import errno
 import filecmp
 import json
 import os
@@ -10,6 +11,7 @@ import pytest
 from conftest import fill
 from PIL import Image
 
+from deblur import Restorer
 from deblur.__main__ import edit, main
 from deblur.checkpoints import save_generator
 from deblur.networks import ResNet
@@ -113,6 +115,22 @@ def test_a_photo_that_fails_stays(photo: Path, options: list[str]) -> None:
     before = photo.read_bytes()
     assert main([str(photo), "--in-place", *options]) == 1
     assert names(photo.parent) == {"a.png"} and photo.read_bytes() == before
+
+
+def test_a_folder_that_may_not_be_written_is_told_before_the_work(
+    photo: Path,
+    options: list[str],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def refuse(path: Path) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "touch", refuse)
+    monkeypatch.setattr(Restorer, "restore_file", None)
+    assert main([str(photo), "--in-place", *options]) == 1
+    assert capsys.readouterr().err == f"failed: {photo}: Permission denied\n"
+    assert names(photo.parent) == {"a.png"}
 
 
 def test_a_link_to_a_photo_stays_a_link(photo: Path, options: list[str], tmp_path: Path) -> None:

@@ -72,6 +72,16 @@ def test_rows_tables_and_published_figures(
     assert document["protocols"]["y"]["ours"]["psnr"]["mean"] == pytest.approx(np.mean(own))
 
 
+@pytest.mark.parametrize("kind", ["csv", "json"])
+def test_a_file_that_cannot_be_written_is_told_before_the_work(
+    folders: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str], kind: str
+) -> None:
+    missing = tmp_path / "none" / "file"
+    assert main(["score", *map(str, folders), f"--{kind}", str(missing)]) == 2
+    said = capsys.readouterr()
+    assert said.out == "" and said.err == f"error: {missing}: No such file or directory\n"
+
+
 def test_a_missing_result_is_told(
     folders: tuple[Path, Path], capsys: pytest.CaptureFixture[str]
 ) -> None:
