@@ -236,6 +236,7 @@ def test_a_sweep_gives_each_job_a_folder(tmp_path: Path, start: Callable[..., No
     "arguments, message",
     [
         ([], "error: no experiment was chosen: type experiment=NAME, one of deblurgan, "),
+        (["ckpt=a.ckpt"], "error: ckpt=a.ckpt is no checkpoint of a run in "),
         (["experiment=paper", "data.root=nowhere"], "error: nowhere: no such folder; expected"),
         (["experiment=quick", "seed=abc"], "error: seed is 'abc', expected int"),
         (["experiment=quick", "trainer=mps"], "device=mps, but this machine has only"),

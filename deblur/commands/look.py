@@ -1,15 +1,16 @@
 """Tell for each photo whether it is blurred, how, and whether restoring it would help.
 
-deblur look holiday/                    # a table: motion, defocus, noise or sharp
+deblur look holiday/                    # a table: motion, defocus, noise, sharp or unclear
 deblur look "IMG_*.jpg" --json          # for programs
 deblur look photo.jpg && echo sharp     # 1 where a restoration would help
 
 It judges the picture alone, by its most detailed parts: a photo with a sharp subject and a blurred
-background is sharp. `length` is how far the camera smeared a point, in pixels, and
-`direction` the angle, in degrees counter-clockwise from the horizontal. `noise` is a standard
-deviation, in values of 0 to 255, and `sharpness` is one minus the blur of Crete et al. (2007), 0 to
-1: compare it with that of the same photo restored, not with other photos. `deblur FOLDER
---only-blurred` restores the photos that are blurred by motion.
+background is sharp. A photo with a side of less than 64 pixels, or without contrast, is unclear.
+`length` is how far the camera smeared a point, in pixels, and `direction` the angle, in degrees
+counter-clockwise from the horizontal. `noise` is a standard deviation, in values of 0 to 255, and
+`sharpness` is one minus the blur of Crete et al. (2007), 0 to 1: compare it with that of the same
+photo restored, not with other photos. `deblur FOLDER --only-blurred` restores the photos that are
+blurred by motion.
 
 The exit status is 1 if restoring would help any of the photos, and 2 if any cannot be read.
 """

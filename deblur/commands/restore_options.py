@@ -1,12 +1,18 @@
 """The options of `deblur restore`, and the restorer and the number of processes they set."""
 
 import argparse
+import os
+import re
 from pathlib import Path
 from typing import Any
 
 from deblur.checkpoints.shipped import DEFAULT, FAST, FASTEST
 from deblur.commands.numbers import whole
 from deblur.media.photo import FORMATS, format_of
+from deblur.restoration.batch import is_known
+
+ENDING = re.compile(r"\w\.[a-z][a-z0-9]{1,3}$", re.IGNORECASE)
+"""Of a file's name, rather than a folder's."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -107,6 +113,9 @@ def check_options(options: argparse.Namespace) -> None:
         raise ValueError("--backup DIR is for --in-place")
     if options.adapt is not None and (options.edit or "-" in (*options.paths, options.out)):
         raise ValueError("--adapt is for videos' files: leave it out for single pictures")
+    out, alone = options.out or "", len(options.paths) == 1 and os.path.isfile(options.paths[0])
+    if alone and ENDING.search(out) and not is_known(Path(out)) and not os.path.exists(out):
+        raise ValueError(f"-o {out}: of no format that can be written; as a folder, type {out}/")
 
 
 def name_best(options: argparse.Namespace) -> str:

@@ -119,6 +119,12 @@ def check_experiment(cfg: DictConfig) -> None:
     if OmegaConf.is_dict(trainer) and OmegaConf.is_missing(trainer, "max_epochs"):
         loader = GlobalHydra.instance().config_loader()
         names = ", ".join(loader.get_group_options("experiment"))
+        if cfg.ckpt is not None:
+            raise ValueError(
+                f"ckpt={cfg.ckpt} is no checkpoint of a run in {cfg.run_dir}: type hydra.run.dir="
+                f"FOLDER ckpt=last to resume a run, or experiment=NAME init={cfg.ckpt} to start "
+                f"from its weights; experiments: {names}"
+            )
         raise ValueError(f"no experiment was chosen: type experiment=NAME, one of {names}")
 
 

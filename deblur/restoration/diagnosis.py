@@ -1,4 +1,7 @@
-"""What a photo needs: blurred by motion, out of focus, noisy or sharp, from the picture alone."""
+"""What a photo needs: blurred by motion, out of focus, noisy or sharp, from the picture alone.
+
+Of a picture that is too small, or shows next to nothing, that is unclear.
+"""
 
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -7,6 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
+from torch import Tensor
 
 from deblur.media.photo import open_photo
 from deblur.restoration.classifier import KINDS, load_classifier, measure_features
@@ -14,11 +18,15 @@ from deblur.restoration.noise import measure_noise
 from deblur.restoration.sharpness import measure_sharpness
 from deblur.restoration.spectra import cut_windows
 
-Verdict = Literal["motion", "defocus", "noise", "sharp"]
+Verdict = Literal["motion", "defocus", "noise", "sharp", "unclear"]
 BLURRED = 0.8
 """Likelihood of blur from which a photo is called blurred."""
 NOISY = 6.0
 """Standard deviation in values of 8 bits from which a photo that is not blurred is called noisy."""
+LEAST_SIDE = 64
+"""Pixels: the spectrum of a smaller picture does not show its blur."""
+LEAST_CONTRAST = 1.0
+"""Standard deviation in values of 8 bits: with less there is nothing to judge."""
 LONGEST = 40.0
 """Pixels: longer blur is beyond what the bundled models were trained on."""
 
@@ -50,13 +58,15 @@ class Diagnosis(NamedTuple):
             return "scaled down first"
         if self.kind == "motion":
             return "yes" if self.noise < NOISY else "yes, by small"
-        return "no"
+        return "unknown" if self.kind == "unclear" else "no"
 
     def describe(self) -> str:
         """Return in a few words why a photo is or is not restored."""
         if self.kind in ("motion", "defocus"):
             what = "blurred by motion" if self.kind == "motion" else "out of focus"
             return f"{what}, {self.length:.0f} pixels"
+        if self.kind == "unclear":
+            return "too small or too flat to judge"
         return "noisy, not blurred" if self.kind == "noise" else "sharp"
 
 
@@ -76,6 +86,8 @@ def diagnose_luma(luma: NDArray[np.uint8]) -> Diagnosis:
     kind: Verdict = "sharp" if noise < NOISY else "noise"
     if blurred >= BLURRED:
         kind = "motion" if shares["motion"] > shares["defocus"] else "defocus"
+    if min(luma.shape) < LEAST_SIDE or _measure_contrast(windows) < LEAST_CONTRAST:
+        kind = "unclear"
     is_blurred = kind in ("motion", "defocus")
     return Diagnosis(
         kind,
@@ -85,6 +97,11 @@ def diagnose_luma(luma: NDArray[np.uint8]) -> Diagnosis:
         round(noise, 2),
         round(measure_sharpness(windows), 3),
     )
+
+
+def _measure_contrast(windows: Tensor) -> float:
+    """Return the standard deviation of the window that has most, in values of 8 bits."""
+    return 255 * float(windows.flatten(1).std(1, correction=0).max())
 
 
 def read_luma(path: Path) -> NDArray[np.uint8]:

@@ -490,6 +490,17 @@ def test_values_out_of_range_are_refused_before_any_work(
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize("name", ["b.xyz", "out/b.pdf"])
+def test_a_name_of_no_format_is_no_folder(
+    name: str, photos: Path, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    photo = next((photos / "b").glob("*.jpg"))
+    assert deblur(model, photo, "-o", tmp_path / name) == 2
+    assert f"type {tmp_path / name}/" in capsys.readouterr().err
+    assert deblur(model, photo, "-o", f"{tmp_path / name}/") == 0
+    assert (tmp_path / name / photo.name).is_file()
+
+
 @pytest.mark.parametrize("told", ["jpg", ".jpg", "JPEG", ".JPG"])
 def test_a_format_may_be_an_ending(told: str, photos: Path, model: Path, tmp_path: Path) -> None:
     assert deblur(model, photos / "b", "-o", tmp_path / "out", "--format", told) == 0

@@ -45,9 +45,16 @@ def test_a_file_is_looked_at_upright(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("size", [(1, 1), (40, 60), (300, 200)])
-def test_pictures_without_detail_are_not_called_blurred(size: tuple[int, int]) -> None:
+def test_nothing_is_said_of_pictures_without_detail(size: tuple[int, int]) -> None:
     flat = diagnose_luma(np.full(size, 128, np.uint8))
-    assert flat.kind == "sharp" and flat.noise == 0 and flat.sharpness == pytest.approx(0, abs=0.01)
+    assert flat.kind == "unclear" and flat.length == 0
+    assert flat.noise == 0 and flat.sharpness == pytest.approx(0, abs=0.01)
+
+
+@pytest.mark.parametrize("side", [8, 32, 63])
+def test_nothing_is_said_of_small_pictures(side: int) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (side, 200), np.uint8)
+    assert diagnose_luma(noise).kind == "unclear"
 
 
 def test_16_bits_and_grey_become_luma() -> None:
@@ -64,6 +71,7 @@ def test_16_bits_and_grey_become_luma() -> None:
         ("motion", 60.0, 1.0, False, "scaled down first"),
         ("defocus", 9.0, 1.0, False, "no"),
         ("sharp", 0.0, 1.0, False, "no"),
+        ("unclear", 0.0, 1.0, False, "unknown"),
     ],
 )
 def test_restoring_helps_where_models_were_trained(
