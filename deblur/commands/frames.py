@@ -8,7 +8,8 @@ The blurred picture is the mean of consecutive frames and the sharp one is the f
 as in GoPro (Nah et al., CVPR 2017), which was filmed at 240 frames a second. They are written to
 OUT/<split>/<scene>/{blur,sharp}/000047.png, where 47 is the middle frame's number, from 0. Existing
 pairs are kept: the same command resumes where it was stopped. Another --curve adds its own folder
-of blurred pictures to the same sharp ones, if the other options are the same.
+of blurred pictures to the same sharp ones; --start, --stop and --max-step may differ, too. A scene
+is of one video, --average, --step and --seed, which are noted in its frames.json.
 
 Where something moves far from one frame to the next, the mean shows copies of it side by side
 (ghosts) and no blur; such pairs are left out. A higher frame rate or slower motion helps. Frames
@@ -17,6 +18,7 @@ part of the blur.
 """
 
 import argparse
+import json
 import shlex
 from itertools import count, islice
 from pathlib import Path
@@ -27,7 +29,7 @@ from PIL import Image
 from rich.console import Console
 from rich.progress import Progress
 
-from deblur.atomic import replacing
+from deblur.atomic import replacing, write_text
 from deblur.commands.numbers import above_zero, whole
 from deblur.data.frames import CURVES, average, motion
 from deblur.media.images import Pixels
@@ -101,6 +103,15 @@ class Scene:
         self.blur = CURVES[options.curve]
         self.seen = self.written = self.kept = self.ghosts = 0
         self.motions: list[float] = []
+        kept = {key: getattr(options, key) for key in ("average", "step", "seed")}
+        self.origin = json.dumps({"source": source.name, **kept})
+        """What the pairs are made from."""
+        self.note = self.folder / "frames.json"
+        if self.note.exists() and (before := self.note.read_text().strip()) != self.origin:
+            raise ValueError(
+                f"{self.folder}: its pairs were made with {before}, not {self.origin}: "
+                "type another --scene, or delete the folder"
+            )
 
     def take(self, burst: Burst) -> None:
         """Write a pair, unless it is there or has ghosts."""
@@ -117,6 +128,8 @@ class Scene:
                 if self.ghosts <= FIRST:
                     print(f"left out: {burst.middle:06}, {moved:.1f} pixels from frame to frame")
                 return
+        self.folder.mkdir(parents=True, exist_ok=True)
+        write_text(self.note, self.origin + "\n")
         _save(burst.frames[len(burst.frames) // 2], sharp)
         _save(average(burst.frames, self.options.curve), blur)
         self.written += 1

@@ -42,7 +42,8 @@ def out(tmp_path: Path) -> Path:
 
 
 def names(folder: Path) -> list[str]:
-    return sorted(file.relative_to(folder).as_posix() for file in folder.rglob("*.*"))
+    files = (file for file in folder.rglob("*.*") if file.name != "frames.json")
+    return sorted(file.relative_to(folder).as_posix() for file in files)
 
 
 def test_pairs_lie_as_in_gopro(frames: Frames, out: Path) -> None:
@@ -103,6 +104,27 @@ def test_pairs_that_are_there_are_kept(
     main([*command, "--overwrite"])
     assert read(kept).any()
     assert not [name for name in names(out) if name.endswith(".part")]
+
+
+def test_a_scene_is_made_in_one_way(
+    frames: Frames, out: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source = str(frames(*[1] * 20))
+    command = ["frames", source, str(out), "--average", "3"]
+    assert main(command) == 0
+    before = names(out)
+    other = str(frames(*[1] * 20, name="lane"))
+    for changed in (
+        ["frames", source, str(out), "--average", "5"],
+        [*command, "--step", "2"],
+        [*command, "--seed", "1", "--overwrite"],
+        ["frames", other, str(out), "--average", "3", "--scene", "street"],
+    ):
+        assert main(changed) == 2
+        assert "street: its pairs were made with" in capsys.readouterr().err
+    assert names(out) == before
+    assert main([*command, "--curve", "srgb", "--start", "1", "--max-step", "9"]) == 0
+    assert main([*command, "--step", "2", "--scene", "second"]) == 0
 
 
 def test_ghosts_are_left_out(frames: Frames, out: Path, capsys: pytest.CaptureFixture[str]) -> None:
