@@ -78,7 +78,7 @@ bench: $(READY)  ## speed of restoring, training, making blur, scoring; how time
 	$(BIN)/python benchmarks/loading.py
 	$(BIN)/python benchmarks/scoring.py
 	$(BIN)/python benchmarks/restoring.py
-	$(BIN)/python benchmarks/growth.py docs/figures/growth.png
+	$(BIN)/python benchmarks/growth.py build/growth.png
 
 browser: $(READY)  ## build the page that restores in the browser into dist/browser/, by npm
 	$(BIN)/python scripts/build_browser.py dist/browser

@@ -167,6 +167,7 @@ def _draw(path: Path, measured: dict[Curve, list[tuple[float, float]]]) -> None:
             axis.set_xticks([], minor=True)
             axis.set(xlabel=curve.unit.replace(", ", ",\n").replace(" at ", "\nat "), ylabel=unit)
             axis.grid(alpha=0.3)
+    path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=100)
 
 

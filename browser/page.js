@@ -106,7 +106,7 @@ async function decode(file) {
   try {
     return await createImageBitmap(file, { imageOrientation: "from-image" });
   } catch {
-    throw new Error(`${file.name} is no picture that this browser can read.`);
+    throw new Error(`This browser cannot read ${file.name} as a picture.`);
   }
 }
 

@@ -7,7 +7,8 @@
 #   base     experiment=small, only on made pairs
 #   fold-*   train base further on all real clips but one, and measure it on that one
 #   small    train base further on all real clips
-#   gan      train the bundled maxim further against a discriminator; gan-0, to compare, without one
+#   gan      train the bundled maxim further against a discriminator; gan-0, to compare, without one;
+#            both without the first clip
 #
 # Started again after a stop, it resumes. Without GoPro and REDS in DEBLUR_DATA or datasets, only
 # photos are used. The settings that decide the time it takes:
@@ -96,6 +97,8 @@ train small "${tune[@]}"
 small=$out/small/checkpoints/last.ckpt
 for weight in 0.05 0; do
     name=gan$([ $weight = 0 ] && echo -0 || true)
-    train "$name" "${mixed[@]}" "${gan[@]}" model.weights.adversarial=$weight
+    train "$name" "${mixed[@]}" "${gan[@]}" "data.dataset.without=['${clips[0]}']" \
+        model.weights.adversarial=$weight
 done
 echo "to bundle it:  python scripts/ship.py small $small --crops N --about TEXT"
+echo "gan is then averaged:  deblur convert $out/gan/generator.safetensors --mix maxim --share 0.7 -o gan.safetensors"

@@ -72,15 +72,16 @@ def run(options: argparse.Namespace) -> int:
 def _tell_races(device: Any) -> None:
     """Print how fast each arithmetic is, and which one is used."""
     from deblur.checkpoints import load_generator
-    from deblur.checkpoints.shipped import find_model, list_shipped
+    from deblur.checkpoints.shipped import DEFAULT, FAST, FASTEST, find_model, list_shipped
     from deblur.hardware import keep_memory
     from deblur.inference import measure
     from deblur.networks import ResNet
 
     keep_memory()
     networks: dict[str, Any] = {"Li's generator": ResNet().eval()}
-    for name in list_shipped()[:2]:  # the defaults
-        networks[name] = load_generator(find_model(name)).network
+    for name in (DEFAULT, FAST, FASTEST):
+        if name in list_shipped():
+            networks[name] = load_generator(find_model(name)).network
     for name, network in networks.items():
         verdict = measure(network, device)
         print(f"precision: {verdict.winner} for {name} ({verdict.describe()})")

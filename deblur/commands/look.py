@@ -2,7 +2,7 @@
 
 deblur look holiday/                    # a table: motion, defocus, noise, sharp or unclear
 deblur look "IMG_*.jpg" --json          # for programs
-deblur look photo.jpg && echo sharp     # 1 where a restoration would help
+deblur look photo.jpg && echo "nothing to restore"
 
 It judges the picture alone, by its most detailed parts: a photo with a sharp subject and a blurred
 background is sharp. A photo with a side of less than 64 pixels, or without contrast, is unclear.
@@ -12,7 +12,8 @@ counter-clockwise from the horizontal. `noise` is a standard deviation, in value
 photo restored, not with other photos. `deblur FOLDER --only-blurred` restores the photos that are
 blurred by motion.
 
-The exit status is 1 if restoring would help any of the photos, and 2 if any cannot be read.
+The exit status is 1 if restoring would help any of the photos as they are, and 2 if any cannot be
+read. Blur of more than 40 pixels ("scaled down first") does not count: try `deblur --scale auto`.
 """
 
 import argparse

@@ -6,7 +6,7 @@ deblur "*.png" -o sharp/ --compare      # with a sheet of before and after for e
 deblur photo.jpg --fast                 # in a quarter of the time, but removes less blur
 deblur clip.mp4 -o clip_sharp.mp4       # --only-blurred restores the frames that are blurred
 cat photo.jpg | deblur - > sharp.jpg
-deblur photo.jpg --in-place             # keeps photo.jpg~ as it was; --backup DIR keeps it there
+deblur photo.jpg --in-place             # keeps the original as photo.jpg~, or in --backup DIR
 deblur clip.mp4 --adapt                 # trains the model on its sharp frames for a minute first
 deblur holiday/ --only-blurred          # photos that are blurred by motion, see deblur look
 deblur --edit photo.tif --output out.tif    # for other programs: prints nothing but errors

@@ -126,7 +126,7 @@ class Access:
                 message = await asyncio.wait_for(receive(), max(0, end - time.monotonic()))
             except TimeoutError:
                 raise HTTPException(
-                    408, f"nothing complete arrived in {self.seconds:g} seconds"
+                    408, f"the upload was not complete after {self.seconds:g} seconds"
                 ) from None
             taken += len(message.get("body", b""))
             if taken > self.megabytes * 2**20:

@@ -260,7 +260,7 @@ def test_the_keyboard_is_enough(visit: Callable[..., Page], isolated: str, tmp_p
     expect(page.get_by_role("status")).to_contain_text("Done in")
     expect(page.get_by_role("button", name="Remove blur")).to_be_focused()
     page.keyboard.press("Tab")
-    expect(page.get_by_role("slider", name="Where the photo before ends")).to_be_focused()
+    expect(page.get_by_role("slider", name="Position of the dividing line")).to_be_focused()
     page.keyboard.press("Home")
     expect(page.locator("#stage")).to_have_css("--place", "0%")
     page.keyboard.press("Tab")

@@ -20,7 +20,7 @@ function add(files) {
   for (const file of files) {
     const photo = { file, name: file.name, results: {}, state: "waiting", wish: wish(), left: "original", strength: 1 };
     if (file.size > server.megabytes * 2 ** 20) {
-      Object.assign(photo, { state: "failed", told: `Larger than the ${server.megabytes} MB that are taken.` });
+      Object.assign(photo, { state: "failed", told: `Larger than the limit of ${server.megabytes} MB.` });
     }
     photos.push(photo);
     list(photo);
