@@ -83,6 +83,8 @@ class Photo:
         """Width and height of the first frame, upright."""
         self.count = original.count
         """The number of frames or pages."""
+        self.pixels = original.pixels
+        """The number of pixels of all frames, by the file's headers."""
         self.notes = original.source.notes
         """What was converted, rounded or left out; filled as frames are read and written."""
 
@@ -150,7 +152,7 @@ class Photo:
                 raise ValueError(f"format {told!r}, expected one of {', '.join(FORMATS)}")
             return named
         ending = target.suffix.lower() if isinstance(target, Path) else ""
-        if self.path and ending == self.path.suffix.lower():
+        if self.path and ending == self.path.suffix.lower().rstrip("~"):  # of a kept copy
             return self.format
         return (format_of(target) if isinstance(target, Path) else None) or self.format
 

@@ -14,6 +14,11 @@ ENDINGS = {
     "PPM": (".ppm", ".pgm", ".pbm", ".pnm"),
 }
 """Of the kinds that can be restored, in the order in which they are offered."""
+MEDIA_TYPES = {
+    **{name: f"image/{name.lower()}" for name in ENDINGS},
+    **{"HEIF": "image/heic", "PPM": "image/x-portable-anymap"},
+}
+"""By kind: Python's own table differs from one machine to the next."""
 DATA = ("PNG", "JPEG", "WEBP", "TIFF", "BMP")
 """The kinds that data sets and the frames of videos may be of."""
 LARGEST_PHOTO = 1_100_000_000
@@ -26,3 +31,8 @@ def format_of(path: Path) -> str | None:
     """Return a picture's format, a key of ENDINGS, by its file's ending; None for other files."""
     ending = path.suffix.lower()
     return next((name for name, endings in ENDINGS.items() if ending in endings), None)
+
+
+def find_media_type(ending: str) -> str:
+    """Return the media type of pictures with an ending, given without its dot."""
+    return MEDIA_TYPES.get(format_of(Path(f"a.{ending}")) or "", "application/octet-stream")

@@ -54,7 +54,7 @@ class FilmWriter:
         fits = fits and (frame.width, frame.height) == encoding.size
         fits = fits and all(plane.line_size > 0 for plane in frame.planes)
         if rgb is None and not fits:
-            rgb = self.unpack(frame)
+            rgb = self.again.to_rgb(frame, self.packed)
         stored = frame if rgb is None else self._pack(rgb)
         if fits and stored is not frame:
             # What a frame says of itself, such as captions, fields and light, stays with it, and so

@@ -155,6 +155,19 @@ def test_each_page_of_16_bits_is_gone_to_from_the_one_before(
     assert seed == 7 and len(opened) == 4
 
 
+def test_a_gif_whose_second_frame_is_larger_is_refused(tmp_path: Path) -> None:
+    pages = [Image.new("RGB", (8, 8), colour) for colour in ("red", "blue")]
+    pages[0].save(tmp_path / "a.gif", save_all=True, append_images=pages[1:])
+    content = bytearray((tmp_path / "a.gif").read_bytes())
+    place = content.rindex(b"\x2c\0\0\0\0\x08\0\x08\0")  # left, top, width and height
+    content[place + 1 : place + 5] = (200).to_bytes(2, "little") * 2
+    (tmp_path / "b.gif").write_bytes(content)
+    frames = open_photo(tmp_path / "b.gif").frames()
+    next(frames)
+    with pytest.raises(ValueError, match="b.gif: .*larger than the first"):
+        next(frames)
+
+
 def test_photoshops_resources_without_end() -> None:
     empty = b"8BIM" + struct.pack(">HxxL", 1028, 0)
     with at_once():

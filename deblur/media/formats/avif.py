@@ -8,7 +8,7 @@ from typing import BinaryIO
 from deblur.media.formats.frame import Frame, as_image
 from deblur.media.formats.metadata import Cicp
 from deblur.media.formats.original import QUALITY, Original
-from deblur.media.formats.plain import save, settings_of
+from deblur.media.formats.plain import read_timing, save, settings_of, shown
 
 HEAD = 1 << 20
 """Bytes in which a file tells what it holds."""
@@ -25,7 +25,8 @@ def write(
     file: BinaryIO, frames: Iterable[Frame], original: Original, quality: int | None = None
 ) -> None:
     """Write a picture or an animation, with the original's subsampling. quality: 1 to 100."""
-    images = [as_image(frame) for frame in frames]
+    timing = read_timing(original)
+    images = [as_image(frame) for frame in shown(frames, timing, original)]
     grey = all(image.mode == "L" for image in images)
     settings = settings_of(original.metadata.upright(), 1 if grey else 3)
     settings["quality"] = quality or QUALITY
@@ -33,7 +34,7 @@ def write(
         settings["subsampling"] = _subsampling(original)
     if len(images) > 1:
         settings |= {"save_all": True, "append_images": images[1:]}
-        settings["duration"] = [round(duration) for duration in original.timing().durations]
+        settings["duration"] = [round(one) for one in timing.durations[timing.cover :]]
     coded = BytesIO()
     save(images[0], coded, original, "AVIF", settings)
     file.write(_tagged(coded.getvalue(), original.metadata.cicp))

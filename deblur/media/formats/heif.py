@@ -46,6 +46,7 @@ class HeifReader:
                 raise ValueError("found no picture in it that can be decoded")
             source.check_size(file.size, limit)
             self.size: tuple[int, int] = file.size
+            self.pixels = self.size[0] * self.size[1]
             self.bits = int(file.info.get("bit_depth", 8))
             info = file.info
             if len(file) > 1 or info.get("depth_images") or info.get("aux"):

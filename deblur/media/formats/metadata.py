@@ -11,6 +11,10 @@ from typing import Literal, NamedTuple
 
 EXIF_HEAD = b"Exif\0\0"
 ORIENTATION = 0x0112
+INSIDE = 0x8769
+"""The tag whose value is the place of the directory with the camera's settings."""
+SIDES = ((0x0100, 0x0101), (0xA002, 0xA003))
+"""The tags of a picture's width and height."""
 PREVIEWS = {1033, 1036}
 """Photoshop's resources that hold a small picture."""
 PROMISES: dict[bytes, tuple[bytes, ...]] = {
@@ -91,7 +95,10 @@ def upright_exif(exif: bytes) -> bytes:
     changed = bytearray(exif)
     if found := _find(exif):
         place, size, order = found
+        turned = int.from_bytes(exif[place : place + size], order) in (5, 6, 7, 8)
         changed[place : place + size] = (1).to_bytes(size, order)
+        if turned:
+            _swap_sides(exif, changed)
     if head := _directory(exif):
         start, count, _ = head
         link = start + 12 * count
@@ -163,16 +170,39 @@ def without_preview(resources: bytes) -> bytes:
     return b"".join([*kept, resources[at:]])
 
 
+def _swap_sides(exif: bytes, changed: bytearray) -> None:
+    """Swap what an EXIF block says of the width and of the height in a copy of it."""
+    head = _directory(exif)
+    assert head is not None  # its orientation was found
+    start, count, order = head
+    places = _list_places(exif, start, count, order)
+    if INSIDE in places:
+        place = places[INSIDE] + 8
+        inside = int.from_bytes(exif[place : place + 4], order)
+        count = int.from_bytes(exif[inside : inside + 2], order)
+        places = _list_places(exif, inside + 2, count, order) | places
+    for width, height in SIDES:
+        if width in places and height in places:
+            one, other = (slice(places[tag] + 2, places[tag] + 12) for tag in (width, height))
+            changed[one], changed[other] = exif[other], exif[one]
+
+
 def _find(exif: bytes) -> tuple[int, int, Literal["little", "big"]] | None:
     """Find the orientation's value: its place, its size in bytes and the order of those."""
     if not (head := _directory(exif)):
         return None
     start, count, order = head
-    for place in range(start, min(start + 12 * count, len(exif) - 11), 12):
-        tag, kind = (int.from_bytes(exif[at : at + 2], order) for at in (place, place + 2))
-        if tag == ORIENTATION and kind in (3, 4):
-            return place + 8, {3: 2, 4: 4}[kind], order
-    return None
+    place = _list_places(exif, start, count, order).get(ORIENTATION)
+    kind = int.from_bytes(exif[place + 2 : place + 4], order) if place is not None else 0
+    return (place + 8, {3: 2, 4: 4}[kind], order) if place is not None and kind in (3, 4) else None
+
+
+def _list_places(
+    exif: bytes, start: int, count: int, order: Literal["little", "big"]
+) -> dict[int, int]:
+    """Return where the entries of a directory lie, 12 bytes each, by their tags."""
+    places = range(start, min(start + 12 * count, len(exif) - 11), 12)
+    return {int.from_bytes(exif[place : place + 2], order): place for place in places}
 
 
 def _directory(exif: bytes) -> tuple[int, int, Literal["little", "big"]] | None:

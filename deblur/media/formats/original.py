@@ -34,6 +34,8 @@ class Original(Protocol):
     """Width and height of the first frame, upright."""
     count: int
     """How many frames or pages."""
+    pixels: int
+    """Of all frames, by the file's headers."""
     metadata: Metadata
 
     def frames(self) -> Iterator[Frame]:

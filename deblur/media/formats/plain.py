@@ -5,6 +5,7 @@ All frames of an animation are held in memory: Pillow requires them at once.
 
 from collections.abc import Iterable, Iterator
 from io import BytesIO
+from itertools import islice
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -12,7 +13,7 @@ from PIL import Image
 
 from deblur.media.formats.frame import Frame, as_image, bands
 from deblur.media.formats.metadata import Metadata, fitting_profile
-from deblur.media.formats.original import QUALITY, Original
+from deblur.media.formats.original import QUALITY, Original, Timing
 
 LOSSLESS = {"PNG", "TIFF", "GIF", "BMP", "PPM"}
 CLEAR = 255
@@ -32,16 +33,16 @@ def write_webp(
     file: BinaryIO, frames: Iterable[Frame], original: Original, quality: int | None = None
 ) -> None:
     """Write a picture or an animation. quality: 1 to 100; None is lossless if the original is."""
-    images = [as_image(frame) for frame in frames]
+    timing = read_timing(original)
+    images = [as_image(frame) for frame in shown(frames, timing, original)]
     settings = settings_of(original.metadata.upright(), 3)
     if quality is None and _is_lossless(original):
         settings |= {"lossless": True, "exact": True}
     else:
         settings["quality"] = quality or QUALITY
     if len(images) > 1:
-        timing = original.timing()
         settings |= {"save_all": True, "append_images": images[1:]}
-        settings["duration"] = [round(duration) for duration in timing.durations]
+        settings["duration"] = [round(one) for one in timing.durations[timing.cover :]]
         settings["loop"] = 1 if timing.loop is None else timing.loop
         settings["background"] = timing.background
     save(images[0], file, original, "WEBP", settings)
@@ -52,21 +53,36 @@ def write_gif(
 ) -> None:
     """Write a picture or an animation, each frame in 256 colours of its own."""
     original.source.note("colours were chosen anew: GIF has 256 a frame")
-    images = []
-    for frame in frames:
+    timing, images = read_timing(original), list[Image.Image]()
+    for frame in shown(frames, timing, original):
         if frame.alpha is not None and not np.isin(frame.alpha, (0, 255)).all():
             original.source.note("partly clear pixels became clear or opaque: GIF has no others")
         images.append(_in_palette(frame))
+        if images[-1].size != images[0].size:
+            with original.source.writing("GIF"):
+                raise ValueError("not all frames are of the same size")
     settings: dict[str, Any] = {}
     if original.metadata.comment:
         settings["comment"] = original.metadata.comment
     if len(images) > 1:
-        timing = original.timing()
         clear = any("transparency" in image.info for image in images)
         settings |= {"save_all": True, "append_images": images[1:], "disposal": 2 if clear else 1}
-        settings["duration"] = timing.durations
+        settings["duration"] = timing.durations[timing.cover :]
         settings |= {} if timing.loop is None else {"loop": timing.loop}
     save(images[0], file, original, "GIF", settings)
+
+
+def read_timing(original: Original) -> Timing:
+    """Return how frames play; one that is alone is not read for that."""
+    return original.timing() if original.count > 1 else Timing([0])
+
+
+def shown(frames: Iterable[Frame], timing: Timing, original: Original) -> Iterable[Frame]:
+    """Leave out an animation's first frame if it is a cover, which PNG alone can hold."""
+    if not timing.cover:
+        return frames
+    original.source.note("the cover was left out: the picture of programs without animations")
+    return islice(frames, 1, None)
 
 
 def write_bmp(

@@ -14,7 +14,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deblur.media.formats.frame import Frame, bands
-from deblur.media.formats.metadata import EXIF_HEAD, Cicp, Metadata, upright_exif, upright_xmp
+from deblur.media.formats.metadata import (
+    EXIF_HEAD,
+    Cicp,
+    Metadata,
+    fitting_profile,
+    upright_exif,
+    upright_xmp,
+)
 from deblur.media.formats.original import Original
 from deblur.media.formats.png_chunks import PIXELS, SIGNATURE, Chunk, read_chunks
 
@@ -74,22 +81,30 @@ def count_behind(file: BinaryIO) -> int:
 def write(
     file: BinaryIO, frames: Iterable[Frame], original: Original, quality: int | None = None
 ) -> None:
-    """Write a picture, or an animation of as many frames as the original has."""
-    if original.format == "PNG":
-        with original.source.open() as stream, original.source.reading():
-            before, after = _kept(read_chunks(stream))
-    else:
-        before, after = _made(original.metadata.upright()), []
+    """Write a picture, or an animation of as many frames as the original has.
+
+    Raises ValueError for frames of several sizes or kinds.
+    """
     timing = original.timing() if original.count > 1 else None
-    parts = count()
+    parts, head = count(), None
+    after: list[Chunk] = []
     file.write(SIGNATURE)
     for number, frame in enumerate(frames):
-        if number == 0:
-            for chunk in (_header(frame), *before):
+        if head is None:
+            head = _header(frame)
+            if original.format == "PNG":
+                with original.source.open() as stream, original.source.reading():
+                    before, after = _kept(read_chunks(stream))
+            else:
+                before = _made(original.metadata.upright(), frame.pixels.shape[2])
+            for chunk in (head, *before):
                 _put(file, *chunk)
             if timing:
                 plays = 1 if timing.loop is None else timing.loop
                 _put(file, b"acTL", struct.pack(">II", original.count - timing.cover, plays))
+        elif head != _header(frame):
+            with original.source.writing("PNG"):
+                raise ValueError("not all frames are of the same size and kind")
         if timing and not (timing.cover and number == 0):
             control = _control(next(parts), frame, timing.durations[number])
             _put(file, b"fcTL", control)
@@ -169,11 +184,11 @@ def _kept(chunks: list[Chunk]) -> tuple[list[Chunk], list[Chunk]]:
     return kept
 
 
-def _made(metadata: Metadata) -> list[Chunk]:
-    """Make the chunks of another format's metadata."""
+def _made(metadata: Metadata, channels: int) -> list[Chunk]:
+    """Make the chunks of another format's metadata; channels: of the pixels' colours."""
     chunks = []
-    if metadata.icc:
-        chunks.append(Chunk(b"iCCP", b"ICC profile\0\0" + zlib.compress(metadata.icc)))
+    if icc := fitting_profile(metadata.icc, channels):
+        chunks.append(Chunk(b"iCCP", b"ICC profile\0\0" + zlib.compress(icc)))
     elif metadata.cicp and not metadata.cicp.is_plain:
         chunks.append(Chunk(b"cICP", bytes([*metadata.cicp, 0, 1])))  # RGB, of the full range
     if metadata.dpi:

@@ -34,6 +34,9 @@ class PillowReader:
             if self.format != "TIFF":
                 self._orientation = orientation(self.metadata.exif, self.metadata.xmp)
             width, height = picture.size
+            self.pixels = width * height * self.count
+            if self.format == "TIFF":
+                self.pixels = sum(tiff.list_sizes(stream))
             self.size = (height, width) if self._orientation > 4 else (width, height)
             for said in self._list_left_out(picture, stream):
                 source.note(said)
@@ -88,6 +91,8 @@ class PillowReader:
         with self.source.reading():
             picture.seek(index)
             self.source.check_size(picture.size, self.limit)
+            if self.format != "TIFF" and math.prod(picture.size) > math.prod(self.size):
+                raise ValueError("one of its frames is larger than the first")
             return decode(picture, again, self._orientation, self.source.note)
 
     def _open(self, stream: BinaryIO) -> ImageFile.ImageFile:

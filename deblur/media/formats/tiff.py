@@ -102,6 +102,12 @@ def _count_spare(page: Directory) -> int:
     return max(0, samples - colours - alpha)
 
 
+def list_sizes(file: BinaryIO) -> Iterator[int]:
+    """Yield how many pixels each page has, by its tags."""
+    for page in tags.read(file):
+        yield max(tags.numbers(page, WIDTH), default=0) * max(tags.numbers(page, HEIGHT), default=0)
+
+
 def describe(file: BinaryIO) -> str:
     """Return why Pillow cannot read the first page: its pixels are of another kind, or broken."""
     page = next(tags.read(file), {})

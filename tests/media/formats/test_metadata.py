@@ -2,6 +2,7 @@ import struct
 
 import pytest
 from photo_samples import ICC, MAKER_NOTE, exif_block, xmp_packet
+from PIL import Image
 
 from deblur.media.formats.metadata import (
     Cicp,
@@ -30,6 +31,18 @@ def test_the_preview_is_unlinked(order: str) -> None:
     assert len(upright) == len(block)
     without = exif_block(1, order)
     assert upright[: len(without)] == without
+
+
+@pytest.mark.parametrize(("stored", "turned"), [(1, False), (3, False), (6, True), (8, True)])
+def test_sides_are_those_of_the_upright_picture(stored: int, turned: bool) -> None:
+    exif = Image.Exif()
+    exif.update({0x0112: stored, 0x0100: 64, 0x0101: 48})
+    exif.get_ifd(0x8769).update({0xA002: 64, 0xA003: 70000})
+    told = Image.Exif()
+    told.load(b"Exif\0\0" + upright_exif(exif.tobytes().removeprefix(b"Exif\0\0")))
+    inside = told.get_ifd(0x8769)
+    sides = [told[0x0100], told[0x0101], inside[0xA002], inside[0xA003]]
+    assert sides == ([48, 64, 70000, 64] if turned else [64, 48, 64, 70000])
 
 
 def test_exif_goes_before_xmp() -> None:

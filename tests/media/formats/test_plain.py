@@ -121,6 +121,31 @@ def test_a_gif_keeps_its_times_and_few_colours(tmp_path: Path, clear: bool) -> N
     assert photo.notes == []
 
 
+@pytest.mark.parametrize("ending", ["webp", "gif", "avif"])
+def test_the_cover_of_an_animation_is_left_out(tmp_path: Path, ending: str) -> None:
+    frames = [Image.fromarray(noise(seed=seed)) for seed in range(4)]
+    settings: dict[str, Any] = {"save_all": True, "default_image": True, "duration": [70, 80, 90]}
+    frames[0].save(tmp_path / "a.png", append_images=frames[1:], **settings)
+    photo = open_photo(tmp_path / "a.png")
+    photo.write(tmp_path / f"a.{ending}", photo.frames())
+    written = open_photo(tmp_path / f"a.{ending}")
+    assert written.count == 3
+    with Image.open(tmp_path / f"a.{ending}") as picture:
+        for index, duration in enumerate((70, 80, 90)):
+            picture.seek(index)
+            picture.load()
+            assert picture.info["duration"] == duration
+    assert any(note.startswith("the cover was left out") for note in photo.notes)
+
+
+def test_a_gif_has_frames_of_one_size(tmp_path: Path) -> None:
+    pages = [Image.fromarray(noise(seed=1)), Image.fromarray(noise()[:20])]
+    pages[0].save(tmp_path / "a.tif", save_all=True, append_images=pages[1:])
+    photo = open_photo(tmp_path / "a.tif")
+    with pytest.raises(ValueError, match="a.tif: can't be written as GIF"):
+        photo.write(tmp_path / "a.gif", photo.frames())
+
+
 def test_of_an_animation_the_first_frame_is_written_where_there_is_room_for_one(
     tmp_path: Path,
 ) -> None:

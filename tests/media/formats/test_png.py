@@ -219,6 +219,24 @@ def test_fewer_frames_than_the_animation_has_are_refused(tmp_path: Path) -> None
         photo.write(tmp_path / "out.png", [*photo.frames()][:2])
 
 
+@pytest.mark.parametrize("other", [noise()[:20], noise()[..., 0]])
+def test_pages_of_several_sizes_or_kinds_are_refused(tmp_path: Path, other: Any) -> None:
+    first = Image.fromarray(noise())
+    first.save(tmp_path / "a.tif", save_all=True, append_images=[Image.fromarray(other)])
+    photo = open_photo(tmp_path / "a.tif")
+    with pytest.raises(ValueError, match="a.tif: can't be written as PNG .*same size and kind"):
+        photo.write(tmp_path / "a.png", photo.frames())
+    assert not (tmp_path / "a.png").exists()
+
+
+def test_a_profile_of_inks_is_not_kept_for_rgb(tmp_path: Path) -> None:
+    inks = ICC[:16] + b"CMYK" + ICC[20:]
+    Image.new("CMYK", (8, 8)).save(tmp_path / "a.jpg", icc_profile=inks)
+    photo = open_photo(tmp_path / "a.jpg")
+    photo.write(tmp_path / "a.png", photo.frames())
+    assert b"iCCP" not in dict(chunks(tmp_path / "a.png"))
+
+
 def test_metadata_of_other_formats_comes_along(tmp_path: Path) -> None:
     Image.fromarray(noise()).save(
         tmp_path / "a.jpg",
