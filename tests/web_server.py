@@ -16,6 +16,7 @@ from conftest import fill
 
 from deblur.checkpoints import save_generator
 from deblur.networks import ResNet
+from deblur.web.head_timeout import HeadTimeout
 from deblur.web.restoration_queue import Job, RestorationQueue
 from deblur.web.server import Limits, build_app
 
@@ -98,7 +99,8 @@ def running(folder: Path, limits: Limits = Limits(), **settings: Any) -> Iterato
     kept = folder / "kept"
     kept.mkdir(parents=True)
     app = build_app(queue, kept, limits, **settings)
-    server = uvicorn.Server(uvicorn.Config(app, log_level="error", lifespan="off"))
+    settings = {"log_level": "error", "lifespan": "off", "http": HeadTimeout}
+    server = uvicorn.Server(uvicorn.Config(app, **settings))
     with socket.socket() as bound:
         bound.bind(("127.0.0.1", 0))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [bound]}, daemon=True)

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import mimetypes
 import os
 import shutil
 import time
@@ -17,11 +18,12 @@ from fastapi.staticfiles import StaticFiles
 from pydantic import BaseModel
 
 from deblur.checkpoints.shipped import HINTS
+from deblur.media.picture_kinds import find_media_type
 from deblur.web.blending import MASK_BYTES
 from deblur.web.metrics import Metrics
 from deblur.web.photo_store import Full, PhotoStore
 from deblur.web.restoration_queue import Job, RestorationQueue, Stopped
-from deblur.web.service import SCALES, find_media_type, refuse, send_file
+from deblur.web.service import SCALES, refuse, send_file
 from deblur.web.stored_photo import Choice, Result, StoredPhoto, Written
 
 ASSETS = Path(__file__).parent.parent / "assets"
@@ -106,7 +108,7 @@ def make_router(
         lines = report(job, queue, photo, name, metrics)
         return StreamingResponse(lines, media_type="application/x-ndjson")
 
-    @router.get("/page/photos/{key}/pictures/{name}")
+    @router.get("/page/photos/{key}/pictures/{name:path}")
     def show(
         key: str, name: str, box: Annotated[str | None, Query(pattern=BOX)] = None
     ) -> Response:
@@ -170,6 +172,7 @@ def make_router(
 
 def mount_files(app: Any) -> None:
     """Let an application serve the page's files and its examples."""
+    mimetypes.add_type("text/javascript", ".js")  # Windows' registry may say text/plain
     app.mount("/static", StaticFiles(directory=FILES))
     app.mount("/examples", StaticFiles(directory=ASSETS / "examples"))
 

@@ -10,7 +10,8 @@ from pathlib import Path
 from threading import Lock
 from typing import BinaryIO
 
-from deblur.media.photo import open_photo
+from deblur.media.photo import Photo, format_of, open_photo
+from deblur.media.picture_kinds import ENDINGS
 from deblur.web.stored_photo import StoredPhoto
 
 KEPT = 3600
@@ -55,13 +56,15 @@ class PhotoStore:
         self.check_room()
         key = secrets.token_urlsafe(16)
         folder = self.folder / key
-        folder.mkdir()
+        folder.mkdir(parents=True)
         try:
             photo = StoredPhoto(key, clean_name(name), folder, folder / "source", (0, 0))
             photo.source = folder / f"source{clean_ending(name)}"
             with open(photo.source, "wb") as file:
                 shutil.copyfileobj(content, file)
-            photo.size = check_size(photo.source, megapixels)
+            checked = check_photo(photo.source, megapixels)
+            photo.size, photo.name = checked.size, name_by_content(photo.name, checked.format)
+            photo.source = photo.source.rename(folder / f"source{clean_ending(photo.name)}")
         except BaseException as error:
             shutil.rmtree(folder, ignore_errors=True)
             if isinstance(error, (ValueError, OSError)):
@@ -79,7 +82,12 @@ class PhotoStore:
             photo.discard()
 
     def discard_old(self) -> None:
-        """Delete photos that nobody has asked for in a while."""
+        """Delete photos that nobody has asked for in a while, and no others.
+
+        The folder is made to look new: systems clear their temporary folders of what looks old.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True)
+        os.utime(self.folder)
         start = time.monotonic() - KEPT
         for key in [key for key, photo in [*self._photos.items()] if photo.used < start]:
             self.discard(key)
@@ -95,14 +103,21 @@ class PhotoStore:
             raise Full
 
 
-def check_size(source: Path, megapixels: float) -> tuple[int, int]:
-    """Return a picture's width and height; raise ValueError where it has too many pixels."""
-    with open_photo(source) as photo:
-        (width, height), count = photo.size, photo.count
-    millions = width * height * count / 1e6
+def check_photo(source: Path, megapixels: float) -> Photo:
+    """Return a picture's photo; raise ValueError where its frames have too many pixels."""
+    photo = open_photo(source)
+    millions = photo.pixels / 1e6
     if millions > megapixels:
         raise ValueError(f"{source}: {millions:.1f} megapixels, at most {megapixels:g} are taken")
-    return width, height
+    return photo
+
+
+def name_by_content(name: str, format: str) -> str:
+    """Return a file's name with an ending of its format, if it has none, or another format's."""
+    known = format_of(Path(name))
+    if known == format:
+        return name
+    return f"{Path(name).stem if known else name}{ENDINGS[format][0]}"
 
 
 def clean_name(name: str) -> str:

@@ -94,6 +94,11 @@ class RestorationQueue:
         """How many wait for their turn."""
         return max(0, len(self._jobs) - 1)
 
+    @property
+    def closed(self) -> bool:
+        """Whether nothing new is begun."""
+        return self._closed
+
     def submit(self, work: Callable[[Job[T]], T]) -> Job[T]:
         """Let work wait for its turn.
 

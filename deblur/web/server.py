@@ -1,6 +1,7 @@
 """The server of `deblur web` and `deblur serve`: the page and the HTTP interface in one program."""
 
 import asyncio
+import os
 import socket
 import webbrowser
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -139,6 +140,8 @@ def serve(
         import prometheus_client  # noqa: F401
         import python_multipart  # noqa: F401
         import uvicorn
+
+        from deblur.web.head_timeout import HeadTimeout
     except ImportError as error:
         raise ImportError(f"the server requires {error.name}: {install_command('web')}") from error
     check_versions("web")
@@ -152,6 +155,7 @@ def serve(
         server = uvicorn.Server(
             uvicorn.Config(
                 app,
+                http=HeadTimeout,
                 log_level="warning",
                 server_header=False,
                 limit_concurrency=CONNECTIONS,
@@ -173,7 +177,8 @@ def _bind(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     bound = socket.socket(family)
     try:
-        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if os.name == "posix":  # on Windows two servers could take one port
+            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         bound.bind((host, port))
         bound.listen(CONNECTIONS)
     except OSError as error:

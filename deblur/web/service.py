@@ -3,7 +3,6 @@
 import asyncio
 import json
 import logging
-import mimetypes
 import shutil
 import time
 from base64 import b64encode
@@ -19,10 +18,10 @@ from pydantic import BaseModel, Field
 
 from deblur.checkpoints.shipped import HINTS
 from deblur.media.photo import FORMATS
-from deblur.media.picture_kinds import ENDINGS
+from deblur.media.picture_kinds import ENDINGS, find_media_type
 from deblur.restoration.scale import Scale
 from deblur.web.metrics import Metrics
-from deblur.web.photo_store import Full, check_size, clean_ending, clean_name
+from deblur.web.photo_store import Full, check_photo, clean_ending, clean_name, name_by_content
 from deblur.web.restoration_queue import Closing, Job, QueueFull, RestorationQueue, Stopped
 
 T = TypeVar("T")
@@ -155,6 +154,8 @@ def make_router(
                 try:
                     return restore_upload(queue, job, source, order, megapixels)
                 except (ValueError, OSError) as error:
+                    if getattr(error, "errno", None) is not None:
+                        raise  # of this computer, such as a full disk: not the photo's fault
                     raise ValueError(str(error).replace(str(source), name)) from error
 
         done = await finish(request, queue, metrics, work, seconds)
@@ -174,7 +175,7 @@ def restore_upload(
 ) -> Restored:
     """Restore a file, in the queue's thread; raises ValueError and OSError with the reason."""
     start = time.monotonic()
-    size = check_size(source, megapixels)
+    photo = check_photo(source, megapixels)
     target = cast(BinaryIO, TemporaryFile())
     try:
         with queue.restorer(job, order.model, order.scale) as restorer:
@@ -188,8 +189,9 @@ def restore_upload(
     except BaseException:
         target.close()
         raise
-    ending = order.format or source.suffix.lstrip(".")
-    return Restored(target, ending, find_media_type(ending), size, time.monotonic() - start, notes)
+    ending = order.format or name_by_content(source.name, photo.format).rpartition(".")[2]
+    seconds = time.monotonic() - start
+    return Restored(target, ending, find_media_type(ending), photo.size, seconds, notes)
 
 
 def _describe(done: Restored, name: str, model: str) -> dict[str, Any]:
@@ -208,11 +210,6 @@ def _describe(done: Restored, name: str, model: str) -> dict[str, Any]:
         data=data,
     )
     return told.model_dump()
-
-
-def find_media_type(ending: str) -> str:
-    """Return the media type of files with an ending, given without its dot."""
-    return mimetypes.guess_type(f"a.{ending}")[0] or "application/octet-stream"
 
 
 def send_file(file: BinaryIO, name: str, media_type: str) -> StreamingResponse:
@@ -255,9 +252,10 @@ async def finish(
         if not result.done() and not left.done():
             metrics.count("late")
             raise HTTPException(503, f"not done in {seconds:g} seconds", {"Retry-After": "60"})
-        if not result.done() or result.cancelled():
-            raise refuse(Stopped(), metrics)
-        failure = result.exception()
+        ended = result.done() and not result.cancelled()
+        failure = result.exception() if ended else Stopped()
+        if isinstance(failure, Stopped) and queue.closed and not left.done():
+            failure = Closing()
         if failure is not None:
             raise refuse(failure, metrics) from failure
         return result.result()

@@ -68,6 +68,17 @@ def test_a_wrong_wish_is_refused(client: Client, body: str) -> None:
     assert {*answer.json["detail"][0]} == {"type", "loc", "msg"}
 
 
+def test_a_results_name_may_have_slashes(client: Client, picture: Write, tmp_path: Path) -> None:
+    photo = upload(client, picture(tmp_path / "a.png"))
+    answer = client.ask("GET", f"{photo}/pictures/runs%2Fa%2Fg.safetensors%401")
+    assert answer.json == {"detail": "no such picture"}
+
+
+def test_a_download_is_named_by_its_content(client: Client, picture: Write, tmp_path: Path) -> None:
+    answer = client.send("/page/photos", picture(tmp_path / "a.png"), name="a.jpg")
+    assert answer.json["name"] == "a.png"
+
+
 def test_refused_masks_leave_nothing(client: Client, picture: Write, tmp_path: Path) -> None:
     photo = upload(client, picture(tmp_path / "a.png"))
     restore(client, photo, "tiny")

@@ -47,6 +47,14 @@ def restore(queue: RestorationQueue, photo: StoredPhoto, scale: Scale = 1) -> No
     queue.submit(work).future.result(60)
 
 
+def test_the_pixels_of_all_pages_count(store: PhotoStore, tmp_path: Path) -> None:
+    pages = [Image.new("L", (8, 8)), Image.new("L", (1200, 1000))]
+    pages[0].save(tmp_path / "a.tif", save_all=True, append_images=pages[1:])
+    with pytest.raises(ValueError, match=r"a.tif: 1\.2 megapixels, at most 1 are taken"):
+        keep(store, tmp_path / "a.tif")
+    assert keep(store, tmp_path / "a.tif", 1.21).size == (8, 8)
+
+
 def test_few_wait_and_the_rest_is_refused(queue: RestorationQueue) -> None:
     go, order = threading.Event(), list[int]()
     jobs = [

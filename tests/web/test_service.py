@@ -1,5 +1,6 @@
 """The HTTP interface, over real HTTP."""
 
+import errno
 import json
 import re
 import socket
@@ -17,6 +18,7 @@ from PIL import Image
 from web_server import Answer, Client, Hold, count, form, running, wait_until
 
 from deblur.restoration.restorer import Restorer
+from deblur.web import head_timeout
 from deblur.web.server import Limits
 
 Write = Callable[..., Path]
@@ -168,6 +170,53 @@ def test_at_the_end_what_waits_is_refused_and_what_runs_ends(
         thread.join(60)
         assert (answers[0].status, held.job.future.exception(60)) == (503, None)
         assert client.send("/v1/restore", picture(tmp_path / "b.png")).status == 503
+
+
+def test_at_the_end_what_is_stopped_is_told_so(tmp_path: Path, picture: Write) -> None:
+    with running(tmp_path / "server") as client:
+        Hold(client)
+        answers = list[Answer]()
+        thread = later(client, picture(tmp_path / "a.png"), answers)
+        wait_until(lambda: client.queue.waiting == 1)
+        client.queue.halt()
+        thread.join(60)
+        assert answers[0].status == 503
+
+
+@pytest.mark.parametrize("name", ["a.jpg", "a.heic", "a", "a.v2"])
+def test_a_result_is_named_by_its_content(
+    client: Client, picture: Write, tmp_path: Path, name: str
+) -> None:
+    answer = client.send("/v1/restore", picture(tmp_path / "a.png", (16, 16)), name=name)
+    assert answer.headers["Content-Type"] == "image/png"
+    assert answer.headers["Content-Disposition"].endswith("a_restored.png")
+    with Image.open(BytesIO(answer.body)) as image:
+        assert image.format == "PNG"
+
+
+def test_a_full_disk_is_not_the_photos_fault(
+    client: Client, picture: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fill_disk(*_: object, **settings: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Restorer, "restore_file", fill_disk)
+    answer = client.send("/v1/restore", picture(tmp_path / "a.png", (16, 16)))
+    assert answer.status == 500 and count(client, "failed") == 1
+
+
+def test_connections_without_a_request_are_ended(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(head_timeout, "SECONDS", 0.2)
+    head = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n"
+    for sent, answered in ((b"", False), (b"GET /healthz HT", False), (head + b"\r\n", True)):
+        with socket.create_connection(("127.0.0.1", client.port), timeout=60) as connection:
+            connection.sendall(sent)
+            assert connection.recv(1 << 16).startswith(b"HTTP/1.1 200") == answered
+            if answered:  # the next head never ends
+                connection.sendall(head)
+                assert connection.recv(1 << 16) == b""
 
 
 def test_models_and_documents(client: Client) -> None:

@@ -17,6 +17,7 @@ const wish = () => `${model()}@${$("scale").value}`;
 
 function add(files) {
   if (!files.length) return;
+  const focused = $("trying").contains(document.activeElement);
   for (const file of files) {
     const photo = { file, name: file.name, results: {}, state: "waiting", wish: wish(), left: "original", strength: 1 };
     if (file.size > server.megabytes * 2 ** 20) {
@@ -27,6 +28,7 @@ function add(files) {
   }
   $("queue").hidden = false;
   $("trying").hidden = true;
+  if (focused) photos.at(-1).cancel.focus();
   $("queue").scrollIntoView({ behavior: "smooth", block: "nearest" });
   say(`${files.length} added`);
   pump();
@@ -165,6 +167,10 @@ function pick(side) {
     noteChoice(photo);
     return show(photo, false);
   }
+  if (photo.abort || photo.state === "waiting") {  // one after the other
+    $(side).value = photo[side];
+    return;
+  }
   const before = photo.right;  // stays on the right where the left is chosen
   photo.wish = name.slice(1);
   photo.state = "waiting";
@@ -187,9 +193,22 @@ function noteChoice(photo) {
 }
 
 async function save(photo) {
-  if (!photo.unsaved) return;
   clearTimeout(photo.later);
+  while (photo.saving) await photo.saving.catch(() => {});
+  if (!photo.unsaved) return;
   photo.unsaved = false;
+  photo.saving = sendChoice(photo);
+  try {
+    await photo.saving;
+  } catch (error) {
+    photo.unsaved = true;
+    throw error;
+  } finally {
+    photo.saving = undefined;
+  }
+}
+
+async function sendChoice(photo) {
   const [format, quality] = [$("format").value, $("quality").disabled ? "" : $("quality").value];
   await choose(photo.key, { result: photo.right, strength: photo.strength, format, quality, mask: await photo.region.png() });
 }
@@ -229,7 +248,8 @@ function noteSaved(photo, notes) {
 }
 
 function remove(photo) {
-  photos.splice(photos.indexOf(photo), 1);
+  const place = photos.indexOf(photo), focused = photo.row.contains(document.activeElement);
+  photos.splice(place, 1);
   photo.row.remove();
   photo.abort?.abort();
   if (photo.key && !photo.abort) discard([photo.key]);
@@ -244,6 +264,7 @@ function remove(photo) {
   $("trying").hidden = photos.length > 0;
   if (photos.length) tell(photos[0]);
   else $("again").hidden = true;
+  if (focused || !photos.length) ((photos[place] ?? photos.at(-1))?.cancel ?? $("files")).focus();
 }
 
 async function start() {

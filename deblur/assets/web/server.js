@@ -26,6 +26,9 @@ export const settings = async () => (await check(await ask("/page/settings"))).j
 
 export async function upload(file, name, signal) {
   const body = new FormData();
+  await file.slice(0, 1).arrayBuffer().catch(() => {
+    throw new Failed("This file cannot be read; was it moved or changed, or is it a folder?");
+  });
   body.append("file", file, name);
   return (await check(await ask("/page/photos", { method: "POST", body, signal }))).json();
 }
