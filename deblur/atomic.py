@@ -179,8 +179,9 @@ def _rename(file: Path, place: Path) -> None:
     """Rename a file in its folder, and sync the folder if the system supports that."""
     os.replace(file, place)
     if os.name == "posix":
-        folder = os.open(place.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        with suppress(OSError):  # a folder that may not be read, or a system that cannot sync it
+            folder = os.open(place.parent, os.O_RDONLY)
+            try:
+                os.fsync(folder)
+            finally:
+                os.close(folder)

@@ -4,6 +4,7 @@ import ctypes
 import os
 import platform
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -176,8 +177,13 @@ def _high_water() -> int | None:
 
 def find_cache_folder() -> Path:
     """Return the folder for cached results: DEBLUR_CACHE, or one in the user's cache folder."""
-    caches = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(os.environ.get("DEBLUR_CACHE") or Path(caches, "deblur"))
+    if own := os.environ.get("DEBLUR_CACHE"):
+        return Path(own)
+    try:
+        home = Path.home()
+    except RuntimeError:  # a container's user may have none
+        home = Path(tempfile.gettempdir())
+    return Path(os.environ.get("XDG_CACHE_HOME") or home / ".cache", "deblur")
 
 
 def free_memory(device: torch.device) -> int:

@@ -183,6 +183,17 @@ def test_a_folder_that_is_none_is_named(
     assert raised.value.filename == str(target)
 
 
+def test_a_folder_that_cannot_be_synced_is_written_to(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(path: Path, flags: int) -> int:
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    monkeypatch.setattr(os, "open", refuse)
+    write_text(tmp_path / "a", "new")
+    assert (tmp_path / "a").read_text() == "new"
+
+
 def test_a_target_is_tried_before_the_work(tmp_path: Path) -> None:
     old = tmp_path / "old"
     old.write_bytes(OLD)

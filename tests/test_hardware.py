@@ -2,6 +2,8 @@ import os
 import platform
 import subprocess
 import sys
+import tempfile
+from pathlib import Path
 
 import pytest
 import torch
@@ -10,6 +12,7 @@ from conftest import fill
 from deblur.hardware import (
     PeakMemory,
     check_mps,
+    find_cache_folder,
     has_bfloat16,
     keep_priority,
     pick_device,
@@ -85,6 +88,18 @@ def test_memory_can_be_kept(kept: bool) -> None:
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="not Linux")
+def test_there_is_a_cache_folder_without_a_home(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr(Path, "home", fail)
+    monkeypatch.setenv("DEBLUR_CACHE", "here")
+    assert find_cache_folder() == Path("here")
+    monkeypatch.delenv("DEBLUR_CACHE")
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    assert find_cache_folder() == Path(tempfile.gettempdir(), ".cache", "deblur")
+
+
 def test_memory_can_be_released() -> None:
     program = (
         "import torch; from deblur.hardware import keep_memory, release_memory\n"

@@ -130,7 +130,7 @@ def _check(device: Any, units: bool) -> bool:
         for precision in ("float32", *(each for each, there in rest if there)):
             if precision in ("winograd", "int8") and name == "MAXIM":
                 continue  # this small one has no convolutions for it
-            settings: dict[str, Any] = {"device": device.type, "precision": precision}
+            settings: dict[str, Any] = {"device": str(device), "precision": precision}
             restored = Restorer(network, guard=False, **settings).restore(image)
             apart = float((restored - exact).abs().mean())
             right = apart <= BOUND[precision]

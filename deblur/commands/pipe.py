@@ -13,7 +13,7 @@ from deblur.terminal import printable
 
 
 def pipe(options: Namespace) -> int:
-    """Restore one picture from stdin, or to stdout, or both."""
+    """Restore one picture from stdin, or to stdout, or both; return 1 where that fails."""
     if options.in_place or options.only_blurred or options.sharpness:
         raise ValueError("--in-place, --only-blurred and --sharpness require files")
     if len(options.paths) > 1:
@@ -31,7 +31,8 @@ def pipe(options: Namespace) -> int:
             overwrite=options.overwrite,
         )
     except Exception as error:  # libraries raise anything
-        raise ValueError(explain(error)) from error
+        print(f"error: {printable(explain(error))}", file=sys.stderr)
+        return 1
     for note in notes:
         print(printable(note), file=sys.stderr)
     if isinstance(target, BytesIO):

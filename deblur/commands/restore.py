@@ -50,6 +50,8 @@ from deblur.restoration.worker_pool import Work, share
 from deblur.terminal import printable
 
 __all__ = ["add_arguments", "run"]
+SAMPLE = 100
+"""So many files at most are opened to tell how long all will take."""
 
 
 def run(options: argparse.Namespace) -> int:
@@ -182,7 +184,9 @@ def announce(model: str, pace: float, jobs: list[Job]) -> None:
 
     pace: seconds a megapixel.
     """
-    pixels = sum(count_pixels(job.source) for job in jobs if not job.moves)
+    pictures = [job.source for job in jobs if not job.moves]
+    sample = pictures[:: math.ceil(len(pictures) / SAMPLE) or 1]
+    pixels = sum(map(count_pixels, sample)) * len(pictures) / max(1, len(sample))
     minutes = pace * pixels / 60e6
     if minutes > 1:
         faster = "" if model in (FAST, FASTEST) else "; --fast takes a quarter of that"
@@ -196,7 +200,7 @@ def count_pixels(source: Path) -> int:
     """Count the pixels of all frames of a picture; return 0 if it cannot be opened."""
     try:
         with open_photo(source) as photo:
-            return math.prod((*photo.size, photo.count))
+            return photo.pixels
     except Exception:  # reported when the picture is restored
         return 0
 

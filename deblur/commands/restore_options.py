@@ -110,6 +110,12 @@ def check_options(options: argparse.Namespace) -> None:
         raise ValueError("--edit INPUT and --output OUTPUT must both be set")
     if bool(options.paths) == (options.edit is not None):
         raise ValueError("expected PATH ..., or --edit INPUT --output OUTPUT")
+    others = (options.out, options.in_place, options.only_blurred, options.compare, options.json)
+    if options.edit is not None and any((*others, options.sharpness)):
+        raise ValueError(
+            "--edit INPUT --output OUTPUT is for one picture: leave out -o, --in-place, "
+            "--only-blurred, --compare, --json and --sharpness"
+        )
     if options.in_place and (options.out or options.format or options.compare):
         raise ValueError("--in-place writes over the photos: leave out -o, --format and --compare")
     if options.backup is not None and not options.in_place:

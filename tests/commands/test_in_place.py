@@ -69,6 +69,14 @@ def test_another_picture_of_the_same_name_is_never_lost(
     assert names(photo.parent) == {"a.png", "a.png~", "a.png~~"}
 
 
+def test_a_picture_under_anothers_ending_keeps_its_format(photo: Path, options: list[str]) -> None:
+    renamed = photo.rename(photo.with_name("a.jpg"))
+    for again in ([], ["--overwrite"]):
+        assert main([str(renamed), "--in-place", *again, *options]) == 0
+        with Image.open(renamed) as picture:
+            assert picture.format == "PNG"
+
+
 def test_copies_go_to_a_folder_in_their_tree(
     photo: Path, options: list[str], picture: Callable[..., Path], tmp_path: Path
 ) -> None:
@@ -190,6 +198,8 @@ def test_an_editor_without_options(
         (["a.png", "--backup", "out"], "--in-place"),
         (["-", "--in-place"], "--in-place"),
         (["--edit", "a.png", "--output", "b.txt"], "b.txt"),
+        (["--edit", "a.png", "--output", "b.png", "--in-place"], "--in-place"),
+        (["--edit", "a.png", "--output", "b.png", "--json"], "--json"),
     ],
 )
 def test_what_contradicts_itself_is_refused(

@@ -363,7 +363,7 @@ def test_any_error_of_one_picture_is_a_line_and_the_rest_is_done(
     assert said.err == f"failed: {photos / 'b.png'}: {reason}\n"
     stdin = io.TextIOWrapper(io.BytesIO((photos / "b.png").read_bytes()))
     monkeypatch.setattr(sys, "stdin", stdin)
-    assert deblur(model, "-", "-o", tmp_path / "one.png", "--trust", "mortal") == 2
+    assert deblur(model, "-", "-o", tmp_path / "one.png", "--trust", "mortal") == 1
     assert capsys.readouterr().err == f"error: {reason}\n"
 
 
@@ -380,7 +380,7 @@ def test_any_error_of_a_pipe_is_a_line(
 
     monkeypatch.setattr(Restorer, "restore_file", fail)
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"x")))
-    assert deblur(model, "-", "-o", tmp_path / "one.png") == 2
+    assert deblur(model, "-", "-o", tmp_path / "one.png") == 1
     assert capsys.readouterr().err == f"error: {kind.__name__}: out of range\n"
 
 
@@ -619,6 +619,19 @@ def test_a_slow_network_is_announced_with_its_time(
     announce("maxim-gopro", 10.0, jobs)
     told = capsys.readouterr().err
     assert "12 megapixels" in told and "about 2 min" in told and "--fast" in told
+    announce("maxim-gopro", 10.0, jobs * 500)
+    assert "6000 megapixels" in capsys.readouterr().err
+
+
+def test_of_many_pictures_a_few_are_opened(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    opened: list[Path] = []
+    monkeypatch.setattr(
+        "deblur.commands.restore.count_pixels", lambda file: opened.append(file) or 2_000_000
+    )
+    announce("maxim", 1.0, [Job(Path(f"{place}.png"), Path("x.png")) for place in range(1050)])
+    assert len(opened) == 96 and "2100 megapixels" in capsys.readouterr().err
 
 
 def test_stages_are_those_of_the_model(photos: Path, model: Path, tmp_path: Path) -> None:
