@@ -13,12 +13,12 @@
 #       SETTINGS="data.crop=64 data.dataset.size=4 data.batch_size=2" \
 #       scripts/train_shipped.sh minutes data.tar OUT
 set -euo pipefail
+mkdir -p "$2"
+archive=$(realpath "$1") out=$(realpath "$2")
 cd "$(dirname "$0")/.."
-archive=$(realpath "$1") out=$(realpath -m "$2")
 python=${PYTHON:-.venv/bin/python}
 PAPER=${PAPER:-5} WIDE=${WIDE:-5} FAST=${FAST:-2} TRAINER=${TRAINER:-gpu} EVERY=${EVERY:-180}
 read -ra settings <<< "${SETTINGS:-}"
-mkdir -p "$out"
 work=$(mktemp -d)
 saver=
 trap '[ -z "$saver" ] || kill "$saver" 2> /dev/null; rm -rf "$work"' EXIT
@@ -33,7 +33,8 @@ save() {
         name=$(basename "$(dirname "$(dirname "$last")")")
         cp "$last" "$work/$name.ckpt"  # the run may replace it at any time
         $python -m deblur convert "$work/$name.ckpt" -o "$work/$name.safetensors" \
-            --precision float16 --overwrite > "$work/convert.log" 2>&1 || cat "$work/convert.log"
+            --precision float16 --overwrite > "$work/convert.log" 2>&1 ||
+            { cat "$work/convert.log"; continue; }
         rm -f "$out/$name.safetensors".*
         split -b 15M -d "$work/$name.safetensors" "$out/$name.safetensors."
     done
@@ -46,7 +47,7 @@ train() {
     local name=$1 minutes=$2
     shift 2
     $python train.py "$@" trainer="$TRAINER" minutes="$minutes" save_minutes=1 \
-        hydra.run.dir="$work/runs/$name" data.root="$work/photos" "${settings[@]}" ||
+        hydra.run.dir="$work/runs/$name" data.root="$work/photos" ${settings[@]+"${settings[@]}"} ||
         echo "$name ended early"
 }
 epochs=(trainer.max_epochs=1000 model.schedule.decay_epochs=1000)

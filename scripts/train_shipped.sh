@@ -20,11 +20,13 @@
 #
 #   scripts/train_shipped.sh minutes ARCHIVE OUT
 set -euo pipefail
-cd "$(dirname "$0")/.."
 if [ "${1:-}" = minutes ]; then
-    exec scripts/train_minutes.sh "${@:2}"
+    exec "$(dirname "$0")/train_minutes.sh" "${@:2}"
 fi
-out=$(realpath -m "${1:-runs/shipped}")
+out=${1:-$(dirname "$0")/../runs/shipped}
+mkdir -p "$out"
+out=$(realpath "$out")
+cd "$(dirname "$0")/.."
 roots=${DEBLUR_DATA:-datasets}
 python=${PYTHON:-.venv/bin/python}
 BASE=${BASE:-40} MIX=${MIX:-4} GAN=${GAN:-8} SIZE=${SIZE:-2000} PAIRS=${PAIRS:-8000}
