@@ -305,7 +305,7 @@ def test_a_large_photo_is_seen_at_full_size(visit: Callable[..., Page], tmp_path
     [
         ("letter.jpg", None, "not a readable picture"),
         ("large.jpg", (1600, 1000), "1.6 megapixels, at most 1.5"),
-        ("heavy.jpg", 2 << 20, "Larger than the 1 MB"),
+        ("heavy.jpg", 2 << 20, "Larger than the limit of 1 MB"),
     ],
 )
 def test_what_is_wrong_is_said_beside_the_photo(
