@@ -39,8 +39,9 @@ class Restored:
     """One test picture and the methods' results for it."""
 
     pair: Pair
+    """(1, 3, H, W): the whole frame if a protocol uses it, else the first protocol's view of it."""
     images: dict[str, Tensor]
-    """By method, (1, 3, H, W): of the whole frame if a protocol uses it, else of the first view."""
+    """By method, of the size of `pair`."""
     results: list[Result]
     blur_sigma: float | None
 
@@ -143,10 +144,11 @@ class Evaluation:
                     results += self._score(row, Comparison(restored, sharp, frames()), view)
                 elif method != BLURRY:
                     results.append(row)
-        shown = seen.get(whole) or next(iter(seen.values()))
-        images = {method: image for method, (image, _) in shown.items()}
+        shown = whole if whole in seen else next(iter(seen))
+        images = {method: image for method, (image, _) in seen[shown].items()}
         strength = blur_sigma(pair.blur, pair.sharp) if paired else None
         self.spent["metrics"] += time.perf_counter() - started
+        pair = pair._replace(blur=shown(pair.blur), sharp=shown(pair.sharp))
         return Restored(pair, images, results, strength)
 
     def _score(self, row: Result, pair: Comparison, view: View) -> Iterator[Result]:

@@ -1,8 +1,11 @@
+from pathlib import Path
+
 import pytest
 import torch
 from torch import Tensor
 
 from deblur.evaluation.loop import FILES, Evaluation, Restored, distinguish, rehearse
+from deblur.evaluation.report import Report
 from deblur.evaluation.results import BLURRY
 from deblur.metrics import choose
 from deblur.pair import Pair
@@ -42,6 +45,19 @@ def test_methods_see_what_a_protocol_looks_at() -> None:
         ("wang-rgb", (20, 16)),
     }
     assert found[0].images["identity"].shape == (1, 3, 16, 20)
+
+
+@pytest.mark.parametrize("protocol, size", [("deblurgan-legacy-half", (8, 10)), ("y", (16, 20))])
+def test_the_pictures_shown_have_one_size(
+    protocol: str, size: tuple[int, int], tmp_path: Path
+) -> None:
+    _, found = evaluate(protocol)
+    report = Report(tmp_path, [protocol], [*METHODS], sheets=1, scenes=SCENES)
+    for restored in found:
+        images = [restored.pair.blur, restored.pair.sharp, *restored.images.values()]
+        assert {image.shape[-2:] for image in images} == {size}
+        report.add(restored)
+    assert "error" in report.shown[0].pictures
 
 
 def test_a_method_is_warmed_up_once_for_each_size_and_timed() -> None:
