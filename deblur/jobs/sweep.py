@@ -21,6 +21,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from deblur.config.errors import Mistake, Refusal
+from deblur.config.overrides import quote_paths
 from deblur.config.scalars import check_experiment
 from deblur.distributed import FOLLOW, is_first
 from deblur.jobs import run_folder, run_status, worker_process
@@ -170,9 +171,12 @@ def _record(train: Train, cfg: DictConfig) -> float | None:
 
 
 def _overrides() -> list[str]:
-    """List the run's settings; ckpt, where it resumes, does not count."""
+    """List the run's settings; ckpt, where it resumes, does not count.
+
+    Paths are quoted, as in a job's own process: else its parent would take them for others.
+    """
     given = HydraConfig.get().overrides.task
-    return [one for one in given if one.partition("=")[0] != "ckpt"]
+    return quote_paths([one for one in given if one.partition("=")[0] != "ckpt"])
 
 
 def _describe(error: BaseException, overrides: list[str]) -> RunStatus:

@@ -149,7 +149,8 @@ def test_a_sweep_that_was_stopped_does_what_is_left(
     number: int, status: int, end: str, sweep: Sweep, tmp_path: Path
 ) -> None:
     """Ctrl-C reaches all processes of a terminal; the others only the first."""
-    settings, jobs = ["what=well,wait", "score=1,2"], tmp_path / "jobs"
+    settings = ["what=well,wait", "score=1,2", "data.root=mine"]
+    jobs = tmp_path / "jobs"
     process = sweep(*settings)
     wait_for(jobs / "job-2")
     (os.killpg if number == signal.SIGINT else os.kill)(process.pid, number)
