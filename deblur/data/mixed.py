@@ -31,7 +31,7 @@ class Mixed(Dataset[Pair]):
             unreadable and the names of the pairs to use.
         roots: The folders of `pairs`, by name.
         shares: How often "photos" and each of `pairs` are drawn; they need not sum to 1, and 0
-            leaves a set of pairs out.
+            leaves a set of pairs out of training and validation.
         size: The number of training samples in an epoch.
         held_out: The numbers of crops of photos for "val" and "test", and their side "crop".
         listed: A table with the columns set, scene, frame and split (train or val) of the pairs to
@@ -82,10 +82,16 @@ class Mixed(Dataset[Pair]):
         self.parts: dict[str, PairedFolder] = {}
         for part, make in pairs.items():
             names = [f"{row['scene']}-{row['frame']}" for row in rows if row["set"] == part]
-            if names and shares[part]:
+            if names and (shares[part] or split == "test"):
+                if part not in roots:
+                    raise ValueError(f"roots has no {part}: type +data.dataset.roots.{part}=FOLDER")
                 self.parts[part] = make(
                     root=roots[part], crop=self.photos.crop, names=names, **chosen
                 )
+        if not len(self):
+            raise ValueError(
+                f"without is {[*without]}, but {listed} has no such scene of {', '.join(pairs)}"
+            )
         weights = np.array([shares[name] for name in ("photos", *self.parts)])
         self.shares = weights / weights.sum()
 

@@ -95,6 +95,15 @@ def test_scenes_that_are_left_out_are_tested_on(folder: Path) -> None:
         mixed(folder, without=["GOPR9999"])
 
 
+def test_a_part_that_is_not_trained_on_can_be_tested_on(folder: Path) -> None:
+    settings: dict[str, Any] = {"split": "test", "without": ["GOPR0372_07_00"]}
+    shares = {"photos": 1, "gopro": 0}
+    assert len(mixed(folder, shares=shares, **settings)) == 2
+    other: dict[str, Any] = {"pairs": {"reds": PairedFolder}, "roots": {}}
+    with pytest.raises(ValueError, match="GOPR0372_07_00.*list.csv.*reds"):
+        mixed(folder, shares={"photos": 1, "reds": 1}, **other, **settings)
+
+
 def test_samples_depend_on_seed_epoch_and_index(folder: Path) -> None:
     for index in range(10):
         item = mixed(folder)[2, index]
@@ -122,6 +131,11 @@ def test_shares_must_fit_the_parts(folder: Path, shares: dict[str, float]) -> No
 def test_a_root_of_no_part_is_refused(folder: Path) -> None:
     with pytest.raises(ValueError, match="roots.*gopr0"):
         mixed(folder, roots={"gopro": "x", "gopr0": "y"})
+
+
+def test_a_part_without_a_root_is_named(folder: Path) -> None:
+    with pytest.raises(ValueError, match="data.dataset.roots.gopro=FOLDER"):
+        mixed(folder, roots={})
 
 
 def test_the_committed_list_names_official_frames() -> None:
