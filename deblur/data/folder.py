@@ -46,8 +46,9 @@ class PairedFolder(Dataset[Pair]):
         detail: The share of the training crops, 0 to 1, taken where there is detail, see `spot`.
         val_scenes: Scenes held out for validation if there is no validation split.
         whole: Use all pairs for the requested split.
-        limit: Use only the first `limit` pairs of the split, by name.
-        names: Use only these pairs: a list, or the path of a text file with a name a line.
+        limit: Use only the first `limit` pairs of the split, by name; not used with `names`.
+        names: Use only the split's pairs among these, which must all be found, in any split: a
+            list, or the path of a text file with a name a line.
         resize: Width and height that all frames are resized to first, bicubic.
         download: Download the set first, if that is possible.
         unreadable: See `deblur.data.unreadable_files`; in a test split nothing is left out.
@@ -102,7 +103,7 @@ class PairedFolder(Dataset[Pair]):
                 f"({LAYOUTS[self.layout].title}), but {len(found)} others: "
                 f"{advise(found, split)}. {INSTEAD}"
             )
-        self.pairs = only(own, names)[:limit]
+        self.pairs = own[:limit] if names is None else only(own, found, names)
         sizes = sift(self.pairs, self._look, self.unreadable)
         self.pairs = [pair for pair in self.pairs if pair in sizes]
         if resize is not None:

@@ -105,13 +105,13 @@ def _wanted(root: Path, layout: str | None, blur: str | None) -> str:
     return f"expected {root}/{blurred}.png and {root}/{sharp}.png"
 
 
-def only(found: list[Found], names: str | list[str] | None) -> list[Found]:
-    """Choose pairs by names: a list, or the path of a text file; None for all.
+def only(own: list[Found], found: list[Found], names: str | list[str]) -> list[Found]:
+    """Choose a split's pairs by names: a list, or the path of a text file.
 
-    A name that several splits have, as in REDS, means the training split's pair.
+    A name that several splits have, as in REDS, means the training split's pair, if that is among
+    the split's own. Raises FileNotFoundError if a name is none of all pairs found, or if none of
+    the names is one of the split's.
     """
-    if names is None:
-        return found
     if isinstance(names, str):
         names = [name for line in read_lines(Path(names)) for name in line.split()]
     if missing := sorted(set(names) - {pair.name for pair in found}):
@@ -119,6 +119,11 @@ def only(found: list[Found], names: str | list[str] | None) -> list[Found]:
             f"of the {len(set(names))} pairs named, {len(missing)} were not found: "
             f"{', '.join(missing[:3])}{', ...' * (len(missing) > 3)}"
         )
-    chosen = [pair for pair in found if pair.name in set(names)]
+    chosen = [pair for pair in own if pair.name in set(names)]
+    if not chosen:
+        raise FileNotFoundError(
+            f"data.dataset.names: none of the {len(set(names))} pairs named is in this split; "
+            f"expected some of {', '.join(pair.name for pair in own[:3])}, ..."
+        )
     trained = {pair.name for pair in chosen if pair.split == "train"}
     return [pair for pair in chosen if pair.split == "train" or pair.name not in trained]

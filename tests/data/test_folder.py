@@ -212,6 +212,13 @@ def test_pairs_are_chosen_by_a_list_of_names(gopro: Path, tmp_path: Path) -> Non
     names = tmp_path / "light.txt"
     names.write_text("GOPR0372_07_00-000001\nGOPR0374_11_00-000002\n")
     assert len(folder(gopro, names=str(names), val_scenes=["none"], whole=True).pairs) == 2
+    val_scenes = ["GOPR0372_07_00"]
+    for split, scene in (("train", "GOPR0374_11_00"), ("val", "GOPR0372_07_00")):
+        data = folder(gopro, names=str(names), split=split, val_scenes=val_scenes, limit=1)
+        assert [pair.scene for pair in data.pairs] == [scene]
+    with pytest.raises(FileNotFoundError, match="data.dataset.names.*T1-000000"):
+        folder(gopro, names=str(names), split="test")
+    assert len(folder(gopro, names=["T1-000000", "T1-000002"], split="test", limit=1)) == 2
     names.write_text("elsewhere-000001\n")
     with pytest.raises(FileNotFoundError, match="elsewhere"):
         folder(gopro, names=str(names))
