@@ -45,6 +45,18 @@ def test_each_is_whole_and_told(name: str) -> None:
     assert name in HINTS
 
 
+def test_a_folder_of_its_name_does_not_hide_a_model(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "small").mkdir()
+    assert find_model("small") == WEIGHTS / "small.safetensors"
+    (tmp_path / "fast").touch()
+    assert find_model("fast") == Path("fast")
+    (tmp_path / "mine").mkdir()
+    assert find_model("mine") == Path("mine")  # whose reader tells what is wrong with it
+
+
 def test_the_later_stages_of_maxim_are_the_published_ones() -> None:
     ours, published = (load_generator(find_model(n), stages=2) for n in ("maxim", "maxim-gopro"))
     assert ours.config["stages"] == 2

@@ -24,10 +24,13 @@ def list_shipped() -> list[str]:
 
 
 def find_model(name_or_path: str | Path) -> Path:
-    """Return the file of a bundled model, by name, or the user's own; raise FileNotFoundError."""
+    """Return the file of a bundled model, by name, or the user's own; raise FileNotFoundError.
+
+    A file takes precedence over a bundled model of the same name, but a folder does not.
+    """
     path = Path(name_or_path)
     shipped = WEIGHTS / f"{name_or_path}.safetensors"
-    if path.suffix or path.exists():
+    if path.suffix or path.is_file() or (path.exists() and not shipped.is_file()):
         if path.exists():
             return path
         raise FileNotFoundError(f"{path}: no such file; expected a .ckpt or .safetensors")
