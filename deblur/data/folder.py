@@ -15,6 +15,7 @@ from deblur.data.crops import Key, Split, detail, locate, orient, spot
 from deblur.data.decoding import find_damaged, refuse
 from deblur.data.download import fetch
 from deblur.data.layouts import LAYOUTS
+from deblur.data.names import tell_apart
 from deblur.data.search import Found
 from deblur.data.selection import INSTEAD, advise, check_sizes, check_use, only, open_pairs
 from deblur.data.splits import choose_split
@@ -106,6 +107,10 @@ class PairedFolder(Dataset[Pair]):
         self.pairs = own[:limit] if names is None else only(own, found, names)
         sizes = sift(self.pairs, self._look, self.unreadable)
         self.pairs = [pair for pair in self.pairs if pair in sizes]
+        # With `whole` they are of several splits, which may have the same names.
+        longer = [f"{pair.split}/{pair.name}" if pair.split else pair.name for pair in self.pairs]
+        own_names = tell_apart([pair.name for pair in self.pairs], longer)
+        self._names = dict(zip(self.pairs, own_names))
         if resize is not None:
             sizes = {pair: (resize[0], resize[1]) for pair in self.pairs}
         if fit == "crop" and split != "test":
@@ -134,7 +139,7 @@ class PairedFolder(Dataset[Pair]):
         images = encode(
             torch.from_numpy(np.require(both, requirements=["C", "W"])).permute(0, 3, 1, 2)
         )
-        return Pair(images[0].contiguous(), images[1].contiguous(), self.pairs[index].name)
+        return Pair(images[0].contiguous(), images[1].contiguous(), self._names[self.pairs[index]])
 
     def decode_all(self) -> None:
         """Decode all pictures once, before their use; see `deblur.data.decoding`.
@@ -152,7 +157,7 @@ class PairedFolder(Dataset[Pair]):
     @property
     def scenes(self) -> list[str]:
         """The scene of each pair, in order; the pair's name if the set has no scenes."""
-        return [pair.scene or pair.name for pair in self.pairs]
+        return [pair.scene or self._names[pair] for pair in self.pairs]
 
     def poses(self, index: int) -> Iterator[Tensor] | None:
         """Return all sharp frames of a pair's exposure, (1, 3, H, W) each; None if there is one."""

@@ -11,6 +11,7 @@ from deblur.blur.camera import Camera
 from deblur.data.bounds import check_name
 from deblur.data.crops import Key, Split, locate
 from deblur.data.lists import find_list, read_rows
+from deblur.data.names import tell_apart
 from deblur.data.photos import BUILT_IN
 from deblur.media.images import read, read_size
 from deblur.pair import Pair, encode
@@ -20,7 +21,8 @@ class Listed(Dataset[Pair]):
     """Blurs whole photos by a table with the columns split (val or test), photo, blur and seed.
 
     A sharp picture is the whole photo without the margin that the blur needs, in validation its
-    central square of side `crop`. Its name is blur/photo-seed.
+    central square of side `crop`. Its name is blur/photo-seed; the photo's ending is left out if
+    the names stay unique.
 
     Args:
         root: A folder of photos, where those that are not in it are the bundled ones; None for
@@ -63,6 +65,8 @@ class Listed(Dataset[Pair]):
             _check_size(self.paths[row["photo"]], side + 2 * cameras[row["blur"]].margin)
         if not self.rows:
             raise ValueError(f"{table}: no {split} pictures blurred by {', '.join(chosen)}")
+        photos = [*self.paths]
+        self._names = dict(zip(photos, tell_apart([Path(one).stem for one in photos], photos)))
         self.cameras = cameras
         self.crop = crop if split == "val" else None
 
@@ -80,13 +84,13 @@ class Listed(Dataset[Pair]):
             pixels = pixels[:, top : top + side, left : left + side]
         rng = np.random.default_rng(int(row["seed"]))
         blurred, sharp = camera(pixels[None].contiguous(), [rng])
-        name = f"{row['blur']}/{Path(row['photo']).stem}-{row['seed']}"
+        name = f"{row['blur']}/{self._names[row['photo']]}-{row['seed']}"
         return Pair(encode(blurred[0]), encode(sharp[0]), name)
 
     @property
     def scenes(self) -> list[str]:
         """The photo of each picture, in order."""
-        return [Path(row["photo"]).stem for row in self.rows]
+        return [self._names[row["photo"]] for row in self.rows]
 
 
 def _find(photo: str, folder: Path, table: Path) -> Path:

@@ -14,6 +14,7 @@ from deblur.blur.camera import Camera, Shot
 from deblur.data.bounds import list_own
 from deblur.data.crops import LEAST, MOST, Key, Split, detail, locate, orient, spot
 from deblur.data.decoding import find_damaged, refuse
+from deblur.data.names import tell_apart
 from deblur.data.unreadable_files import Choice, hold, read_or_next, sift
 from deblur.media.images import Pixels, read, read_size
 from deblur.pair import Pair, encode
@@ -74,6 +75,8 @@ class Photos(Dataset[Pair]):
         photos = _built_in(split) if root is None else _by_name(Path(root), split)
         self.unreadable = None if split == "test" else unreadable
         self.photos = [*sift(photos, read_size, self.unreadable)]
+        names = tell_apart([photo.stem for photo in photos], [photo.name for photo in photos])
+        self._names = dict(zip(photos, names))
         self.built_in = root is None
         self.split = split
         self.seed = seed
@@ -106,7 +109,7 @@ class Photos(Dataset[Pair]):
     @property
     def scenes(self) -> list[str]:
         """The photo of each crop of validation and testing, in order."""
-        return [self.photos[index % len(self.photos)].stem for index in range(self.size)]
+        return [self._names[self.photos[index % len(self.photos)]] for index in range(self.size)]
 
     def develop(self, window: Window) -> Pair:
         """Blur one window into a pair (see `Camera.expose`)."""
@@ -123,8 +126,9 @@ class Photos(Dataset[Pair]):
             name = f"{photo.stem}-{epoch}-{index}"
         else:
             photo, whole = self._read_or_next(index % len(self.photos))
-            name = f"{photo.stem}-{index // len(self.photos):02d}"
-            rng = np.random.default_rng(zlib.crc32(name.encode()))
+            turn = f"{index // len(self.photos):02d}"
+            rng = np.random.default_rng(zlib.crc32(f"{photo.stem}-{turn}".encode()))
+            name = f"{self._names[photo]}-{turn}"
         pixels = self._cut(photo, whole, rng)
         if self.split == "train":
             pixels = orient(pixels, rng)

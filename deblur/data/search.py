@@ -4,13 +4,14 @@ import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
+from pathlib import Path, PurePath
 
 import numpy as np
 
 from deblur.data.bounds import check_links, check_name, leads_back
 from deblur.data.layouts import LAYOUTS, SPLITS, Layout
 from deblur.data.lists import read_lines, read_rows
+from deblur.data.names import tell_apart
 from deblur.data.renaming import suggest
 from deblur.media.images import Pixels, is_picture, read, read_size
 
@@ -22,6 +23,7 @@ class Found:
     """A pair on disk."""
 
     name: str
+    """Unique within a split, unless files are listed twice."""
     scene: str
     split: str | None
     blur: tuple[Path, ...]
@@ -61,7 +63,7 @@ def find_pairs(root: Path, layout: str, blur: str | None = None) -> tuple[list[F
     with another extension.
     """
     if layout == "csv":
-        return _read_table(root), []
+        return _rename(_read_table(root), _table(root).parent), []
     pictures = [*_list_pictures(root)]
     files = _name(root, pictures)
     found, unpaired = _search(root, files, LAYOUTS[layout], blur)
@@ -69,7 +71,7 @@ def find_pairs(root: Path, layout: str, blur: str | None = None) -> tuple[list[F
         found = _by_lists(root, LAYOUTS[layout], found)
     hidden = {*pictures} - {*files.values()}
     unpaired += [path.relative_to(root).as_posix() for path in hidden]
-    return sorted(found, key=lambda pair: pair.name), sorted(unpaired)
+    return _rename(found, root), sorted(unpaired)
 
 
 def guess(root: Path) -> str | None:
@@ -267,4 +269,21 @@ def _read_table(root: Path) -> list[Found]:
         scene = row.get("scene") or ""
         name = row.get("name") or (f"{scene}-{blur.stem}" if scene else blur.stem)
         pairs.append(Found(name, scene, split, (blur,), sharp))
-    return sorted(pairs, key=lambda pair: pair.name)
+    return pairs
+
+
+def _rename(pairs: list[Found], top: Path) -> list[Found]:
+    """Sort pairs by name; those of a split with equal names are named by their paths below `top`.
+
+    The paths are those of the blurred pictures, without their endings if that suffices.
+    """
+    renamed = [*pairs]
+    for split in {pair.split for pair in pairs}:
+        places = [place for place, pair in enumerate(pairs) if pair.split == split]
+        paths = [PurePath(os.path.relpath(pairs[place].blur[0], top)) for place in places]
+        short = [path.with_suffix("").as_posix() for path in paths]
+        names = [pairs[place].name for place in places]
+        names = tell_apart(names, short, [path.as_posix() for path in paths])
+        for place, name in zip(places, names):
+            renamed[place] = replace(pairs[place], name=name)
+    return sorted(renamed, key=lambda pair: pair.name)

@@ -8,6 +8,7 @@ from torch.utils.data import Dataset
 from deblur.data.bounds import list_own
 from deblur.data.crops import Key, Split, locate
 from deblur.data.folder import PairedFolder, image
+from deblur.data.names import tell_apart
 from deblur.data.prepared import INDEX
 from deblur.data.search import guess
 from deblur.media.images import list_pictures, read
@@ -24,20 +25,16 @@ class Snapshots(Dataset[Pair]):
 
     def __init__(self, *, root: str) -> None:
         self.files = list_own(Path(root))
+        self.scenes = tell_apart([f.stem for f in self.files], [f.name for f in self.files])
+        """The pictures' names: each is a scene of its own."""
 
     def __len__(self) -> int:
         return len(self.files)
 
     def __getitem__(self, key: Key) -> Pair:
         _, index = locate(key, len(self))
-        file = self.files[index]
-        blur = image(read(file))
-        return Pair(blur, blur, file.stem)
-
-    @property
-    def scenes(self) -> list[str]:
-        """The pictures' names: each is a scene of its own."""
-        return [file.stem for file in self.files]
+        blur = image(read(self.files[index]))
+        return Pair(blur, blur, self.scenes[index])
 
 
 def open_folder(

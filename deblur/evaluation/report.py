@@ -68,7 +68,10 @@ class Report:
         self.protocols = protocols
         self.models = models
         self.results: list[Result] = []
+        self.pairs = 0
+        """The number of pictures added."""
         self.strengths: dict[str, float | None] = {}
+        """By picture, see `Restored.blur_sigma`."""
         self.chosen = draw(scenes, sheets)
         self.columns: list[dict[str, Tensor]] = []
         self.shown: list[Shown] = []
@@ -77,7 +80,8 @@ class Report:
     def add(self, restored: Restored) -> None:
         """Add one picture; if it was drawn, write it at once, as in the paper's Figures 4-6."""
         pair, name = restored.pair, restored.pair.name[0]
-        chosen = len(self.strengths) in self.chosen
+        chosen = self.pairs in self.chosen
+        self.pairs += 1
         self.strengths[name] = restored.blur_sigma
         self.results += restored.results
         sharp = pair.sharp if restored.blur_sigma is not None else None
@@ -197,7 +201,7 @@ class Report:
         published: add the paper's rows to Table 4.
         """
         data = about["data"]["name"]
-        summary, pairs = self.summary, len(self.strengths)
+        summary, pairs = self.summary, self.pairs
         document = {
             **about,
             "protocols": {

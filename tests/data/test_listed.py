@@ -46,6 +46,16 @@ def test_a_picture_is_a_function_of_its_row_alone(few: Path) -> None:
     assert torch.equal(again.blur, pair.blur)
 
 
+def test_photos_that_differ_in_their_endings_are_told_apart(tmp_path: Path) -> None:
+    shutil.copy(BUILT_IN / "polar_bear.webp", tmp_path / "polar_bear.jpg")
+    names = ["polar_bear.webp", "polar_bear.jpg", "dog.webp"]
+    rows = [f"test,{name},shake,1" for name in names]
+    (tmp_path / "list.csv").write_text("\n".join(["split,photo,blur,seed", *rows]))
+    pairs = make(root=tmp_path, listed=str(tmp_path / "list.csv"))
+    assert pairs.scenes == ["polar_bear.webp", "polar_bear.jpg", "dog"]
+    assert pairs[1].name == "shake/polar_bear.jpg-1"
+
+
 def test_what_stands_still_is_sharp(few: Path) -> None:
     still = make(listed=str(few), blurs=["still"])[0, 0]
     assert torch.equal(still.blur, still.sharp)

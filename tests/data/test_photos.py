@@ -57,6 +57,16 @@ def test_training_depends_on_seed_epoch_and_index() -> None:
         assert not same(item, other)
 
 
+def test_photos_that_differ_in_their_endings_are_told_apart(
+    tmp_path: Path, picture: Callable[..., Path]
+) -> None:
+    for name in ("a.jpg", *(f"a.k{place}.png" for place in range(9)), "a.png"):
+        picture(tmp_path / name)
+    data = photos(root=str(tmp_path), split="val")  # every tenth
+    assert data.scenes[:2] == ["a.jpg", "a.png"]
+    assert [data[index].name for index in (0, 1, 2)] == ["a.jpg-00", "a.png-00", "a.jpg-01"]
+
+
 def test_held_out_pairs_depend_on_the_name_alone() -> None:
     for split in ("val", "test"):
         item = photos(split=split)[0, 5]

@@ -132,7 +132,7 @@ def test_table_4_marks_what_cannot_be_compared(report: Report, tmp_path: Path) -
 def test_what_was_measured_alike_bears_no_mark(tmp_path: Path) -> None:
     alike = Report(tmp_path, ["matlab-rgb"], [], sheets=0, scenes=["s"])
     alike.add(restored(0, 1.0))
-    alike.strengths |= {str(index): 1.0 for index in range(1110)}
+    alike.pairs = 1111
     alike.write({**ABOUT, "data": {**DATA, "name": "gopro_gamma"}}, [], published=True)
     text = (tmp_path / "table4.md").read_text()
     assert "| DeepDeblur (Nah et al., 2017)" in text and "| ≠ Li, 2024" in text
@@ -153,6 +153,13 @@ def test_pictures_are_drawn_by_scene() -> None:
     assert draw(scenes, 6) == draw(scenes, 6) and len(draw(scenes, 99)) == 54
     firsts = {place for side in range(20) for place in draw(scenes[side:], 1)}
     assert len(firsts) > 5  # nobody has chosen them
+
+
+def test_pictures_are_counted_and_drawn_by_place(tmp_path: Path) -> None:
+    made = Report(tmp_path, ["wang-rgb", "matlab-rgb"], [], sheets=3, scenes=["s"] * 3)
+    for _ in range(3):
+        made.add(restored(0, 1.0))
+    assert made.pairs == len(made.columns) == 3
 
 
 def test_the_best_and_worst_are_by_gain(report: Report) -> None:
