@@ -73,8 +73,8 @@ def find(ckpt: str | None, folder: Path) -> Start:
     """Find the checkpoint from which the run in a folder starts.
 
     ckpt: a path, or a name in the folder; None starts from the beginning, and so does "last" if the
-    run was stopped before it wrote a checkpoint. Raises FileNotFoundError if there is no such file,
-    and ValueError if it is not a checkpoint or if another run has used the folder.
+    run was stopped before it wrote any checkpoint. Raises FileNotFoundError if there is no such
+    file, and ValueError if it is not a checkpoint or if another run has used the folder.
     """
     inside = ckpt is not None and _is_of(ckpt, folder)
     if not inside and is_first():  # other processes would find the first one's files
@@ -84,6 +84,12 @@ def find(ckpt: str | None, folder: Path) -> Start:
     last = folder / "checkpoints" / "last.ckpt"
     path = folder / "checkpoints" / f"{ckpt}.ckpt" if ckpt in NAMES else Path(ckpt)
     if ckpt == "last" and not last.exists():
+        files = [file for name in NAMES if (file := last.with_stem(name)).is_file()]
+        if files:  # starting over would replace them
+            newest = max(files, key=lambda file: file.stat().st_mtime)
+            raise FileNotFoundError(
+                f"{last}: no such file, but there is {newest}: type ckpt={newest.stem}"
+            )
         log.info("%s has no checkpoint yet: the run starts from its beginning", folder)
         return Start(None, 0, 0, True)
     import torch

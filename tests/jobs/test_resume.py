@@ -245,6 +245,16 @@ def test_there_must_be_a_run_that_can_go_on(begun: Path, trained: Path, tmp_path
         find(str(begun / "other.ckpt"), new)
 
 
+def test_a_run_without_its_last_checkpoint_does_not_start_over(begun: Path) -> None:
+    for age, name in enumerate(["previous", "best"]):
+        path = begun / "checkpoints" / f"{name}.ckpt"
+        path.parent.mkdir(exist_ok=True)
+        path.touch()
+        os.utime(path, (age, age))
+        with pytest.raises(FileNotFoundError, match=f"last.ckpt: .*{name}.ckpt.* ckpt={name}"):
+            find("last", begun)
+
+
 @pytest.mark.parametrize("change", ["model.discriminator.width=8", "model.average=0.9"])
 def test_a_run_cannot_go_on_with_other_networks(
     change: str, trained: Path, tmp_path: Path, train: Callable[..., None]
