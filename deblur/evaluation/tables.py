@@ -43,8 +43,8 @@ def by_part(parts: Mapping[str, Mapping[str, Sequence[tuple[float, ...]]]]) -> s
     rows = []
     for part, methods in parts.items():
         for method, pictures in methods.items():
-            # A picture without any error has an infinite gain.
-            finite = [picture for picture in pictures if np.isfinite(picture).all()] or pictures
+            # A picture without any error has an infinite gain. NaN is kept, since it is a fault.
+            finite = [picture for picture in pictures if not np.isinf(picture).any()] or pictures
             psnr, ssim, before, similar = (np.array(column) for column in zip(*finite))
             with np.errstate(invalid="ignore"):
                 gained = psnr - before
