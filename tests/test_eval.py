@@ -266,7 +266,7 @@ def test_snapshots_give_sheets_and_times_only(
         ({"scalars": {"data.batch_size": "many"}}, "data.batch_size is 'many', expected int"),
         ({"scalars": {"data.root": ["${oc.env:HOME}"]}}, r"data.root is .*oc.env:HOME"),
         ({"scalars": {"blur.motion": "os.system"}}, "blur.motion is 'os.system', expected Motion"),
-        ({"scalars": {"data.seeed": 1}}, "data.seeed is not a setting, did you mean"),
+        ({"scalars": {"data.seeed": 1}}, "data.seeed is not a setting of DeblurData, did you"),
         ({"scalars": ["data.crop"]}, "expected a mapping"),
         ({"data": "../../tmp/evil"}, "expected a name in conf/data"),
         ({"data": ["photos"]}, "expected a name in conf/data"),

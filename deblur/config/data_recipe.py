@@ -62,10 +62,12 @@ def _replay(recipe: Mapping[str, Any]) -> list[str]:
     if not isinstance(scalars, Mapping):
         raise ValueError(f"the checkpoint's scalars are {scalars!r}, expected a mapping")
     for key, value in scalars.items():
-        if not re.fullmatch(r"(data|blur)(\.[a-z][a-z0-9_]*)+", str(key)):
+        # A key of Hydra's own, such as _target_, begins with an underscore.
+        if not re.fullmatch(r"(data|blur)(\.[A-Za-z0-9][\w-]*)+", str(key), re.ASCII):
             raise ValueError(f"the checkpoint sets {key!r}, expected a setting of data or blur")
         if key != "data.download":  # only the user's own command may start a download
-            overrides.append(f"{key}={_write(key, value)}")
+            # Two pluses also add what the run had added; settings.check_groups refuses the unknown.
+            overrides.append(f"++{key}={_write(key, value)}")
     return overrides
 
 
