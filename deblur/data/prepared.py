@@ -8,6 +8,7 @@ source file.
 import json
 import logging
 import os
+import shlex
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -44,7 +45,8 @@ class Prepared:
             raise ValueError(f"{root}: has index format {index.get('format')}, expected {FORMAT}")
         try:
             source = self._take(root, index)
-            files = index["files"]
+            files, blur = index["files"], index["blur"]
+            splits = [f"--split={split}" for split in index["splits"]]
         except (KeyError, TypeError) as error:
             raise ValueError(f"{root / INDEX}: damaged ({error!r})") from error
         self.pairs = list(self._arrays)
@@ -53,9 +55,11 @@ class Prepared:
         if not source.exists():
             log.info("%s: made from %s, which no longer exists", root, source)
         elif files != _stamps(source, _pairs(source, index)):
+            variant = [f"--blur={blur}"] if blur else []
+            options = [f"--layout={self.layout}", *variant, *splits]
             raise ValueError(
                 f"{root}: the files in {source} have changed since it was prepared: "
-                f"deblur prepare {source} {root} --layout {self.layout}"
+                f"{shlex.join(['deblur', 'prepare', str(source), str(root), *options])}"
             )
 
     def _take(self, root: Path, index: dict[str, Any]) -> Path:

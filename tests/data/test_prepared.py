@@ -1,5 +1,7 @@
+import argparse
 import json
 import os
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,6 +11,7 @@ import pytest
 import torch
 from imitations import picture, write
 
+from deblur.commands.prepare import add_arguments
 from deblur.data.folder import PairedFolder
 from deblur.data.prepared import keep, prepare
 
@@ -82,6 +85,23 @@ def test_changed_files_are_refused_and_unpacked_anew(source: Path, tmp_path: Pat
     assert torch.equal(folder(out, "test")[0, 0].sharp, folder(source, "test")[0, 0].sharp)
 
 
+def test_the_command_that_unpacks_anew_makes_the_same_arrays(source: Path, tmp_path: Path) -> None:
+    out, settings = tmp_path / "my arrays", {"layout": "gopro", "blur": "blur_gamma"}
+    splits = ["train", "test"]
+    list(prepare(source, out, splits=splits, workers=1, **settings))  # type: ignore[arg-type]
+    os.utime(source / "test/GOPR0384_11_00/sharp/000047.png", ns=(1, 1))
+    with pytest.raises(ValueError, match="deblur prepare") as caught:
+        folder(out, "test")
+    words = shlex.split(str(caught.value).partition(": deblur ")[2])
+    parser = argparse.ArgumentParser()
+    parser.add_argument("verb")
+    add_arguments(parser)
+    options = parser.parse_args(words)
+    assert (options.path, options.out) == (source, out)
+    assert {"layout": options.layout, "blur": options.blur} == settings
+    assert options.split == splits
+
+
 def test_added_files_are_noticed(source: Path, tmp_path: Path) -> None:
     run(source, tmp_path / "arrays")
     for kind in ("blur", "sharp"):
@@ -134,6 +154,7 @@ def test_splits_of_equal_names_are_kept_apart(layout: str, tmp_path: Path) -> No
         ),
         (lambda index: index["pairs"][0].update(array="/etc/passwd"), "passwd, which is outside"),
         (lambda index: index.pop("layout"), "index.json: damaged"),
+        (lambda index: index.pop("splits"), "index.json: damaged"),
         (lambda index: index.update(pairs=5), "index.json: damaged"),
         (lambda index: index["pairs"][0].pop("width"), "index.json: damaged"),
         (lambda index: index["pairs"][0].update(files=[5]), "index.json: damaged"),
