@@ -66,7 +66,8 @@ def main(cfg: DictConfig) -> float | None:
             if not models:
                 raise ValueError(f"{data.root}: has no sharp pictures; type ckpt=PATH to restore")
         scalars.check_variant(cfg, [protocol.name for protocol in protocols])
-        rehearse(protocols, poses=poses(0) is not None)
+        sizes = islice(getattr(tests.dataset, "frame_sizes", {}).items(), cfg.limit)
+        rehearse(protocols, poses=poses(0) is not None, sizes=sizes)
         if cfg.limit is None:  # a user's own data set may have nothing to decode
             getattr(tests.dataset, "decode_all", lambda: None)()
     count = min(len(tests), cfg.limit or len(tests))

@@ -115,6 +115,7 @@ class PairedFolder(Dataset[Pair]):
             sizes = {pair: (resize[0], resize[1]) for pair in self.pairs}
         if fit == "crop" and split != "test":
             check_sizes(self.pairs, sizes, crop)
+        self._sizes = sizes
         self._maps: dict[int, np.ndarray] = {}
         if split == "val" and self.unreadable == "skip":
             self.decode_all()  # now, so that no validation pair is replaced by the next one
@@ -158,6 +159,11 @@ class PairedFolder(Dataset[Pair]):
     def scenes(self) -> list[str]:
         """The scene of each pair, in order; the pair's name if the set has no scenes."""
         return [pair.scene or self._names[pair] for pair in self.pairs]
+
+    @property
+    def frame_sizes(self) -> dict[str, tuple[int, int]]:
+        """The width and height of each pair's whole frames, by name, in order."""
+        return {self._names[pair]: self._sizes[pair] for pair in self.pairs}
 
     def poses(self, index: int) -> Iterator[Tensor] | None:
         """Return all sharp frames of a pair's exposure, (1, 3, H, W) each; None if there is one."""

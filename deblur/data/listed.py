@@ -10,9 +10,11 @@ from torch.utils.data import Dataset
 from deblur.blur.camera import Camera
 from deblur.data.bounds import check_name
 from deblur.data.crops import Key, Split, locate
+from deblur.data.decoding import find_damaged, refuse
 from deblur.data.lists import find_list, read_rows
 from deblur.data.names import tell_apart
 from deblur.data.photos import BUILT_IN
+from deblur.data.unreadable_files import sift
 from deblur.media.images import read, read_size
 from deblur.pair import Pair, encode
 
@@ -84,13 +86,34 @@ class Listed(Dataset[Pair]):
             pixels = pixels[:, top : top + side, left : left + side]
         rng = np.random.default_rng(int(row["seed"]))
         blurred, sharp = camera(pixels[None].contiguous(), [rng])
-        name = f"{row['blur']}/{self._names[row['photo']]}-{row['seed']}"
-        return Pair(encode(blurred[0]), encode(sharp[0]), name)
+        return Pair(encode(blurred[0]), encode(sharp[0]), self._name(row))
+
+    def decode_all(self) -> None:
+        """Decode the user's own photos once, before their use; raise ValueError if damaged."""
+        own = [path for path in self.paths.values() if path.parent != BUILT_IN]
+        damaged = find_damaged(own)
+        sift(own, lambda photo: refuse(damaged, [photo]), None)
 
     @property
     def scenes(self) -> list[str]:
         """The photo of each picture, in order."""
         return [self._names[row["photo"]] for row in self.rows]
+
+    @property
+    def frame_sizes(self) -> dict[str, tuple[int, int]]:
+        """The width and height of each picture, by name, in order."""
+        if self.crop is not None:
+            return {self._name(row): (self.crop, self.crop) for row in self.rows}
+        photos = {photo: read_size(path) for photo, path in self.paths.items()}
+        sizes = {}
+        for row in self.rows:
+            width, height = photos[row["photo"]]
+            rims = 2 * self.cameras[row["blur"]].margin
+            sizes[self._name(row)] = (width - rims, height - rims)
+        return sizes
+
+    def _name(self, row: Mapping[str, str]) -> str:
+        return f"{row['blur']}/{self._names[row['photo']]}-{row['seed']}"
 
 
 def _find(photo: str, folder: Path, table: Path) -> Path:

@@ -115,6 +115,13 @@ class Mixed(Dataset[Pair]):
         crops = self.photos.scenes[: self.crops]
         return [*crops, *(scene for part in self.parts.values() for scene in part.scenes)]
 
+    @property
+    def frame_sizes(self) -> dict[str, tuple[int, int]]:
+        """The width and height of each test frame, by name, in order; {} for photos' crops."""
+        return {
+            name: size for part in self.parts.values() for name, size in part.frame_sizes.items()
+        }
+
     def window(self, key: Key) -> Window | Pair:
         """Return a sample: a photo's as a window that has yet to be blurred."""
         epoch, index = locate(key, len(self))

@@ -7,10 +7,12 @@ from torch.utils.data import Dataset
 
 from deblur.data.bounds import list_own
 from deblur.data.crops import Key, Split, locate
+from deblur.data.decoding import find_damaged, refuse
 from deblur.data.folder import PairedFolder, image
 from deblur.data.names import tell_apart
 from deblur.data.prepared import INDEX
 from deblur.data.search import guess
+from deblur.data.unreadable_files import sift
 from deblur.media.images import list_pictures, read
 from deblur.pair import Pair
 
@@ -35,6 +37,11 @@ class Snapshots(Dataset[Pair]):
         _, index = locate(key, len(self))
         blur = image(read(self.files[index]))
         return Pair(blur, blur, self.scenes[index])
+
+    def decode_all(self) -> None:
+        """Decode all pictures once, before their use; raise ValueError that names damaged ones."""
+        damaged = find_damaged(self.files)
+        sift(self.files, lambda file: refuse(damaged, [file]), None)
 
 
 def open_folder(

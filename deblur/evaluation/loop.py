@@ -195,12 +195,22 @@ def _write(image: Tensor, path: Path) -> None:
     Image.fromarray(np.asarray(pixels)).save(path)
 
 
-def rehearse(protocols: Iterable[Protocol], *, poses: bool) -> None:
+def rehearse(
+    protocols: Sequence[Protocol], *, poses: bool, sizes: Iterable[tuple[str, tuple[int, int]]] = ()
+) -> None:
     """Try the protocols that require more than two pictures, before hours are spent.
 
-    poses: whether the data have several sharp frames per exposure. Raises ImportError,
-    FileNotFoundError or ValueError that says what is missing.
+    Args:
+        protocols: The protocols.
+        poses: Whether the data have several sharp frames per exposure.
+        sizes: The names of the pictures, with width and height, as far as they are known.
+
+    Raises:
+        ImportError, FileNotFoundError: A protocol lacks a package or a file.
+        ValueError: A protocol lacks pictures, or a picture is too small for it.
     """
+    for name, size in sizes:
+        check_size(protocols, size, name)
     noise = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(0)) * 2 - 1
     for protocol in protocols:
         if protocol.extra:

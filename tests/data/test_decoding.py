@@ -16,7 +16,9 @@ from deblur.data import decoding
 from deblur.data.datamodule import DeblurData
 from deblur.data.decoding import find_cache, find_damaged
 from deblur.data.folder import PairedFolder
+from deblur.data.listed import Listed
 from deblur.data.photos import Photos
+from deblur.data.snapshots import Snapshots
 from deblur.media.images import decode
 
 
@@ -157,3 +159,33 @@ def test_the_built_in_photos_are_taken_as_they_are(decoded: list[str]) -> None:
     settings: dict[str, Any] = {"root": None, "crop": 32, "seed": 0, "size": 4}
     Photos(split="train", blur=camera, held_out=held_out, **settings).decode_all()
     assert not decoded
+
+
+def test_snapshots_are_decoded_before_an_evaluation(
+    tmp_path: Path, picture: Callable[..., Path]
+) -> None:
+    for name in ("a.png", "b.png"):
+        picture(tmp_path / name)
+    data = Snapshots(root=str(tmp_path))
+    data.decode_all()
+    cut(tmp_path / "b.png")
+    with pytest.raises(ValueError, match="of 2, 1 cannot be used: .*b.png"):
+        data.decode_all()
+
+
+def test_listed_photos_of_the_users_own_are_decoded_before_an_evaluation(
+    tmp_path: Path, picture: Callable[..., Path], decoded: list[str]
+) -> None:
+    rows = ["split,photo,blur,seed", "test,a.png,it,1", "test,dog.webp,it,1"]
+    (tmp_path / "list.csv").write_text("\n".join(rows))
+    picture(tmp_path / "a.png", (100, 90))
+    camera = Camera(motion=TrajectoryBlur(length=9, anxiety=0.005))
+    settings: dict[str, Any] = {"listed": str(tmp_path / "list.csv"), "cameras": {"it": camera}}
+    data = Listed(root=str(tmp_path), split="test", crop=16, seed=0, **settings)
+    data.decode_all()
+    assert decoded == ["a.png"]
+    blur = data[0].blur
+    assert data.frame_sizes["it/a-1"] == (blur.shape[-1], blur.shape[-2]) != (100, 90)
+    cut(tmp_path / "a.png")
+    with pytest.raises(ValueError, match="a.png"):
+        data.decode_all()

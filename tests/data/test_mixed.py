@@ -91,6 +91,7 @@ def test_scenes_that_are_left_out_are_tested_on(folder: Path) -> None:
     test = mixed(folder, split="test", without=["GOPR0372_07_00"])
     assert len(test) == 2 and test.scenes == ["GOPR0372_07_00"] * 2
     assert test[0, 0].blur.shape[1] > 32  # whole frames
+    assert [*test.frame_sizes.values()] == [(48, 40)] * 2
     with pytest.raises(ValueError, match="has no GOPR9999"):
         mixed(folder, without=["GOPR9999"])
 

@@ -98,6 +98,12 @@ def test_what_a_protocol_lacks_is_said_before_hours_are_spent() -> None:
     rehearse(choose("all,kohler"), poses=True)
 
 
+def test_a_picture_too_small_is_named_before_hours_are_spent() -> None:
+    with pytest.raises(ValueError, match="^b: 300x200.*li-2024-crop"):
+        sizes = {"a": (300, 300), "b": (300, 200)}
+        rehearse(choose("wang-rgb,li-2024-crop"), poses=False, sizes=sizes.items())
+
+
 @pytest.mark.parametrize(
     "paths, names",
     [
