@@ -1,14 +1,19 @@
 """Resumes a stopped run: in its folder, with the command line that started it."""
 
 import logging
+import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from omegaconf import OmegaConf
+
 from deblur.config.moved_targets import rename_override
+from deblur.config.overrides import literal
 from deblur.distributed import is_first
 from deblur.jobs import run_status
+from deblur.jobs.run_folder import CONFIG
 from deblur.jobs.run_status import RunStatus
 from deblur.terminal import printable
 
@@ -43,7 +48,8 @@ def recall(arguments: list[str]) -> list[str]:
 
     This happens if ckpt is one of that run's checkpoints, or "last", "previous" or "best".
     Arguments that are given again take precedence. hydra.run.dir may be left out in the run's own
-    folder. Exits with one line if there is no such run.
+    folder: this process then moves to the folder from which the run was started, to which relative
+    paths refer. Exits with one line if there is no such run.
     """
     given = {_key(argument): argument.partition("=")[2].strip("'\"") for argument in arguments}
     ckpt, folder = given.get("ckpt", ""), given.get("hydra.run.dir")
@@ -54,8 +60,9 @@ def recall(arguments: list[str]) -> list[str]:
             return arguments
         if not Path(run_status.NAME).is_file():
             sys.exit(f"error: ckpt={ckpt} requires the run's folder: add hydra.run.dir=FOLDER")
-        folder = "."
-        arguments = [*arguments, "hydra.run.dir=."]
+        folder = os.getcwd()
+        arguments = [*arguments, f"hydra.run.dir={literal(folder)}"]
+        _return_to_start(Path(folder))
     if not _is_of(ckpt, Path(folder)):
         return arguments
     try:
@@ -67,6 +74,15 @@ def recall(arguments: list[str]) -> list[str]:
         sys.exit(printable(f"error: {folder}: holds no run that can be resumed; expected {place}"))
     started = map(rename_override, before.overrides)
     return [*(one for one in started if _key(one) not in given), *arguments]
+
+
+def _return_to_start(folder: Path) -> None:
+    """Change to the working directory of a run's start, if its folder tells one that exists."""
+    path = folder / CONFIG / "hydra.yaml"
+    start = OmegaConf.select(OmegaConf.load(path), "hydra.runtime.cwd") if path.is_file() else None
+    if start and Path(start).is_dir():
+        sys.argv[0] = os.path.abspath(sys.argv[0])  # Lightning may start the script again
+        os.chdir(start)
 
 
 def find(ckpt: str | None, folder: Path) -> Start:

@@ -4,6 +4,7 @@ import csv
 import os
 import shutil
 import signal
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 import pytest
 import torch
 from conftest import QUICKEST, TINY
+from omegaconf import OmegaConf
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from deblur.checkpoints import load_generator
@@ -206,7 +208,17 @@ def test_in_a_runs_folder_it_need_not_be_given(
 ) -> None:
     monkeypatch.chdir(begun)
     kept = ["experiment=quick", "model.lr=0.1", "~model.every.perceptual", "init='a, ${b}.ckpt'"]
-    assert recall(["ckpt=last"]) == [*kept, "ckpt=last", "hydra.run.dir=."]
+    place = f"hydra.run.dir='{begun}'"
+    assert recall(["ckpt=last"]) == [*kept, "ckpt=last", place]
+    assert Path.cwd() == begun
+    (begun / ".hydra").mkdir()
+    for start in (begun / "gone", begun.parent):
+        runtime = {"hydra": {"runtime": {"cwd": str(start)}}}
+        OmegaConf.save(OmegaConf.create(runtime), begun / ".hydra" / "hydra.yaml")
+        monkeypatch.setattr("sys.argv", ["train.py"])
+        assert recall(["ckpt=last"]) == [*kept, "ckpt=last", place]
+    assert Path.cwd() == begun.parent  # to which the run's relative paths refer
+    assert sys.argv[0] == str(begun / "train.py")
 
 
 def test_other_command_lines_are_left_alone(begun: Path) -> None:
