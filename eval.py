@@ -28,7 +28,7 @@ def main(cfg: DictConfig) -> float | None:
     from deblur.evaluation import provenance
     from deblur.evaluation.loop import Evaluation, distinguish, rehearse
     from deblur.evaluation.report import Report, discard_pictures
-    from deblur.evaluation.unsharp_mask import tune_unsharp_mask
+    from deblur.evaluation.unsharp_mask import check_apart, tune_unsharp_mask
     from deblur.inference import adapt, name_arithmetic
     from deblur.metrics import choose
     from deblur.networks.local import localize
@@ -77,7 +77,9 @@ def main(cfg: DictConfig) -> float | None:
         log.info("tuning the unsharp mask on validation pairs (unsharp=false leaves it out)")
         try:
             data.setup("validate")
-            mask = tune_unsharp_mask(islice(data.val_dataloader(), 8))
+            validation = data.val_dataloader()
+            check_apart(validation.dataset, tests.dataset)
+            mask = tune_unsharp_mask(islice(validation, 8))
             methods = {mask.label: mask, **methods}
         except (ValueError, OSError) as error:
             log.warning("the unsharp mask is left out: %s", errors.explain(error))

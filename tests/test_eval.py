@@ -26,15 +26,23 @@ def metrics(folder: Path) -> dict[str, Any]:
     return loaded
 
 
-def test_pictures_too_small_for_the_unsharp_mask_leave_it_out(
-    tmp_path: Path, start: Callable[..., None]
+@pytest.mark.parametrize(
+    "settings, why",
+    [
+        (["data.crop=256"], "too small for a crop of 256"),
+        (["data.crop=32", "data.dataset.whole=true"], "3 validation pairs are also test pairs"),
+    ],
+)
+def test_an_unsharp_mask_that_cannot_be_tuned_is_left_out(
+    settings: list[str], why: str, tmp_path: Path, start: Callable[..., None]
 ) -> None:
     for side in ("blur", "sharp"):
         for name in ("1", "2", "3"):
-            picture(tmp_path / "pairs" / "test" / side / f"{name}.png", 1)
-    data = ("data=folder", f"data.root={tmp_path / 'pairs'}", "data.dataset.whole=true")
+            picture(tmp_path / "pairs" / side / f"{name}.png", 1)
+    data = ("data=folder", f"data.root={tmp_path / 'pairs'}", *settings)
     start("eval", "ckpt=null", *data, f"hydra.run.dir={tmp_path / 'out'}")
-    assert "the unsharp mask is left out: " in (tmp_path / "out" / "eval.log").read_text()
+    log = (tmp_path / "out" / "eval.log").read_text()
+    assert "the unsharp mask is left out: " in log and why in log
     assert [*metrics(tmp_path / "out")["protocols"]["wang-rgb"]["results"]] == [BLURRY]
 
 

@@ -6,6 +6,7 @@ from itertools import product
 from kornia.filters import gaussian_blur2d
 from torch import Tensor, nn
 
+from deblur.data.folder import PairedFolder
 from deblur.metrics import Comparison
 from deblur.pair import Pair
 
@@ -30,6 +31,16 @@ class UnsharpMask(nn.Module):
         size = 2 * round(3 * self.sigma) + 1
         smooth = gaussian_blur2d(blur, size, (self.sigma, self.sigma), "replicate")
         return (blur + self.amount * (blur - smooth)).clamp(-1, 1)
+
+
+def check_apart(validation: object, test: object) -> None:
+    """Raise ValueError if data sets share pairs on disk: a mask would be tuned on test pairs."""
+    if isinstance(validation, PairedFolder) and isinstance(test, PairedFolder):
+        if shared := {*validation.pairs} & {*test.pairs}:
+            raise ValueError(
+                f"{len(shared)} validation pairs are also test pairs, as with "
+                "data.dataset.whole=true; expected none"
+            )
 
 
 def tune_unsharp_mask(pairs: Iterable[Pair]) -> UnsharpMask:
