@@ -135,9 +135,11 @@ def hyperparameters(cfg: DictConfig) -> dict[str, bool | int | float | str]:
     """
     hydra = HydraConfig.get()
     found = {group: hydra.runtime.choices[group] for group in ("experiment", "data", "blur")}
-    keys = [override.partition("=")[0].lstrip("+~") for override in hydra.overrides.task]
-    for key in ("seed", "model.lr", *keys):
-        value = OmegaConf.select(cfg, key)
+    typed = dict(override.lstrip("+~").partition("=")[::2] for override in hydra.overrides.task)
+    for key in ("seed", "model.lr", *typed):
+        # Hydra's choices lack groups of which several are chosen, or none.
+        chosen = (typed[key] or None) if "/" in key else OmegaConf.select(cfg, key)
+        value = hydra.runtime.choices.get(key, chosen)
         elsewhere = key.startswith(("trainer", "hydra", *PATHS)) or OmegaConf.is_config(value)
         if key not in found and not elsewhere:
             found[key] = value

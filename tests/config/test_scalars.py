@@ -1,13 +1,15 @@
 import re
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from conftest import QUICKEST
+from conftest import QUICKEST, ROOT
+from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
-from deblur.config.scalars import EvalScalars, check_scalars
+from deblur.config.scalars import EvalScalars, check_scalars, hyperparameters
 
 SCALARS = {
     **{"seed": 0, "run_dir": "x", "ckpt": "x", "device": "auto", "precision": "auto"},
@@ -48,3 +50,22 @@ def test_what_is_added_to_hydras_settings_is_named(
     """With a plus, Hydra takes any key, and nobody reads it."""
     with pytest.raises(SystemExit, match=f"error: {key} is no"):
         start("train", *QUICKEST, f"+{key}=x", f"hydra.run.dir={tmp_path / 'run'}")
+
+
+def test_hyperparameters_name_the_groups_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
+    typed = [
+        *("experiment=quick", "trainer=cpu", "data.root=x", "seed=3"),
+        *("model/generator=nafnet", "model/content=[charbonnier,fft]", "~model/discriminator"),
+        *("blur=shake", "model.clip_norm=null"),
+    ]
+    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
+        cfg = compose("train", typed, return_hydra_config=True)
+    get = SimpleNamespace(get=lambda: cfg.hydra)
+    monkeypatch.setattr("deblur.config.scalars.HydraConfig", get)
+    found = hyperparameters(cfg)
+    assert found.pop("model.lr") == cfg.model.lr
+    assert found == {
+        **{"experiment": "quick", "data": "photos", "blur": "shake", "seed": 3},
+        **{"model/generator": "nafnet", "model/content": "[charbonnier,fft]"},
+        **{"model/discriminator": "None", "model.clip_norm": "None"},
+    }
