@@ -5,7 +5,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-SHOWN = (nn.Conv2d, nn.ConvTranspose2d, nn.Linear, nn.BatchNorm2d, nn.InstanceNorm2d)
+NORMS = (nn.BatchNorm2d, nn.InstanceNorm2d)
+SHOWN = (nn.Conv2d, nn.ConvTranspose2d, nn.Linear, *NORMS)
 
 
 class Layer(NamedTuple):
@@ -64,8 +65,11 @@ def table2(networks: dict[str, nn.Module], shape: tuple[int, int, int]) -> str:
     for name, network in networks.items():
         layers = list_layers(network, shape)
         convolutions = sum(layer.name.startswith("Conv") for layer in layers)
-        trainable = sum(layer.parameters for layer in layers)
-        statistics = sum(layer.statistics for layer in layers)
+        # Not of the layers alone: modules of other kinds have parameters, too.
+        trainable = sum(p.numel() for p in network.parameters())
+        norms = [part for part in network.modules() if isinstance(part, NORMS)]
+        buffers = [buffer for norm in norms for buffer in norm.buffers()]
+        statistics = sum(b.numel() for b in buffers if b.is_floating_point())
         total = trainable + statistics
         lines.append(
             f"| {name} | {convolutions} | {trainable:,} | {statistics:,} | {total / 1e6:.2f}M |"

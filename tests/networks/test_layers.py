@@ -1,4 +1,7 @@
-from deblur.networks import DenseDiscriminator, ResNet
+import pytest
+from torch import nn
+
+from deblur.networks import MAXIM, DenseDiscriminator, NAFNet, ResNet
 from deblur.networks.layers import list_layers, table2
 
 
@@ -23,3 +26,16 @@ def test_table_2_gives_the_papers_counts() -> None:
     table = table2({"generator": ResNet(), "discriminator": DenseDiscriminator()}, (3, 256, 256))
     assert "| generator | 24 | 11,388,675 | 10,496 | 11.40M |" in table
     assert "| discriminator | 6 | 3,096,450 | 1,920 | 3.10M |" in table
+
+
+@pytest.mark.parametrize(
+    "network",
+    [
+        NAFNet(width=4, encoder=[1], middle=1, decoder=[1]),
+        MAXIM(stages=1, width=4),
+    ],
+    ids=lambda network: type(network).__name__,
+)
+def test_table_2_counts_all_parameters(network: nn.Module) -> None:
+    row = table2({"it": network}, (3, 64, 64)).splitlines()[-1]
+    assert f" {sum(p.numel() for p in network.parameters()):,} " in row
