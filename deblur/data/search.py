@@ -259,7 +259,12 @@ def _read_table(root: Path) -> list[Found]:
     """Read a table's pairs; a table found in a data set's folder may not name files outside."""
     table = _table(root)
     pairs = []
-    for row in read_rows(table, ("blur", "sharp")):
+    rows = read_rows(table, ("blur", "sharp"))
+    lacking = [line for line, row in enumerate(rows, 2) if not row.get("split")]
+    if 0 < len(lacking) < len(rows):
+        told = f"line {lacking[0]} has no split, but others have one"
+        raise ValueError(f"{table}: {told}; expected train, val or test in all lines, or in none")
+    for row in rows:
         blur, sharp = (table.parent / row[side] for side in ("blur", "sharp"))
         for path in (blur, sharp) if table != root else ():
             check_name(path, root, table)

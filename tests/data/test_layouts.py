@@ -138,6 +138,12 @@ def test_a_table_must_name_its_columns_and_splits(tmp_path: Path) -> None:
     (tmp_path / "pairs.csv").write_text("blur,sharp,split\na.png,b.png,toast\n")
     with pytest.raises(ValueError, match="split is toast"):
         find_pairs(tmp_path, "csv")
+    rows = "a.png,b.png,train\nc.png,d.png,\n"
+    (tmp_path / "pairs.csv").write_text(f"blur,sharp,split\n{rows}")
+    with pytest.raises(ValueError, match="pairs.csv: line 3 has no split"):
+        find_pairs(tmp_path, "csv")
+    (tmp_path / "pairs.csv").write_text(f"blur,sharp\n{rows}".replace(",train", ""))
+    assert [pair.split for pair in find_pairs(tmp_path, "csv")[0]] == [None, None]
 
 
 def test_a_folder_of_other_things_has_no_layout(tmp_path: Path) -> None:
