@@ -102,7 +102,7 @@ class PairedFolder(Dataset[Pair]):
             raise FileNotFoundError(
                 f"{root}: found no {split} pairs in the layout {self.layout} "
                 f"({LAYOUTS[self.layout].title}), but {len(found)} others: "
-                f"{advise(found, split)}. {INSTEAD}"
+                f"{advise(found, split, val_scenes or [])}. {INSTEAD}"
             )
         self.pairs = own[:limit] if names is None else only(own, found, names)
         sizes = sift(self.pairs, self._look, self.unreadable)

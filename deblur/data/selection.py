@@ -9,6 +9,7 @@ from deblur.data.lists import read_lines
 from deblur.data.prepared import INDEX, Prepared
 from deblur.data.renaming import suggest
 from deblur.data.search import Found, find_pairs, guess, guess_below, suggest_renaming
+from deblur.data.splits import choose_split
 
 INSTEAD = "Type data=photos to use the built-in photos instead."
 
@@ -54,13 +55,18 @@ def open_pairs(
     return layout, found, None
 
 
-def advise(found: list[Found], split: Split) -> str:
+def advise(found: list[Found], split: Split, val_scenes: list[str]) -> str:
     """Return how to get pairs of a missing split; never suggest using another split's pairs."""
     others = sorted({pair.split for pair in found if pair.split})
     if split in others:
         return f"its only {split} scene, or pair, is held out for validation; expected two or more"
     if others:
         return f"those are its {' and '.join(others)} pairs; expected a folder {split}/ beside them"
+    if split == "test" and choose_split(found, "train", val_scenes):
+        return (
+            "data.dataset.val_scenes leaves all other scenes to training; "
+            "data.dataset.val_scenes=null holds some out for testing"
+        )
     if split == "test":
         return "data.dataset.whole=true measures all of them"
     return "splitting into train, val and test requires three scenes, or three pairs of one scene"

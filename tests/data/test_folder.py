@@ -208,6 +208,21 @@ def test_no_advice_puts_pairs_into_another_split(
     assert ("whole=true" in str(caught.value)) == (have is None and want == "test")
 
 
+def test_training_pairs_are_not_advised_for_testing(
+    tmp_path: Path, picture: Callable[..., Path]
+) -> None:
+    rows = [f"{side}/{scene}.png" for scene in "abc" for side in ("blur", "sharp")]
+    for file in rows:
+        picture(tmp_path / file)
+    table = [f"{blur},{sharp},{blur[5]}" for blur, sharp in zip(rows[::2], rows[1::2])]
+    (tmp_path / "pairs.csv").write_text("\n".join(["blur,sharp,scene", *table]))
+    assert len(folder(tmp_path, val_scenes=["a"])) == 2
+    with pytest.raises(FileNotFoundError, match="data.dataset.val_scenes=null") as caught:
+        folder(tmp_path, split="test", val_scenes=["a"])
+    assert "whole=true" not in str(caught.value)
+    assert len(folder(tmp_path, split="test", val_scenes=None)) == 1
+
+
 def test_pairs_are_chosen_by_a_list_of_names(gopro: Path, tmp_path: Path) -> None:
     names = tmp_path / "light.txt"
     names.write_text("GOPR0372_07_00-000001\nGOPR0374_11_00-000002\n")
