@@ -93,7 +93,8 @@ def stop(process: Process, folder: Path) -> None:
 
 
 def _tell_status(status: int) -> str:
-    if status == -signal.SIGKILL:
+    killed = getattr(signal, "SIGKILL", None)  # which Windows does not have
+    if killed and status == -killed:
         return "its process was killed, perhaps for lack of memory"
     return f"its process ended with status {status}"
 

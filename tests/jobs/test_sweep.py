@@ -284,6 +284,14 @@ def test_last_words_tell_why_a_run_has_ended(tmp_path: Path) -> None:
     assert run_status.read(tmp_path) == end
 
 
+def test_a_system_may_lack_the_signal_that_kills(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delattr(signal, "SIGKILL")
+    process = worker_process.start(script(tmp_path, "sys.exit(3)"), tmp_path, [], quiet=True)
+    assert "status 3" in worker_process.finish(process, tmp_path).error
+
+
 def test_an_outcome_is_whole_or_refused(tmp_path: Path) -> None:
     assert run_status.read(tmp_path) is None
     end = RunStatus("finished", ["a=1"], 25.5)
