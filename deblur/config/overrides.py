@@ -33,6 +33,17 @@ def literal(value: str) -> str:
     return "'" + value.replace("'", r"\'").replace("${", r"\${") + "'"
 
 
+def unquote(value: str) -> str:
+    """Undo the quotes and escapes of a string in Hydra's grammar; return others as they are."""
+    quote = value[:1]
+    if quote not in ("'", '"') or len(value) < 2 or value[-1] != quote:
+        return value
+    inner = re.sub(
+        rf"(\\+)(?={quote}|$)", lambda slashes: slashes[1][: len(slashes[1]) // 2], value[1:-1]
+    )
+    return inner.replace(r"\${", "${")
+
+
 def split_paths(value: Any) -> list[str]:
     """List the files in the value of a path key: one, several ([a.ckpt,b.ckpt]), or none (null)."""
     if value is None:

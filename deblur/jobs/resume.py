@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from omegaconf import OmegaConf
 
 from deblur.config.moved_targets import rename_override
-from deblur.config.overrides import literal
+from deblur.config.overrides import literal, unquote
 from deblur.distributed import is_first
 from deblur.jobs import run_status
 from deblur.jobs.run_folder import CONFIG
@@ -51,7 +51,7 @@ def recall(arguments: list[str]) -> list[str]:
     folder: this process then moves to the folder from which the run was started, to which relative
     paths refer. Exits with one line if there is no such run.
     """
-    given = {_key(argument): argument.partition("=")[2].strip("'\"") for argument in arguments}
+    given = {_key(argument): unquote(argument.partition("=")[2]) for argument in arguments}
     ckpt, folder = given.get("ckpt", ""), given.get("hydra.run.dir")
     if {"-m", "--multirun"} & set(arguments):
         return arguments  # each job of a sweep has its own folder

@@ -4,7 +4,7 @@ import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 
-from deblur.config.overrides import quote_paths, split_paths
+from deblur.config.overrides import literal, quote_paths, split_paths, unquote
 
 NASTY = [
     "epoch=3-step=10.ckpt",
@@ -32,6 +32,18 @@ def test_any_path_goes_through_hydras_grammar(key: str, value: str) -> None:
     override = OverridesParser.create().parse_override(argument)
     node = OmegaConf.create({"path": override.value()})
     assert node.path == value
+
+
+@pytest.mark.parametrize("value", [*NASTY, "ends'", "\\'", "\\${a}", ""])
+def test_quotes_are_undone(value: str) -> None:
+    assert unquote(literal(value)) == value
+    if "'" not in value:
+        assert unquote(value) == value
+
+
+def test_double_quotes_are_undone_too() -> None:
+    assert unquote('"say \\"x\\""') == 'say "x"'
+    assert unquote("'") == "'" and unquote("'a") == "'a"
 
 
 def test_other_arguments_are_left_alone() -> None:

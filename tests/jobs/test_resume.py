@@ -16,6 +16,7 @@ from omegaconf import OmegaConf
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from deblur.checkpoints import load_generator
+from deblur.config.overrides import literal
 from deblur.jobs.resume import Start, find, recall
 from deblur.jobs.run_status import RunStatus
 from deblur.training import callbacks
@@ -201,6 +202,14 @@ def test_a_runs_command_line_is_remembered(begun: Path, ckpt: str, quote: str) -
     given = [f"ckpt={ckpt}", "model.lr=0.2", f"hydra.run.dir={quote}{begun}{quote}"]
     kept = ["experiment=quick", "~model.every.perceptual", "init='a, ${b}.ckpt'"]
     assert recall(given) == [*kept, *given]
+
+
+def test_a_folder_may_have_any_name(tmp_path: Path) -> None:
+    """As deblur.jobs.worker_process passes it."""
+    folder = tmp_path / "o'brien, ${a}\\"
+    RunStatus("stopped", ["experiment=quick"]).write(folder)
+    given = ["ckpt=last", f"hydra.run.dir={literal(str(folder))}"]
+    assert recall(given) == ["experiment=quick", *given]
 
 
 def test_in_a_runs_folder_it_need_not_be_given(
