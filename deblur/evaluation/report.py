@@ -97,10 +97,12 @@ class Report:
             if chosen:
                 self.shown.append(show("sheet", *of))
             for kind, sign in (("best", 1), ("worst", -1)) if "gain" in figures else ():
+                if kind == "best" and math.isnan(figures["gain"]):
+                    continue
                 kept = self.extremes.setdefault((model, kind), [])
-                if len(kept) < EXTREMES or sign * (figures["gain"] - kept[-1].figures["gain"]) > 0:
+                if len(kept) < EXTREMES or sign * (_rank(figures) - _rank(kept[-1].figures)) > 0:
                     kept.append(show(kind, *of))
-                    kept.sort(key=lambda one: one.figures["gain"], reverse=kind == "best")
+                    kept.sort(key=lambda one: _rank(one.figures), reverse=kind == "best")
                     del kept[EXTREMES:]
 
     @cached_property
@@ -266,6 +268,11 @@ class Report:
             }
             for result in self.results
         ]
+
+
+def _rank(figures: Mapping[str, float]) -> float:
+    """Return a picture's gain, to sort by; NaN, where a method has failed, is the lowest."""
+    return -math.inf if math.isnan(figures["gain"]) else figures["gain"]
 
 
 def _rounded(value: float | None) -> float | None:

@@ -169,6 +169,17 @@ def test_the_best_and_worst_are_by_gain(report: Report) -> None:
     assert [*kept["best"][0].pictures] == ["blurred", "restored", "sharp", "error"]
 
 
+@pytest.mark.parametrize("place", [0, 3, 7])
+def test_failed_pictures_are_the_worst_and_hide_no_others(place: int, tmp_path: Path) -> None:
+    made = Report(tmp_path, ["wang-rgb", "matlab-rgb"], ["restored"], sheets=0, scenes=["s"] * 8)
+    for index, gain in enumerate([*GAINS[:place], math.nan, *GAINS[place:]]):
+        made.add(restored(index, gain))
+    kept = {kind: shown for (_, kind), shown in made.extremes.items()}
+    assert [one.figures["gain"] for one in kept["best"]] == sorted(GAINS, reverse=True)[:5]
+    failed, *others = (one.figures["gain"] for one in kept["worst"])
+    assert math.isnan(failed) and others == sorted(GAINS)[:4]
+
+
 def test_infinite_figures_are_written(tmp_path: Path) -> None:
     made = Report(tmp_path, ["wang-rgb", "matlab-rgb"], ["restored"], sheets=1, scenes=["s"] * 2)
     for index, gain in enumerate([math.inf, 1.0]):
