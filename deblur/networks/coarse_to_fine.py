@@ -10,7 +10,6 @@ from deblur.networks.arguments import keep_arguments
 from deblur.networks.maxim import MAXIM, Tiling
 from deblur.networks.padding import pad_to_stride
 from deblur.networks.resunet import ResUNet
-from deblur.networks.sizes import check_range
 
 
 @keep_arguments
@@ -25,7 +24,7 @@ class CoarseToFine(nn.Module):
     sees that sum and the blurred image, and restores what the low resolution has lost.
 
     Args:
-        shrink: The factor between both resolutions.
+        shrink: The factor between both resolutions: 2, 4 or 8.
         coarse_width: MAXIM's width.
         groups: As in `MAXIM`.
         bottlenecks: As in `MAXIM`.
@@ -55,7 +54,8 @@ class CoarseToFine(nn.Module):
         zero_last: bool = True,
     ) -> None:
         super().__init__()
-        check_range("shrink", shrink, 2, 8)
+        if shrink not in (2, 4, 8):  # targets of a training are halved, see StepLosses
+            raise ValueError(f"shrink must be 2, 4 or 8, got {shrink}")
         self.shrink = shrink
         self.coarse = MAXIM(
             stages=1,
