@@ -59,6 +59,11 @@ INSTEAD: Mapping[str, tuple[tuple[Any, ...], str]] = {
     ),
     "trainer.enable_checkpointing": ((None, True), "all runs are saved, so that they can resume"),
     "trainer.barebones": ((None, False), "all runs are logged and saved"),
+    "trainer.sync_batchnorm": (
+        (None, False),
+        "it would replace the norms of networks by others. Each device normalizes its own images, "
+        "and running statistics are averaged",
+    ),
 }
 """Lightning's settings that do not work here: the values that do, and what to type instead."""
 PRECISIONS = ("32-true", "16-mixed", "bf16-mixed", "32", "16", "bf16", 32, 16)
