@@ -9,6 +9,7 @@ refuse the arrays once the source files have changed.
 """
 
 import argparse
+import shlex
 import shutil
 import sys
 from pathlib import Path
@@ -56,5 +57,6 @@ def run(options: argparse.Namespace) -> int:
     out, path = printable(options.out), printable(options.path)
     print(f"{out}: {count} pairs of {path}, layout {layout}")
     print(f"{size / 1e9:.1f} GB of arrays ({free / 1e9:.0f} GB left on the disk)")
-    print(f"train on them:  python train.py experiment=... data.root={out}")
+    root = shlex.quote(f"data.root={out}")
+    print(f"train on them:  python train.py experiment=... {root}")
     return 0

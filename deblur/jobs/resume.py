@@ -2,6 +2,7 @@
 
 import logging
 import os
+import shlex
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -196,7 +197,8 @@ def _find_end(start: Start, folder: Path, why: str, key: str, more: float) -> Ru
     log.info("%s: finished, %s; nothing to do", folder, why)
     name = start.path.stem if start.path else "last"
     log.info(
-        "to train longer:  python train.py hydra.run.dir=%s ckpt=%s %s=%g", folder, name, key, more
+        "to train longer:  python train.py %s ckpt=%s %s=%g",
+        *(shlex.quote(f"hydra.run.dir={folder}"), name, key, more),
     )
     return before
 

@@ -1,6 +1,7 @@
 """Callbacks of a run: provenance, memory format, progress and time estimate."""
 
 import logging
+import shlex
 import sys
 import time
 from copy import deepcopy
@@ -55,8 +56,8 @@ class Provenance(Callback):
         save_generator(path, network, contents.config, contents.data)
         kind = "newest" if Path(best).name == "last.ckpt" else "best"  # without a validation
         log.info("the %s generator is in %s", kind, path)
-        log.info("measure it:  python eval.py ckpt=%s", path)
-        log.info("look at the run:  tensorboard --logdir %s", self.folder)
+        log.info("measure it:  python eval.py %s", shlex.quote(f"ckpt={path}"))
+        log.info("look at the run:  tensorboard --logdir %s", shlex.quote(str(self.folder)))
 
 
 class MemoryFormat(Callback):

@@ -3,6 +3,7 @@
 import logging
 import math
 import os
+import shlex
 import signal
 import threading
 import time
@@ -191,7 +192,8 @@ class Checkpoints(Checkpoint):
             except OSError as error:
                 log.error("%s", error)
         if (self.folder / "last.ckpt").is_file() and trainer.is_global_zero:
-            log.info("to resume:  python train.py hydra.run.dir=%s ckpt=last", self.folder.parent)
+            place = shlex.quote(f"hydra.run.dir={self.folder.parent}")
+            log.info("to resume:  python train.py %s ckpt=last", place)
 
     def _on_ctrl_c(self, *_: Any) -> None:
         if self.asked:
