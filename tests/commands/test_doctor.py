@@ -47,7 +47,7 @@ def test_what_is_missing_comes_with_the_command(monkeypatch: pytest.MonkeyPatch)
     assert doctor._tell_extra("align", "cv2", "x").startswith("align: opencv-python-headless ")
     monkeypatch.setattr(extras, "version", lambda name: "5.0")
     told = doctor._tell_extra("web", "fastapi", "the page")
-    assert told.endswith(f", fastapi 5.0, uvicorn 5.0 out of range: {command}")
+    assert told.endswith(f", fastapi 5.0, h11 5.0, uvicorn 5.0 out of range: {command}")
 
 
 def test_every_extra_of_a_user_is_told() -> None:
