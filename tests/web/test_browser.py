@@ -203,7 +203,7 @@ def test_what_is_no_picture_is_told(
     (tmp_path / "notes.txt").write_text("notes")
     page.set_input_files("#photo", tmp_path / "notes.txt")
     page.get_by_role("button", name="Remove blur").click()
-    expect(page.get_by_role("status")).to_contain_text("notes.txt is no picture")
+    expect(page.get_by_role("status")).to_contain_text("cannot read notes.txt")
 
 
 SEND = """fetch(url, { mode: 'no-cors', method: 'POST', body: 'photo' })
