@@ -82,7 +82,7 @@ class PhotoStore:
             photo.discard()
 
     def discard_old(self) -> None:
-        """Delete photos that nobody has asked for in a while, and no others.
+        """Delete photos that nobody has asked for in a while.
 
         The folder is made to look new: systems clear their temporary folders of what looks old.
         """
