@@ -154,7 +154,7 @@ def test_a_sweep_that_was_stopped_does_what_is_left(
     process = sweep(*settings)
     wait_for(jobs / "job-2")
     (os.killpg if number == signal.SIGINT else os.kill)(process.pid, number)
-    said, _ = process.communicate(timeout=30)
+    said, _ = process.communicate(timeout=60)
     assert process.returncode == status, said
     assert ends(jobs)["job-2"][0] == end
     if number != signal.SIGKILL:
