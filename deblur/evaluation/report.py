@@ -16,7 +16,7 @@ from deblur.evaluation.html_report import Shown, page
 from deblur.evaluation.loop import Restored, Timing
 from deblur.evaluation.picture_choice import draw, find_figures, show
 from deblur.evaluation.results import BLURRY, Result, summarize_method, to_json
-from deblur.evaluation.statistics import Summary
+from deblur.evaluation.statistics import Summary, summarize
 from deblur.evaluation.table4 import TABLE4
 from deblur.evaluation.tables import (
     by_part,
@@ -123,14 +123,17 @@ class Report:
         return [*dict.fromkeys(result.method for result in self.results)]
 
     def gains(self, protocol: str) -> dict[str, dict[str, float]]:
-        """Return each method's mean gain in PSNR over the blurry input, and how often it gains."""
-        own = {
-            (r.method, r.name): r.scores.get("psnr") for r in self.results if r.protocol == protocol
-        }
-        gains = {}
+        """Return each method's mean gain in PSNR over the blurry input, and how often it gains.
+
+        The mean has the ends of its 95% interval, low and high, if there are several scenes.
+        """
+        results = [result for result in self.results if result.protocol == protocol]
+        own = {(r.method, r.name): r.scores.get("psnr") for r in results}
+        scenes = {result.name: result.scene for result in results}
+        gains: dict[str, dict[str, float]] = {}
         for method in self.methods():
             gained = [
-                psnr - before
+                (psnr - before, scenes[name])
                 for (whose, name), psnr in own.items()
                 if whose == method != BLURRY
                 and psnr is not None
@@ -138,11 +141,12 @@ class Report:
                 and before != math.inf  # a sharp picture
             ]
             if gained:
-                better = sum(gain > 0 for gain in gained)
+                better = sum(gain > 0 for gain, _ in gained)
                 # A picture restored without any error has an infinite gain.
-                finite = [gain for gain in gained if gain != math.inf] or gained
-                mean = sum(finite) / len(finite)
-                gains[method] = {"mean": mean, "better": better, "of": len(gained)}
+                finite = [one for one in gained if one[0] != math.inf] or gained
+                summary = summarize([gain for gain, _ in finite], [scene for _, scene in finite])
+                ends = {key: summary[key] for key in ("mean", "low", "high") if key in summary}
+                gains[method] = {**ends, "better": better, "of": len(gained)}
         return gains
 
     def parts(self, protocol: str) -> dict[str, dict[str, list[tuple[float, ...]]]]:
@@ -183,9 +187,13 @@ class Report:
         for protocol, results in self.summary.items():
             lines = [describe(protocol), "", table3(results), "", *tell_identical(results)]
             for method, gain in self.gains(protocol).items():
-                lines.append(
-                    f"{method}: {gain['mean']:+.2f} dB over the blurry input on average, better on "
+                ends = f" ({gain['low']:+.2f} to {gain['high']:+.2f})" if "low" in gain else ""
+                share = (
                     f"{gain['better']} of {gain['of']} images ({gain['better'] / gain['of']:.0%})"
+                )
+                lines.append(
+                    f"{method}: {gain['mean']:+.2f} dB{ends} over the blurry input on average, "
+                    f"better on {share}"
                 )
             if own := self.parts(protocol):
                 lines += ["", by_part(own)]

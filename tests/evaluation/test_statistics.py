@@ -2,27 +2,40 @@ import math
 
 import numpy as np
 import pytest
+from scipy.stats import sem, t
 
-from deblur.evaluation.statistics import pool, summarize
+from deblur.evaluation.statistics import find_quantile, pool, summarize
 
 
 def test_a_figure_is_summarized_over_images_and_scenes() -> None:
     found = summarize([1.0, 2.0, 3.0, 10.0], ["a", "a", "a", "b"])
     plain = {name: found[name] for name in ("highest", "lowest", "mean", "median", "scene_mean")}
     assert plain == {"highest": 10, "lowest": 1, "mean": 4, "median": 2.5, "scene_mean": 6}
-    assert (found["low"], found["high"]) == (2, 10)  # of two scenes either may be drawn twice
 
 
-def test_the_interval_covers_the_truth_as_often_as_it_says() -> None:
+def test_the_interval_of_one_image_a_scene_is_students() -> None:
+    values = [1.0, 2.0, 4.0, 9.0]
+    found = summarize(values, [*"abcd"])
+    low, high = t.interval(0.95, 3, np.mean(values), sem(values))
+    assert (found["low"], found["high"]) == pytest.approx((low, high), abs=1e-3)
+
+
+@pytest.mark.parametrize("freedom", [*range(1, 40), 1000])
+def test_quantiles_are_students(freedom: int) -> None:
+    assert find_quantile(freedom) == pytest.approx(t.ppf(0.975, freedom), abs=1e-3)
+
+
+@pytest.mark.parametrize("count", [2, 4, 11])
+def test_the_interval_covers_the_truth_as_often_as_it_says(count: int) -> None:
     """Scenes differ more than their images: single images would claim far too much."""
     rng = np.random.default_rng(0)
     covered = 0
-    for _ in range(60):
-        scenes = rng.normal(size=20)
-        values = (scenes[:, None] + 0.1 * rng.normal(size=(20, 10))).flatten()
-        found = summarize([*values], [str(i // 10) for i in range(200)])
+    for _ in range(400):
+        scenes = rng.normal(size=count)
+        values = (scenes[:, None] + 0.1 * rng.normal(size=(count, 10))).flatten()
+        found = summarize([*values], [str(i // 10) for i in range(10 * count)])
         covered += found["low"] <= 0 <= found["high"]
-    assert 0.85 * 60 <= covered
+    assert 0.92 * 400 <= covered <= 0.98 * 400
 
 
 @pytest.mark.parametrize(
