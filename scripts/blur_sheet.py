@@ -1,7 +1,7 @@
 """Draw a sheet of each kind of blur:  make figures
 
-The same two crops of built-in photos, blurred by each file of conf/blur, and by the full camera
-with one ingredient of the sensor at a time; seeds are fixed.
+The same two crops of built-in photos, blurred by trajectory, shake, objects and camera of
+conf/blur, and by the full camera with one ingredient of the sensor at a time; seeds are fixed.
 """
 
 import sys
@@ -13,7 +13,7 @@ from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 
 from deblur.data.photos import BUILT_IN
-from deblur.evaluation.report import sheet
+from deblur.media.image_grid import sheet
 from deblur.media.images import read
 
 CONF = Path(__file__).resolve().parent.parent / "conf"

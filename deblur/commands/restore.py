@@ -199,8 +199,7 @@ def announce(model: str, pace: float, jobs: list[Job]) -> None:
 def count_pixels(source: Path) -> int:
     """Count the pixels of all frames of a picture; return 0 if it cannot be opened."""
     try:
-        with open_photo(source) as photo:
-            return photo.pixels
+        return open_photo(source).pixels
     except Exception:  # reported when the picture is restored
         return 0
 

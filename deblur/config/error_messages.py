@@ -11,7 +11,7 @@ from hydra.errors import InstantiationException, MissingConfigException, Overrid
 from omegaconf import OmegaConf
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
 
-from deblur.config.typecheck import list_unknown, suggest
+from deblur.config.typecheck import find_similar, find_typo, list_unknown, suggest
 from deblur.extras import install_command
 from deblur.terminal import describe
 
@@ -33,8 +33,6 @@ WORDS = {
     **{"dataset": "data", "pretrained": "init", "config": "experiment"},
 }
 """Names that other projects use for a setting, or short names without the group."""
-CLOSE = 0.8
-"""The similarity (difflib's ratio) from which one name may be a typo of another."""
 
 LAUNCHERS = ("joblib", "submitit")
 """Hydra's launchers that are separate packages."""
@@ -44,7 +42,7 @@ def explain(error: BaseException) -> str:
     """Return one line that says what is wrong, starting with the key if the error has one."""
     cause = error.__cause__
     if isinstance(error, InstantiationException) and cause is not None:
-        key = find_key(error)
+        key = _find_key(error)
         return f"{key}: {_flat(cause)}" if key else _flat(cause)
     if isinstance(error, MissingConfigException) and error.missing_cfg_file:
         group, _, name = error.missing_cfg_file.rpartition("/")
@@ -64,7 +62,7 @@ def explain(error: BaseException) -> str:
     return _flat(error)
 
 
-def find_key(error: InstantiationException) -> str:
+def _find_key(error: InstantiationException) -> str:
     """Return the dotted key of the part that could not be built; "" for a whole config.
 
     Hydra's error has the key only in its text, so it is read from the failed function's variables.
@@ -94,10 +92,9 @@ def _tell_unknown(error: OmegaConfBaseException) -> str:
     names = list(map(str, node)) if OmegaConf.is_dict(node) else []
     if not parent:
         names = [name for name in (*names, "experiment") if name not in ("hydra", "run_dir")]
-    told = suggest(key, names)
     free = parent and OmegaConf.is_dict(node) and "_target_" not in node
-    more = f" (+{key}=VALUE adds it)" if free and not told.startswith("did") else ""
-    return f"{key} is not a setting, {told}{more}"
+    more = f" (+{key}=VALUE adds it)" if free and not find_similar(key, names) else ""
+    return f"{key} is not a setting, {suggest(key, names)}{more}"
 
 
 def _takes(node: Any, key: str) -> bool:
@@ -123,7 +120,7 @@ def find_elsewhere(key: str, root: Any) -> str:
     found = min(same, key=lambda one: one.count("."), default="") or WORDS.get(name, "")
     if not found and not any(_is_close(name, one, parent) for one in known):
         ends = {one.rpartition(".")[2]: one for one in reversed(known)}
-        found = next((ends[one] for one in difflib.get_close_matches(name, ends, 1, CLOSE)), "")
+        found = ends.get(find_typo(name, ends), "")
     group = found.replace(".", "/")
     return group if "." in found and list_options(group) else found
 

@@ -32,12 +32,12 @@ class Refusal(SystemExit):
 
 
 @contextmanager
-def one_line_errors(hint: str = "", fault: Fault = "") -> Iterator[None]:
-    """Turn errors that a user can correct into one line with a hint, and exit with status 1."""
+def one_line_errors(fault: Fault = "") -> Iterator[None]:
+    """Turn errors that a user can correct into one line, and exit with status 1."""
     try:
         yield
     except (HydraException, OmegaConfBaseException, ValueError, OSError, ImportError) as error:
-        line = explain(error) + (f" ({hint})" if hint else "")
+        line = explain(error)
         if HydraConfig.get().mode == RunMode.MULTIRUN:
             raise Mistake(line) from error
         raise Refusal(line, fault) from error

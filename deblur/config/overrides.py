@@ -18,9 +18,14 @@ def quote_paths(arguments: list[str]) -> list[str]:
     return [_quote(argument) for argument in arguments]
 
 
+def read_key(argument: str) -> str:
+    """Return the key of an argument, without the + or ~ before it and the value behind it."""
+    return argument.partition("=")[0].lstrip("+~")
+
+
 def _quote(argument: str) -> str:
     key, _, value = argument.partition("=")
-    name = key.lstrip("+~")
+    name = read_key(argument)
     parts = name == "init" and value.startswith("{") and value.endswith("}")
     if name not in PATHS or value in ("", "null") or value[0] in "'\"" or parts:
         return argument

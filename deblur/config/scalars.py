@@ -10,7 +10,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
 from deblur.config.error_messages import find_elsewhere
-from deblur.config.overrides import PATHS
+from deblur.config.overrides import PATHS, read_key
 from deblur.config.typecheck import SettingError, find_typo, list_unknown
 
 
@@ -57,7 +57,7 @@ def check_scalars(cfg: DictConfig, schema: type[Any]) -> None:
 
     hydra: Any = HydraConfig.instance().cfg
     if hydra is not None:
-        typed = [one.partition("=")[0].lstrip("+") for one in hydra.hydra.overrides.hydra]
+        typed = [read_key(one) for one in hydra.hydra.overrides.hydra]
         for key in _list_unknown(hydra.hydra, "hydra."):
             if key in typed:  # not of Hydra's own files, which have some
                 raise SettingError(key, f"{key} is not a setting of Hydra")
@@ -97,7 +97,7 @@ def check_choices(cfg: DictConfig) -> None:
     They do not apply if the command line chose another class, which does not accept them.
     """
     hydra = HydraConfig.get()
-    typed = [override.partition("=")[0].lstrip("+~") for override in hydra.overrides.task]
+    typed = [read_key(override) for override in hydra.overrides.task]
     chosen = tuple(key.replace("/", ".") + "." for key in typed if key in hydra.runtime.choices)
     for group in (one for one in hydra.runtime.choices if re.fullmatch(r"\w+/\w+", one)):
         key = group.replace("/", ".")

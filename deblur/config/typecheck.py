@@ -74,12 +74,18 @@ def list_unknown(node: Any, key: str = "") -> list[str]:
 
 def suggest(key: str, known: Iterable[str]) -> str:
     """Return a hint for an unknown key: the name most like its last part, else all names."""
+    names = [one for one in known if not one.startswith("_")]
+    if similar := find_similar(key, names):
+        return f"did you mean {similar}?"
+    return f"expected {_either(names)}" if names else "expected none"
+
+
+def find_similar(key: str, names: Iterable[str]) -> str:
+    """Return a key with its last part replaced by the name most like it; "" if it is like none."""
     mark = "/" if "/" in key else "."
     parent, _, name = key.rpartition(mark)
-    names = [one for one in known if not one.startswith("_")]
-    if close := difflib.get_close_matches(name, names, 1):
-        return f"did you mean {mark.join(filter(None, (parent, close[0])))}?"
-    return f"expected {_either(names)}" if names else "expected none"
+    close = difflib.get_close_matches(name, names, 1)
+    return mark.join(filter(None, (parent, *close))) if close else ""
 
 
 def find_typo(name: str, known: Iterable[str]) -> str:

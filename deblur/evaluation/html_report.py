@@ -17,8 +17,6 @@ from deblur.evaluation.plot import FRAME, SIZE, scatter
 from deblur.metrics.protocol import FIGURES, Figure
 
 ASSETS = Path(__file__).parent.parent / "assets" / "page"
-WIDEST = 960
-"""The largest width of a picture, in pixels; wider ones are shrunk."""
 KINDS = ["mean", "median", "highest", "lowest", "scene_mean"]
 """Columns of the summary; for figures that are only counted, "mean" holds the count."""
 COUNTS = ["No", "One", "Two", "Three", "Four", "Five"]
@@ -104,12 +102,8 @@ def _json(value: Any) -> Markup:
 
 def _embed(picture: Image.Image) -> str:
     """Return a picture as a data URI."""
-    picture = picture.convert("RGB")
-    if picture.width > WIDEST:
-        height = max(1, round(picture.height * WIDEST / picture.width))
-        picture = picture.resize((WIDEST, height), Image.Resampling.LANCZOS)
     buffer = BytesIO()
-    picture.save(buffer, "WEBP", quality=85)
+    picture.convert("RGB").save(buffer, "WEBP", quality=85)
     return "data:image/webp;base64," + b64encode(buffer.getvalue()).decode()
 
 

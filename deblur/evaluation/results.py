@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from deblur.evaluation.statistics import Summary, pool, summarize
+from deblur.metrics.protocol import FIGURES
 
 BLURRY = "blurry input"
 
@@ -38,8 +39,8 @@ def summarize_method(results: Sequence[Result]) -> dict[str, Summary]:
     summary: dict[str, Summary] = {}
     for name in results[0].scores:
         values = [result.scores[name] for result in results]
-        if name == "legibility" and (legible := _leave_out_nan(values, scenes)):
-            summary[name] = {**summarize(*legible), "counted": float(len(legible[0]))}
+        if FIGURES[name].may_be_absent and (present := _leave_out_nan(values, scenes)):
+            summary[name] = {**summarize(*present), "counted": float(len(present[0]))}
             continue
         if name == "unaligned":
             summary[name] = {"count": sum(values)}

@@ -16,6 +16,7 @@ from hydra import initialize_config_dir
 
 from deblur.config.error_messages import explain
 from deblur.config.errors import Mistake
+from deblur.config.overrides import read_key
 from deblur.distributed import is_first
 from deblur.terminal import allow_any_name, printable
 
@@ -84,7 +85,7 @@ def launch(main: Callable[[], Any]) -> None:
         conf = Path(inspect.unwrap(main).__code__.co_filename).with_name("conf")
         with initialize_config_dir(str(conf), version_base="1.3"):  # so that names can be suggested
             told = explain(error)
-        keys = [argument.partition("=")[0].lstrip("+~") for argument in sys.argv[1:]]
+        keys = [read_key(argument) for argument in sys.argv[1:]]
         where = "" if begun or any(key in told for key in keys) else f" ({' '.join(sys.argv[1:])})"
         sys.exit(f"error: {printable(told + where)}")
     finally:

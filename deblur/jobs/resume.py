@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from omegaconf import OmegaConf
 
 from deblur.config.moved_targets import rename_override
-from deblur.config.overrides import literal, unquote
+from deblur.config.overrides import literal, read_key, unquote
 from deblur.distributed import is_first
 from deblur.jobs import run_status
 from deblur.jobs.run_folder import CONFIG
@@ -52,7 +52,7 @@ def recall(arguments: list[str]) -> list[str]:
     folder: this process then moves to the folder from which the run was started, to which relative
     paths refer. Exits with one line if there is no such run.
     """
-    given = {_key(argument): unquote(argument.partition("=")[2]) for argument in arguments}
+    given = {read_key(argument): unquote(argument.partition("=")[2]) for argument in arguments}
     ckpt, folder = given.get("ckpt", ""), given.get("hydra.run.dir")
     if {"-m", "--multirun"} & set(arguments):
         return arguments  # each job of a sweep has its own folder
@@ -74,7 +74,7 @@ def recall(arguments: list[str]) -> list[str]:
         place = Path(folder, run_status.NAME)
         sys.exit(printable(f"error: {folder}: holds no run that can be resumed; expected {place}"))
     started = map(rename_override, before.overrides)
-    return [*(one for one in started if _key(one) not in given), *arguments]
+    return [*(one for one in started if read_key(one) not in given), *arguments]
 
 
 def _return_to_start(folder: Path) -> None:
@@ -217,7 +217,3 @@ def check_fit(path: Path, weights: "Mapping[str, Tensor]") -> None:
 def _is_of(ckpt: str, folder: Path) -> bool:
     own = (folder / "checkpoints").resolve()
     return ckpt in NAMES or bool(ckpt) and Path(ckpt).resolve().parent == own
-
-
-def _key(override: str) -> str:
-    return override.partition("=")[0].lstrip("+~")

@@ -21,7 +21,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from deblur.config.errors import Mistake, Refusal
-from deblur.config.overrides import quote_paths
+from deblur.config.overrides import quote_paths, read_key
 from deblur.config.scalars import check_experiment
 from deblur.distributed import FOLLOW, is_first
 from deblur.jobs import run_folder, run_status, worker_process
@@ -176,7 +176,7 @@ def _overrides() -> list[str]:
     Paths are quoted, as in a job's own process: else its parent would take them for others.
     """
     given = HydraConfig.get().overrides.task
-    return quote_paths([one for one in given if one.partition("=")[0] != "ckpt"])
+    return quote_paths([one for one in given if read_key(one) != "ckpt"])
 
 
 def _describe(error: BaseException, overrides: list[str]) -> RunStatus:
@@ -206,7 +206,7 @@ class Summary(Callback):
         _refused.clear()
         _told.clear()
         folder = Path(config.hydra.sweep.dir)
-        keys = {one.partition("=")[0] for one in config.hydra.overrides.task}
+        keys = {read_key(one) for one in config.hydra.overrides.task}
         if not keys & {"experiment", "trainer.max_epochs"}:
             try:
                 check_experiment(config)

@@ -5,7 +5,7 @@ from typing import Literal
 
 import torch
 import torch.nn.functional as F
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 VGG16 = Path(__file__).parent.parent / "assets" / "vgg16" / "vgg16_to_conv3_3.safetensors"
@@ -117,6 +117,7 @@ class Perceptual(nn.Module):
 
     Raises:
         ValueError: The layer does not exist, or the weights are not available.
+        FileNotFoundError: There is no such file of weights.
     """
 
     mean: Tensor
@@ -193,14 +194,16 @@ def _load(features: nn.Module, path: Path) -> dict[str, str]:
     """Fill the features from a .safetensors file and return its metadata."""
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such file; expected VGG weights (.safetensors)")
-    with safe_open(path, framework="pt") as file:
-        wanted = features.state_dict()
-        held = set(file.keys())
-        missing = [name for name in wanted if f"features.{name}" not in held]
-        if missing:
-            raise ValueError(f"{path}: lacks features.{missing[0]}; it ends before that layer")
-        features.load_state_dict({name: file.get_tensor(f"features.{name}") for name in wanted})
-        return dict(file.metadata() or {})
+    wanted = features.state_dict()
+    try:
+        with safe_open(path, framework="pt") as file:
+            held = set(file.keys())
+            if missing := [name for name in wanted if f"features.{name}" not in held]:
+                raise ValueError(f"{path}: lacks features.{missing[0]}; it ends before that layer")
+            features.load_state_dict({name: file.get_tensor(f"features.{name}") for name in wanted})
+            return dict(file.metadata() or {})
+    except SafetensorError as error:
+        raise ValueError(f"{path}: not a safetensors file ({error})") from error
 
 
 def _freeze(module: nn.Module) -> None:

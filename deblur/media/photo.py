@@ -8,7 +8,6 @@ noted. A format's reader and writer are in `deblur.media.formats`.
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from pathlib import Path
-from types import TracebackType
 from typing import BinaryIO, NamedTuple
 
 from deblur.atomic import held_back, replacing
@@ -87,17 +86,6 @@ class Photo:
         """The number of pixels of all frames, by the file's headers."""
         self.notes = original.source.notes
         """What was converted, rounded or left out; filled as frames are read and written."""
-
-    def __enter__(self) -> "Photo":
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Do nothing: all files are closed."""
 
     def frames(self) -> Iterator[Frame]:
         """Decode the frames or pages, one at a time, upright.

@@ -37,6 +37,8 @@ class FilmWriter:
         """The time of the last frame, in ticks."""
         self.end = 0.0
         """Seconds: where the last packet ends."""
+        self.changes: list[str] = []
+        """How the complete file differs from its source."""
         self._muxed = 0
 
     def unpack(self, frame: Any) -> Any:

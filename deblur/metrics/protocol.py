@@ -42,6 +42,8 @@ class Figure(NamedTuple):
     title: str
     digits: int
     higher_is_better: bool = True
+    may_be_absent: bool = False
+    """Whether NaN means that an image has no such figure, and is left out of its mean."""
 
 
 FIGURES = {
@@ -53,7 +55,7 @@ FIGURES = {
     "lpips": Figure("LPIPS", 4, False),
     "dists": Figure("DISTS", 4, False),
     "st_lpips": Figure("ST-LPIPS", 4, False),
-    "legibility": Figure("legibility", 3),
+    "legibility": Figure("legibility", 3, may_be_absent=True),
     "unaligned": Figure("unaligned", 0, False),
     "seconds": Figure("seconds", 3, False),
 }

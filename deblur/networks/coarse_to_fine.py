@@ -6,7 +6,9 @@ from collections.abc import Sequence
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from deblur.networks.argument_checks import check_choice
 from deblur.networks.arguments import keep_arguments
+from deblur.networks.initialization import zero
 from deblur.networks.maxim import MAXIM, Tiling
 from deblur.networks.padding import pad_to_stride
 from deblur.networks.resunet import ResUNet
@@ -54,8 +56,7 @@ class CoarseToFine(nn.Module):
         zero_last: bool = True,
     ) -> None:
         super().__init__()
-        if shrink not in (2, 4, 8):  # targets of a training are halved, see StepLosses
-            raise ValueError(f"shrink must be 2, 4 or 8, got {shrink}")
+        check_choice("shrink", shrink, 2, 4, 8)  # targets of a training are halved, see StepLosses
         self.shrink = shrink
         self.coarse = MAXIM(
             stages=1,
@@ -75,8 +76,7 @@ class CoarseToFine(nn.Module):
         )
         self.guide = nn.Conv2d(3 * shuffle**2, width, 3, padding=1)
         """From the blurred image to features that are added to the ResUNet's first ones."""
-        for values in self.guide.parameters():
-            nn.init.zeros_(values)
+        zero(self.guide)
         self.step = math.lcm(self.fine.stride, shrink)
         """The multiples to which images are padded at full resolution."""
         self.stride = math.lcm(self.step, self.coarse.stride * shrink)

@@ -4,9 +4,9 @@ from typing import Literal
 
 from torch import Tensor, nn
 
+from deblur.networks.argument_checks import DEEPEST, WIDEST, check_choice, check_norm, check_range
 from deblur.networks.initialization import Scheme, initialize
 from deblur.networks.padding import SameConv
-from deblur.networks.sizes import DEEPEST, WIDEST, check_norm, check_range
 
 
 class DenseDiscriminator(nn.Module):
@@ -97,8 +97,7 @@ class PatchDiscriminator(nn.Module):
         super().__init__()
         check_range("layers", layers, 1, DEEPEST)
         check_range("width", width, 1, WIDEST)
-        if norm not in ("instance", "none"):
-            raise ValueError(f"norm must be instance or none, got {norm}")
+        check_choice("norm", norm, "instance", "none")
         channels = [width * min(2**layer, 8) for layer in range(layers + 1)]
         stack: list[nn.Module] = [nn.Conv2d(3, width, 4, 2, 2), nn.LeakyReLU(0.2, inplace=True)]
         for layer, (inputs, outputs) in enumerate(zip(channels, channels[1:]), 1):

@@ -6,8 +6,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from deblur.networks.argument_checks import check_choice
 from deblur.networks.arguments import keep_arguments
 from deblur.networks.backbones import BACKBONES, CHANNELS, build_backbone
+from deblur.networks.initialization import zero
 from deblur.networks.padding import pad_to_stride
 
 WIDTHS = {"mobilenet": 128, "inception": 256}
@@ -72,12 +74,9 @@ class FPN(nn.Module):
         zero_last: bool = True,
     ) -> None:
         super().__init__()
-        if backbone not in WIDTHS:
-            raise ValueError(f"backbone must be mobilenet or inception, got {backbone}")
-        if statistics not in ("image", "running"):
-            raise ValueError(f"statistics must be image or running, got {statistics}")
-        if padding not in ("reflect", "gray"):
-            raise ValueError(f"padding must be reflect or gray, got {padding}")
+        check_choice("backbone", backbone, *WIDTHS)
+        check_choice("statistics", statistics, "image", "running")
+        check_choice("padding", padding, "reflect", "gray")
         self.padding = padding
         width = WIDTHS[backbone]
         half = width // 2
@@ -92,9 +91,7 @@ class FPN(nn.Module):
         self.smooth2 = _smooth(half, half // 2)
         self.final = nn.Conv2d(half // 2, 3, 3, padding=1)
         if zero_last:
-            nn.init.zeros_(self.final.weight)
-            assert self.final.bias is not None
-            nn.init.zeros_(self.final.bias)
+            zero(self.final)
 
     def forward(self, blur: Tensor) -> Tensor:
         """Restore (N, 3, H, W) in [-1, 1]."""

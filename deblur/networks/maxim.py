@@ -4,12 +4,13 @@ from typing import NamedTuple
 
 from torch import Tensor, nn
 
+from deblur.networks.argument_checks import LONGEST, WIDEST, check_choice, check_range
 from deblur.networks.arguments import find_config, keep_arguments
+from deblur.networks.initialization import zero
 from deblur.networks.layout import to_pixels, to_planes
 from deblur.networks.maxim_stage import Stage, State
 from deblur.networks.multi_axis import GELU
 from deblur.networks.padding import pad_to_stride
-from deblur.networks.sizes import LONGEST, WIDEST, check_range
 
 
 class Tiling(NamedTuple):
@@ -68,8 +69,7 @@ class MAXIM(nn.Module):
             raise ValueError(f"width must be a multiple of 4, got {width}")
         check_range("groups", groups, 1, LONGEST)
         check_range("bottlenecks", bottlenecks, 0, LONGEST)
-        if gelu not in ("tanh", "erf"):
-            raise ValueError(f"gelu must be tanh or erf, got {gelu}")
+        check_choice("gelu", gelu, "tanh", "erf")
         self.stride = 64
         # In training the grid spanned crops of 256 pixels; here it spans a whole tile.
         self.tiling = Tiling(side=512, overlap=64)
@@ -79,8 +79,7 @@ class MAXIM(nn.Module):
         )
         if zero_last:
             for head in (head for stage in self._stages() for head in stage.heads):
-                for values in head.parameters():
-                    nn.init.zeros_(values)
+                zero(head)
 
     def forward(self, blur: Tensor) -> Tensor:
         """Restore (N, 3, H, W) in [-1, 1]."""

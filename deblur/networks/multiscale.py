@@ -6,10 +6,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from deblur.networks.argument_checks import DEEPEST, LONGEST, WIDEST, check_choice, check_range
 from deblur.networks.arguments import keep_arguments
+from deblur.networks.initialization import zero
 from deblur.networks.padding import pad_to_stride
 from deblur.networks.resnet import Residual
-from deblur.networks.sizes import DEEPEST, LONGEST, WIDEST, check_range
 
 
 @keep_arguments
@@ -59,8 +60,7 @@ class MultiScale(nn.Module):
         check_range("scales", scales, 1, DEEPEST)
         check_range("blocks", blocks, 0, LONGEST)
         check_range("width", width, 1, WIDEST)
-        if upsample not in ("transposed", "shuffle"):
-            raise ValueError(f"upsample must be transposed or shuffle, got {upsample}")
+        check_choice("upsample", upsample, "transposed", "shuffle")
         self.skip = skip
         self.stride = 2 ** (scales - 1)
         inputs = [3] + [6] * (scales - 1)
@@ -97,9 +97,7 @@ def _scale(inputs: int, blocks: int, width: int, zero_last: bool) -> nn.Sequenti
     """Build the network of one scale, (N, inputs, H, W) to (N, 3, H, W)."""
     last = nn.Conv2d(width, 3, 5, padding=2)
     if zero_last:
-        nn.init.zeros_(last.weight)
-        assert last.bias is not None
-        nn.init.zeros_(last.bias)
+        zero(last)
     body = (
         Residual(
             nn.Conv2d(width, width, 5, padding=2),

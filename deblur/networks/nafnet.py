@@ -7,11 +7,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from deblur.networks.argument_checks import WIDEST, check_choice, check_levels, check_range
 from deblur.networks.arguments import keep_arguments
+from deblur.networks.initialization import zero
 from deblur.networks.layout import to_pixels, to_planes
 from deblur.networks.local import LocalMean
 from deblur.networks.padding import pad_to_stride
-from deblur.networks.sizes import DEEPEST, LONGEST, WIDEST, check_range
 
 
 @keep_arguments
@@ -62,21 +63,11 @@ class NAFNet(nn.Module):
         zero_last: bool = True,
     ) -> None:
         super().__init__()
-        if len(encoder) != len(decoder):
-            raise ValueError(
-                f"encoder and decoder must have the same number of levels, got {len(encoder)} and "
-                f"{len(decoder)}"
-            )
         check_range("width", width, 1, WIDEST)
-        check_range("the number of levels of encoder", len(encoder), 1, DEEPEST)
-        for name, blocks in (("encoder", encoder), ("middle", [middle]), ("decoder", decoder)):
-            for count in blocks:
-                check_range(f"each number of blocks of {name}", count, 0, LONGEST)
-        if tlc not in ("off", "on", "auto"):
-            raise ValueError(f"tlc must be off, on or auto, got {tlc}")
+        check_levels(encoder, middle, decoder)
+        check_choice("tlc", tlc, "off", "on", "auto")
         check_range("window", window, 1, 1e6)
-        if padding not in ("reflect", "zeros"):
-            raise ValueError(f"padding must be reflect or zeros, got {padding}")
+        check_choice("padding", padding, "reflect", "zeros")
         self.padding = padding
         self.stride = 2 ** len(encoder)
         channels = [width * 2**level for level in range(len(encoder) + 1)]
@@ -91,9 +82,7 @@ class NAFNet(nn.Module):
         self.decoders = nn.ModuleList(_blocks(c, n) for c, n in zip(channels[-2::-1], decoder))
         self.ending = nn.Conv2d(width, 3, 3, padding=1)
         if zero_last:
-            nn.init.zeros_(self.ending.weight)
-            assert self.ending.bias is not None
-            nn.init.zeros_(self.ending.bias)
+            zero(self.ending)
         if tlc != "off":
             self._pool_locally(window, window + -window % self.stride if tlc == "auto" else None)
 

@@ -4,10 +4,10 @@ from typing import Literal
 
 from torch import Tensor, nn
 
+from deblur.networks.argument_checks import LONGEST, WIDEST, check_choice, check_norm, check_range
 from deblur.networks.arguments import keep_arguments
-from deblur.networks.initialization import Scheme, initialize
+from deblur.networks.initialization import Scheme, initialize, zero
 from deblur.networks.padding import Doubled, ReflectionPad, SameConv, pad_to_stride
-from deblur.networks.sizes import LONGEST, WIDEST, check_norm, check_range
 
 
 @keep_arguments
@@ -58,14 +58,10 @@ class ResNet(nn.Module):
         check_range("width", width, 1, WIDEST)
         check_range("dropout", dropout, 0, 0.99)
         check_norm(norm_eps, norm_momentum)
-        if skip not in ("residual", "average"):
-            raise ValueError(f"skip must be residual or average, got {skip}")
-        if norm not in ("batch", "instance"):
-            raise ValueError(f"norm must be batch or instance, got {norm}")
-        if upsample not in ("nearest", "transposed"):
-            raise ValueError(f"upsample must be nearest or transposed, got {upsample}")
-        if padding not in ("symmetric", "same"):
-            raise ValueError(f"padding must be symmetric or same, got {padding}")
+        check_choice("skip", skip, "residual", "average")
+        check_choice("norm", norm, "batch", "instance")
+        check_choice("upsample", upsample, "nearest", "transposed")
+        check_choice("padding", padding, "symmetric", "same")
         self.skip = skip
 
         def normalize(channels: int) -> nn.Module:
@@ -119,9 +115,7 @@ class ResNet(nn.Module):
         )
         initialize(self, init)
         if zero_last:
-            nn.init.zeros_(last.weight)
-            assert last.bias is not None
-            nn.init.zeros_(last.bias)
+            zero(last)
 
     def forward(self, blur: Tensor) -> Tensor:
         """Restore (N, 3, H, W) in [-1, 1]."""

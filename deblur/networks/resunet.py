@@ -5,10 +5,11 @@ from collections.abc import Sequence
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from deblur.networks.argument_checks import WIDEST, check_levels, check_range
 from deblur.networks.arguments import keep_arguments
+from deblur.networks.initialization import zero
 from deblur.networks.padding import pad_to_stride
 from deblur.networks.resnet import Residual
-from deblur.networks.sizes import DEEPEST, LONGEST, WIDEST, check_range
 
 
 @keep_arguments
@@ -50,15 +51,7 @@ class ResUNet(nn.Module):
         super().__init__()
         check_range("width", width, 1, WIDEST)
         check_range("shuffle", shuffle, 1, 16)
-        check_range("the number of levels of encoder", len(encoder), 1, DEEPEST)
-        for name, blocks in (("encoder", encoder), ("middle", [middle]), ("decoder", decoder)):
-            for count in blocks:
-                check_range(f"each number of blocks of {name}", count, 0, LONGEST)
-        if len(encoder) != len(decoder):
-            raise ValueError(
-                f"encoder and decoder must have the same number of levels, got {len(encoder)} and "
-                f"{len(decoder)}"
-            )
+        check_levels(encoder, middle, decoder)
         self.shuffle = shuffle
         self.stride = shuffle * 2 ** len(encoder)
         channels = [width * 2**level for level in range(len(encoder) + 1)]
@@ -72,9 +65,7 @@ class ResUNet(nn.Module):
         self.decoders = nn.ModuleList(_blocks(c, n) for c, n in zip(channels[-2::-1], decoder))
         self.last = nn.Conv2d(width, 3 * shuffle**2, 3, padding=1)
         if zero_last:
-            nn.init.zeros_(self.last.weight)
-            assert self.last.bias is not None
-            nn.init.zeros_(self.last.bias)
+            zero(self.last)
 
     def forward(self, blur: Tensor, guide: Tensor | None = None) -> Tensor:
         """Restore (N, 3, H, W) in [-1, 1].
@@ -104,8 +95,8 @@ def _blocks(channels: int, count: int) -> nn.Sequential:
     for _ in range(count):
         first, last = (nn.Conv2d(channels, channels, 3, padding=1) for _ in range(2))
         nn.init.kaiming_normal_(first.weight, nonlinearity="relu")
-        for still in (first.bias, last.weight, last.bias):
-            assert still is not None
-            nn.init.zeros_(still)
+        assert first.bias is not None
+        nn.init.zeros_(first.bias)
+        zero(last)
         blocks.append(Residual(first, nn.ReLU(inplace=True), last))
     return blocks

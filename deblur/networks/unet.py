@@ -5,9 +5,10 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from deblur.networks.argument_checks import DEEPEST, WIDEST, check_choice, check_range
 from deblur.networks.arguments import keep_arguments
+from deblur.networks.initialization import zero
 from deblur.networks.padding import pad_to_stride
-from deblur.networks.sizes import DEEPEST, WIDEST, check_range
 
 Norm = Literal["none", "batch", "instance"]
 
@@ -55,10 +56,8 @@ class UNet(nn.Module):
         super().__init__()
         check_range("width", width, 1, WIDEST)
         check_range("levels", levels, 1, DEEPEST)
-        if norm not in ("none", "batch", "instance"):
-            raise ValueError(f"norm must be none, batch or instance, got {norm}")
-        if upsample not in ("nearest", "transposed"):
-            raise ValueError(f"upsample must be nearest or transposed, got {upsample}")
+        check_choice("norm", norm, "none", "batch", "instance")
+        check_choice("upsample", upsample, "nearest", "transposed")
         self.stride = 2**levels
         channels = [width * 2**level for level in range(levels + 1)]
         inputs = [3, *channels[:-2]]
@@ -97,7 +96,7 @@ class UNet(nn.Module):
                 if layer.bias is not None:
                     nn.init.zeros_(layer.bias)
         if zero_last:
-            nn.init.zeros_(self.last.weight)
+            zero(self.last)
 
 
 def _level(inputs: int, outputs: int, norm: Norm) -> nn.Sequential:

@@ -47,7 +47,6 @@ def _to_tensor(pixels: NDArray[np.uint8]) -> Tensor:
 
 def _read(path: Path) -> Tensor:
     """Read a picture's first frame as it is seen on white, uint8 (3, H, W)."""
-    with open_photo(path) as photo:
-        frame = next(photo.frames())
+    frame = next(open_photo(path).frames())
     seen = fit(frame, "the sheet", lambda note: None, alpha=False, deep=False)
-    return torch.from_numpy(seen.pixels).permute(2, 0, 1).expand(3, -1, -1)
+    return _to_tensor(seen.pixels).expand(3, -1, -1)

@@ -106,12 +106,12 @@ def _measure_contrast(windows: Tensor) -> float:
 
 def read_luma(path: Path) -> NDArray[np.uint8]:
     """Read a picture's first frame, upright, as luma (H, W); 16 bits are rounded to 8."""
-    with open_photo(path) as photo:
-        if photo.format == "JPEG":  # its luma is stored apart: half the time
-            with Image.open(path, formats=["JPEG", "MPO"]) as picture:
-                picture.draft("L", picture.size)
-                return np.asarray(ImageOps.exif_transpose(picture).convert("L"))
-        return to_luma(next(photo.frames()).pixels)
+    photo = open_photo(path)
+    if photo.format == "JPEG":  # its luma is stored apart: half the time
+        with Image.open(path, formats=["JPEG", "MPO"]) as picture:
+            picture.draft("L", picture.size)
+            return np.asarray(ImageOps.exif_transpose(picture).convert("L"))
+    return to_luma(next(photo.frames()).pixels)
 
 
 def to_luma(pixels: NDArray[np.uint8] | NDArray[np.uint16]) -> NDArray[np.uint8]:

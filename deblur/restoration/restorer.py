@@ -143,10 +143,10 @@ class Restorer:
             if not overwrite:
                 raise FileExistsError(f"{target}: already exists")
         harm = Harm()
-        with open_photo(source) as photo:
-            restored = self.restore_frames(photo.frames(), harm, strength=strength)
-            photo.write(target, restored, format=format, quality=quality)
-            return [*photo.notes, *harm.notes]
+        photo = open_photo(source)
+        restored = self.restore_frames(photo.frames(), harm, strength=strength)
+        photo.write(target, restored, format=format, quality=quality)
+        return [*photo.notes, *harm.notes]
 
     def restore_frames(
         self, frames: Iterable[Frame], harm: Harm, *, strength: float | None = None

@@ -26,7 +26,7 @@ FLOOR = 1e-8
 """Power, of white squared a pixel: a hundredth of what rounding to 8 bits adds."""
 
 
-def choose_windows(luma: NDArray[np.uint8], count: int = WINDOWS) -> list[tuple[int, int]]:
+def choose_windows(luma: NDArray[np.uint8]) -> list[tuple[int, int]]:
     """Return the top left corners of the most detailed windows, most detail first.
 
     luma: (H, W). No two windows overlap by more than half a side. Windows are of `SIDE` or the
@@ -41,7 +41,7 @@ def choose_windows(luma: NDArray[np.uint8], count: int = WINDOWS) -> list[tuple[
     left = np.lib.stride_tricks.sliding_window_view(detail, (blocks, blocks)).mean((2, 3))
     apart = max(1, blocks // 2)
     chosen: list[tuple[int, int]] = []
-    while len(chosen) < count and left.max() >= 0:
+    while len(chosen) < WINDOWS and left.max() >= 0:
         row, column = (int(place) for place in np.unravel_index(left.argmax(), left.shape))
         chosen.append((min(row * BLOCK, height - side), min(column * BLOCK, width - side)))
         above, before = max(0, row - apart + 1), max(0, column - apart + 1)
@@ -63,10 +63,10 @@ def _measure_detail(luma: NDArray[np.uint8]) -> NDArray[np.float64]:
     return detail
 
 
-def cut_windows(luma: NDArray[np.uint8], count: int = WINDOWS) -> Tensor:
+def cut_windows(luma: NDArray[np.uint8]) -> Tensor:
     """Cut out the windows that `choose_windows` chooses: (N, side, side), in [0, 1]."""
     side = min(SIDE, *luma.shape)
-    cut = [luma[y : y + side, x : x + side] for y, x in choose_windows(luma, count)]
+    cut = [luma[y : y + side, x : x + side] for y, x in choose_windows(luma)]
     return torch.from_numpy(np.stack(cut)).float() / 255
 
 

@@ -129,7 +129,7 @@ def _count(film: Any, encoding: Encoding) -> int | None:
 
 def _restore_frames(
     items: Iterator[Any],
-    writer: "_Writer",
+    writer: FilmWriter,
     restore: Callable[[NDArray[Any]], NDArray[Any]],
     only_blurred: bool,
 ) -> Iterator[bool]:
@@ -173,7 +173,7 @@ def read_ahead(items: Iterable[Item], thread: ThreadPoolExecutor) -> Iterator[It
         yield item  # type: ignore[misc]  # it is not the end
 
 
-def _read(film: Any, encoding: Encoding, writer: "_Writer", losses: Counter[str]) -> Iterator[Any]:
+def _read(film: Any, encoding: Encoding, writer: FilmWriter, losses: Counter[str]) -> Iterator[Any]:
     """Yield the main stream's frames as pictures, and the other streams' packets as they are."""
     for packet in _demux(film, encoding, losses):
         if packet.stream.index != encoding.video.index:
@@ -200,20 +200,14 @@ def _demux(film: Any, encoding: Encoding, losses: Counter[str]) -> Iterator[Any]
         yield end
 
 
-class _Writer(FilmWriter):
-    """Writes a film, and knows at the end what it has lost."""
-
-    changes: list[str] = []
-
-
 @contextmanager
-def _writing(target: Path, encoding: Encoding) -> Iterator[_Writer]:
+def _writing(target: Path, encoding: Encoding) -> Iterator[FilmWriter]:
     """Open a hidden file, which becomes the target, or on Ctrl-C a part of it."""
     av = import_av()
     part = hide(target, target.suffix)
     writer = None
     try:
-        writer = _Writer(part, encoding)
+        writer = FilmWriter(part, encoding)
         yield writer
         writer.finish()
         if part.exists():

@@ -125,7 +125,8 @@ class StoredPhoto:
                 changes.append(measure_change(frame.pixels, after.pixels))
                 yield after
 
-        with self._writing(), open_photo(self.source) as photo:
+        photo = open_photo(self.source)
+        with self._writing():
             try:
                 photo.write(target, restored())
             except BaseException:
@@ -149,8 +150,7 @@ class StoredPhoto:
         if box is not None:
             left, top, width, height = box
             pixels = pixels[top : top + min(height, CROP), left : left + min(width, CROP)]
-        with open_photo(self.source) as photo:
-            return write_jpeg(photo, pixels)
+        return write_jpeg(open_photo(self.source), pixels)
 
     def choose(self, choice: Choice, mask: bytes | None = None) -> None:
         """Set what is downloaded next; the earlier choice's mask is deleted.
@@ -196,9 +196,9 @@ class StoredPhoto:
                 where = None if choice.mask is None else load_mask(choice.mask, shape[::-1])
                 yield before._replace(pixels=blend(before.pixels, after, choice.strength, where))
 
-        with open_photo(self.source) as photo:
-            photo.write(target, blended(), format=choice.format, quality=choice.quality)
-            notes = [note.replace(str(self.source), self.name) for note in photo.notes]
+        photo = open_photo(self.source)
+        photo.write(target, blended(), format=choice.format, quality=choice.quality)
+        notes = [note.replace(str(self.source), self.name) for note in photo.notes]
         return Written(choice, target, notes)
 
     def explain(self, error: Exception) -> str | None:

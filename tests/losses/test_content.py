@@ -83,6 +83,9 @@ def test_other_weights_come_from_a_file(tmp_path: object) -> None:
     assert Perceptual(layer="relu2_2", weights=path, scale=2.0).scale == 2.0
     with pytest.raises(ValueError, match="lacks features.10"):
         Perceptual(layer="relu3_3", weights=path)
+    Path(path).write_bytes(b"Dear Sir")
+    with pytest.raises(ValueError, match=f"{path}: not a safetensors file"):
+        Perceptual(weights=path)
 
 
 def test_bad_arguments_are_refused() -> None:

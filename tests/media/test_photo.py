@@ -168,10 +168,9 @@ def test_streams_are_read_and_written(tmp_path: Path) -> None:
     content = BytesIO()
     Image.fromarray(noise()).save(content, "PNG")
     content.seek(0)
-    with open_photo(content) as photo:
-        target = BytesIO(b"before ")
-        target.seek(0, 2)
-        photo.write(target, photo.frames())
+    photo, target = open_photo(content), BytesIO(b"before ")
+    target.seek(0, 2)
+    photo.write(target, photo.frames())
     assert target.getvalue().startswith(b"before \x89PNG") and photo.path is None
     (read,) = open_photo(BytesIO(target.getvalue()[7:])).frames()
     assert np.array_equal(read.pixels, noise())

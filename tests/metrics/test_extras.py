@@ -2,6 +2,7 @@
 
 import re
 import sys
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -14,6 +15,7 @@ from pictures import image
 from deblur.extras import install_command
 from deblur.metrics import PROTOCOLS, Comparison
 from deblur.metrics.legibility import _reader, _share
+from deblur.metrics.metric import ProtocolMetric
 from deblur.metrics.perceptual import FILES, _torchmetrics
 from deblur.pair import decode
 
@@ -83,6 +85,18 @@ def test_legibility_asks_the_reader(monkeypatch: pytest.MonkeyPatch) -> None:
     assert score("legibility", SOFTER) == pytest.approx(3 / 6)
     assert score("legibility", SHARP * torch.nan) == 0
     _reader.cache_clear()
+
+
+def test_images_without_text_do_not_count() -> None:
+    shares = {"legibility": torch.tensor([0.5, float("nan"), 1.0])}
+    metric = ProtocolMetric("legibility")
+    metric.protocol = replace(metric.protocol, score=lambda _: shares)
+    metric.update(SHARP.expand(3, -1, -1, -1), SHARP.expand(3, -1, -1, -1))
+    assert metric.compute() == {"legibility": 0.75}
+    shares["legibility"] = torch.full((3,), float("nan"))
+    metric.reset()
+    metric.update(SHARP.expand(3, -1, -1, -1), SHARP.expand(3, -1, -1, -1))
+    assert metric.compute()["legibility"].isnan()
 
 
 def test_legibility_says_what_it_needs(monkeypatch: pytest.MonkeyPatch) -> None:

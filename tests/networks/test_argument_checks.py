@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from deblur import networks
-from deblur.networks.sizes import check_range
+from deblur.networks.argument_checks import check_range
 
 
 @pytest.mark.parametrize(

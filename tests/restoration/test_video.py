@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from deblur.atomic import hide
 from deblur.extras import install_command
-from deblur.restoration import video
+from deblur.media.video_writer import FilmWriter
 from deblur.restoration.video import Progress, name_part, restore_film
 
 UNEVEN = [0, 40, 85, 120, 165, 200, 300, 310, 345, 400, 440, 480]
@@ -532,7 +532,7 @@ def test_frames_are_decoded_and_encoded_while_others_are_restored(
     left = {"unpack": 3, "write": 1}
 
     def watch(name: str) -> None:
-        method = getattr(video._Writer, name)
+        method = getattr(FilmWriter, name)
 
         def call(writer: Any, *arguments: Any) -> Any:
             result = method(writer, *arguments)
@@ -541,7 +541,7 @@ def test_frames_are_decoded_and_encoded_while_others_are_restored(
                 events[name].set()
             return result
 
-        monkeypatch.setattr(video._Writer, name, call)
+        monkeypatch.setattr(FilmWriter, name, call)
 
     watch("unpack")
     watch("write")
