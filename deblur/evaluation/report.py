@@ -145,7 +145,8 @@ class Report:
                 # A picture restored without any error has an infinite gain.
                 finite = [one for one in gained if one[0] != math.inf] or gained
                 summary = summarize([gain for gain, _ in finite], [scene for _, scene in finite])
-                ends = {key: summary[key] for key in ("mean", "low", "high") if key in summary}
+                kept = ("mean", "low", "high")
+                ends = {name: value for name, value in summary.items() if name in kept}
                 gains[method] = {**ends, "better": better, "of": len(gained)}
         return gains
 
