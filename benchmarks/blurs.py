@@ -37,7 +37,7 @@ from deblur.training.optimizers.lars import LARS
 CONF = Path(__file__).resolve().parent.parent / "conf"
 SENSOR = ("optics", "highlights", "noise", "mosaic", "jpeg")
 MOTION = "blur.motion.motions"
-# Kupyn's range of shakiness, used to train the first rows and to make the columns.
+# A shakier hand, used to train the first rows and to make the columns.
 SHAKY = {
     "trajectory": ["blur=trajectory", "blur.motion.anxiety=[0.003,0.01]"],
     "shake": ["blur=shake", "blur.motion.anxiety=[0.003,0.01]"],

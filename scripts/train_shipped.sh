@@ -66,16 +66,7 @@ gan=(experiment=gan blur=wide data.crop=128 data.dataset.size=400)
 gan+=(trainer.max_epochs="$GAN" model.schedule.decay_epochs="$((GAN / 2))")
 
 if [ ! -e "$out/made/index.json" ]; then
-    $python scripts/fetch_photos.py "$out/photos"
-    $python - "$out/photos" <<'PYTHON'
-import csv, shutil, sys
-from deblur.data.photos import BUILT_IN
-
-with open(BUILT_IN / "ATTRIBUTION.csv", newline="", encoding="utf-8") as file:
-    for row in csv.DictReader(file):
-        if row["split"] == "train":
-            shutil.copy(BUILT_IN / row["file"], sys.argv[1])
-PYTHON
+    $python scripts/fetch_photos.py "$out/photos" --with-bundled
     $python scripts/render_text.py "$out/photos"
     $python scripts/make_pairs.py "$out/made" --train "$PAIRS" data.root="$out/photos" \
         blur=shipped data.crop=384 data.dataset.detail=0.8

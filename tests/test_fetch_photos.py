@@ -159,6 +159,11 @@ def test_the_sources_are_listed(run: Run, tmp_path: Path) -> None:
     }
 
 
+def test_bundled_photos_are_copied(run: Run, tmp_path: Path) -> None:
+    assert "15 bundled photos" in run("--with-bundled")
+    assert len([*(tmp_path / "out").glob("*.[jw]*")]) == 4 + 15
+
+
 def test_what_is_there_is_kept(run: Run, mirror: Path, tmp_path: Path) -> None:
     run("--only", "imitation")
     whole = tmp_path / "out" / "imitation-whole.webp"

@@ -1,9 +1,13 @@
 """Random camera trajectories and the motion kernels that they leave on a sensor.
 
-The random walk is that of Boracchi and Foi, "Modeling the performance of image restoration from
-motion blur" (IEEE TIP 2012), with the parameter ranges of Kupyn et al. (DeblurGAN, CVPR 2018).
-Differences from the latter's code are deliberate: kernels sum to one, and they are centred by
-their centroid, so that blur neither changes the brightness nor shifts the picture.
+The random walk follows Boracchi and Foi, "Modeling the performance of image restoration from motion
+blur" (IEEE TIP 2012), as Kupyn et al. programmed it (DeblurGAN, CVPR 2018). Kernels sum to one, and
+are centred by their centroid, so that blur neither changes the brightness nor shifts the picture.
+
+A path has 512 steps instead of 2,000, each with their push and pull, and a sudden turn is by 90 to
+270 degrees instead of 151 to 209. It therefore curls as theirs does at 0.3 times the anxiety: of a
+path of 10 pixels, the ends are 0.37 lengths apart on average at an anxiety of 0.01 here, 0.36 at
+0.003 there. Their range, 0.003 to 0.01, is 0.01 to 0.033 here.
 """
 
 from collections.abc import Sequence
@@ -23,8 +27,8 @@ STEPS = 512
 def trajectory(rng: np.random.Generator, length: float, anxiety: float) -> NDArray[np.complex128]:
     """Draw the path of a hand-held camera over one exposure.
 
-    length: the distance travelled, in pixels. anxiety: 0 gives a straight line, 0.005 a calm hand,
-    0.1 a very shaky one. Returns the STEPS positions x + iy, in pixels, starting at 0.
+    length: the distance travelled, in pixels. anxiety: 0 gives a straight line, 0.003 a calm hand,
+    0.03 a very shaky one. Returns the STEPS positions x + iy, in pixels, starting at 0.
     """
     if length < 0 or anxiety < 0:
         raise ValueError(f"length and anxiety must not be negative, got {length} and {anxiety}")

@@ -53,7 +53,7 @@ TABLE4 = (
         "matlab-rgb",
         "gopro_gamma",
         1111,
-        "MATLAB's SSIM; its own paper has 29.23 or 29.08 dB",
+        "MATLAB's SSIM; its own paper also has 29.23 and 29.08 dB",
     ),
     Published(
         "Li, 2024",
