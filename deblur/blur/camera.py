@@ -46,6 +46,10 @@ class Camera:
         red: The white balance gain of red.
         blue: The white balance gain of blue.
         quality: The JPEG quality, 1 to 100.
+
+    Raises:
+        ValueError: A value is out of its range, a range is not [low, high], or a key of `shares` is
+            not an ingredient.
     """
 
     def __init__(

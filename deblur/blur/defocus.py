@@ -18,7 +18,12 @@ FINE = 8
 class Defocus:
     """Blur of an out-of-focus lens: one disc for the whole picture.
 
-    radius: the disc's, in pixels: a number, or a [low, high] range to draw from uniformly.
+    Args:
+        radius: The disc's radius, in pixels, 0 to 500: a number, or a [low, high] range to draw
+            from uniformly.
+
+    Raises:
+        ValueError: A value is out of its range, or a range is not [low, high].
     """
 
     def __init__(self, *, radius: Range) -> None:

@@ -14,7 +14,13 @@ from deblur.blur.light import trim
 class AnyOf:
     """Draws one of several motions for each picture.
 
-    motions: the motions, by name. shares: how often each is drawn, by name; they need not sum to 1.
+    Args:
+        motions: The motions, by name.
+        shares: How often each is drawn, by name; they need not sum to 1.
+
+    Raises:
+        ValueError: `shares` does not have a number for each motion, one is negative, or all are
+            zero.
     """
 
     def __init__(self, *, motions: Mapping[str, Motion], shares: Mapping[str, float]) -> None:

@@ -28,6 +28,9 @@ class ObjectBlur:
         length: The length of the object's own path, in pixels, as in `trajectory`.
         anxiety: The shakiness of that path, as in `trajectory`.
         radius: The object's radius, as a share of the picture's shorter side.
+
+    Raises:
+        ValueError: A value is out of its range, or a range is not [low, high].
     """
 
     def __init__(

@@ -38,6 +38,9 @@ class ShakeBlur:
             the crop's place in it is drawn.
         frames: Average this odd number of instants, evenly spaced in time, as data sets of averaged
             video frames do (GoPro: 7 to 13); None for an exposure without gaps.
+
+    Raises:
+        ValueError: A value is out of its range, or a range is not [low, high].
     """
 
     def __init__(

@@ -35,8 +35,15 @@ def wander(rng: np.random.Generator, extent: float, memory: float) -> NDArray[np
 class WanderingBlur:
     """Blur of a camera that wanders during the exposure: one kernel for the whole picture.
 
-    extent and memory are as in `wander`: each a number, or a [low, high] range to draw from
-    uniformly. The sharp picture lies at the kernel's centroid.
+    The sharp picture lies at the kernel's centroid. Each argument is a number or a [low, high]
+    range to draw from uniformly.
+
+    Args:
+        extent: The longer side of the path's bounding box, in pixels, 0 to 2000.
+        memory: The length scale of the covariance, in exposures, 0.01 to 10, see `wander`.
+
+    Raises:
+        ValueError: A value is out of its range, or a range is not [low, high].
     """
 
     def __init__(self, *, extent: Range, memory: Range) -> None:

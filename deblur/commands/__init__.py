@@ -1,4 +1,7 @@
-"""The verbs of the `deblur` command: a file each, with `add_arguments` and `run`."""
+"""The verbs of the `deblur` command, a module each, and the modules that they share.
+
+A verb's module has `add_arguments` and `run`.
+"""
 
 import argparse
 from pathlib import Path

@@ -21,7 +21,8 @@ class DeblurData(L.LightningDataModule):
     """Loads pairs for training, validation and testing.
 
     Args:
-        dataset: Returns the data set of a split; called with root, split, crop and seed.
+        dataset: Returns the data set of a split; called with root, split, crop and seed, and with
+            download=True and unreadable="skip" where these are set.
         root: The data set's folder; None for data sets that need none.
         batch_size: Pairs in a step; several devices share them in equal parts.
         crop: The side of a training crop, in pixels.
@@ -33,6 +34,10 @@ class DeblurData(L.LightningDataModule):
         download: Fetch the data set first, see `deblur.data.download`.
         unreadable: Whether a picture that cannot be read ends the run ("stop") or is left out
             ("skip"); both name it.
+
+    Raises:
+        ValueError: A value is out of its range, a choice is not listed, `dataset` does not accept
+            what it is called with, or `root` is None and `dataset` requires one.
     """
 
     def __init__(

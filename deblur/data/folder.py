@@ -53,6 +53,13 @@ class PairedFolder(Dataset[Pair]):
         resize: Width and height that all frames are resized to first, bicubic.
         download: Download the set first, if that is possible.
         unreadable: See `deblur.data.unreadable_files`; in a test split nothing is left out.
+
+    Raises:
+        FileNotFoundError: The folder, the lists of its splits, the split's pairs or pairs of
+            `names` are missing.
+        ValueError: A value is out of its range, a choice is not listed, the folder holds something
+            else, the set cannot be downloaded or is not for testing, or a picture has no partner,
+            is smaller than `crop` or cannot be read.
     """
 
     paired = True

@@ -35,6 +35,12 @@ class Listed(Dataset[Pair]):
         listed: The table: a name in `deblur/assets/lists`, or a path.
         cameras: The cameras that the table's column blur names.
         blurs: Use only the rows with these blurs; None for all.
+
+    Raises:
+        FileNotFoundError: The folder, the table, or a photo that it names is missing.
+        ValueError: The split is "train", the table is damaged or has no rows for these arguments, a
+            blur has no camera, or a photo cannot be read, is too small or lies outside of the
+            folder.
     """
 
     paired = True

@@ -38,6 +38,11 @@ class Mixed(Dataset[Pair]):
             use, all of which must exist: a name in `deblur/assets/lists`, or a path.
         without: Scenes of the table that are kept for testing.
         unreadable: See `deblur.data.unreadable_files`.
+
+    Raises:
+        FileNotFoundError: The table is missing, or `photos` or a part of `pairs` lacks files.
+        ValueError: `shares`, `roots` or `without` do not fit `pairs` and the table, the table is
+            damaged, or `photos` or a part of `pairs` raises it.
     """
 
     paired = True

@@ -52,6 +52,11 @@ class Photos(Dataset[Pair]):
         held_out: The numbers of crops for "val" and "test", and their side "crop".
         detail: The share of the training crops, 0 to 1, taken where there is detail, see `spot`.
         unreadable: See `deblur.data.unreadable_files`; in a test split nothing is left out.
+
+    Raises:
+        FileNotFoundError: There is no such folder, or it has fewer than three photos.
+        ValueError: A value is out of its range, `held_out` has other keys, or a photo cannot be
+            read or is a link that leads out of the folder.
     """
 
     paired = True

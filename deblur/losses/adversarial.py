@@ -101,6 +101,9 @@ class WassersteinGP:
         norm: "image" takes the norm of an image's gradient; "pixel" that of each pixel over its
             channels, of the gradient of the map's sum, as in DeblurGAN's code (models/losses.py;
             see KupynOrest/DeblurGAN#185).
+
+    Raises:
+        ValueError: The slope is out of its range, or a choice is not listed.
     """
 
     def __init__(

@@ -11,9 +11,9 @@ from torch import Tensor
 from deblur.atomic import replacing
 
 RIM = 4
-"""Pixels of white between pictures."""
+"""The width, in pixels, of the white between pictures."""
 COLOURS = ((0, 0, 4), (81, 18, 124), (183, 55, 121), (252, 137, 97), (252, 253, 191))
-"""Of error maps: five stops of the map "magma"."""
+"""The colours of error maps: five stops of the colour map "magma"."""
 
 
 def strips(rows: Sequence[Sequence[Tensor]]) -> Tensor:

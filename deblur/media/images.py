@@ -19,7 +19,7 @@ Pixels = NDArray[np.uint8]
 """(H, W, 3), RGB."""
 
 SAMPLE_FORMAT, SIGNED = 339, 2
-"""TIFF's tag, and the value of those of 8 bits that Pillow takes for unsigned."""
+"""TIFF's tag, and its value for signed samples: Pillow takes those of 8 bits for unsigned."""
 TURNED = {5, 6, 7, 8}
 """EXIF orientations that swap width and height."""
 

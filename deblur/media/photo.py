@@ -74,7 +74,7 @@ class Photo:
     def __init__(self, original: Original) -> None:
         self._original = original
         self.path = original.source.path
-        """None for a stream."""
+        """The file's path; None for a stream."""
         self.name = original.source.name
         self.format = original.format
         """A key of FORMATS."""
@@ -107,15 +107,17 @@ class Photo:
         Frames are taken one at a time. Until everything is written the target stays as it was.
 
         Args:
-            target: a path, or an open file.
-            frames: as many as this photo has.
-            format: a key of FORMATS, or an ending; None for the target's ending if it differs from
+            target: A path, or an open file.
+            frames: As many as this photo has.
+            format: A key of FORMATS, or an ending; None for the target's ending if it differs from
                 this file's, else for this photo's format.
             quality: 1 to 100, for lossy formats; None for this file's, or 90 if that is not known
                 (and lossless if this file is and the format can be).
 
-        Raises ValueError for frames that the format cannot hold at all, and OSError with the
-        target's name.
+        Raises:
+            ValueError: The format is unknown or cannot hold the frames, their number is wrong, or
+                the quality is out of its range.
+            OSError: The target cannot be written; the error has its name.
         """
         name = self._choose_format(target, format)
         if quality is not None and not 1 <= quality <= 100:

@@ -13,18 +13,18 @@ ENDINGS = {
     "BMP": (".bmp", ".dib"),
     "PPM": (".ppm", ".pgm", ".pbm", ".pnm"),
 }
-"""Of the kinds that can be restored, in the order in which they are offered."""
+"""The endings of each format that can be restored, in the order offered."""
 MEDIA_TYPES = {
     **{name: f"image/{name.lower()}" for name in ENDINGS},
     **{"HEIF": "image/heic", "PPM": "image/x-portable-anymap"},
 }
-"""By kind: Python's own table differs from one machine to the next."""
+"""Media types by format; Python's own table differs between machines."""
 DATA = ("PNG", "JPEG", "WEBP", "TIFF", "BMP")
-"""The kinds that data sets and the frames of videos may be of."""
+"""The formats that data sets and the frames of videos may have."""
 LARGEST_PHOTO = 1_100_000_000
-"""Pixels of a picture to restore; a file of a few bytes may claim more than any memory holds."""
+"""The most pixels of a picture to restore; a few bytes may claim more than any memory holds."""
 LARGEST_DATA = 357_913_940
-"""Pixels of a picture to train on or measure with, which is held as a whole; Pillow's limit."""
+"""The most pixels of a picture to train on or measure with, held as a whole; Pillow's limit."""
 
 
 def format_of(path: Path) -> str | None:

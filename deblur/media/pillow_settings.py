@@ -15,7 +15,7 @@ from threading import RLock
 from PIL import Image, PngImagePlugin, _imaging
 
 LONGEST_TEXT, TEXTS = 1 << 26, 1 << 28
-"""Characters of a PNG's text, and of all its texts; Pillow takes 1 million, and 64."""
+"""The most bytes of a PNG's text, and of all its texts; Pillow's limits are 1 and 64 MiB."""
 LOCK = RLock()
 _users = 0
 _changes = ExitStack()

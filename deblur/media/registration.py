@@ -13,7 +13,7 @@ def offset(blurred: Pixels, sharp: Pixels) -> tuple[float, float]:
     """Measure how far blurred lies below and right of sharp, (rows, columns), in pixels.
 
     Both: (H, W, 3). A blur's kernel turns the phases of low frequencies as a shift to its
-    centroid would; the shift whose phases fit best (least squares, weighted by strength) is given.
+    centroid would; returns the shift whose phases fit best (least squares, weighted by strength).
     """
     whole = np.zeros(2, int)
     rest = _offset(blurred, sharp)

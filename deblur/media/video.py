@@ -26,7 +26,7 @@ class Frames(Protocol):
     """Frames of one size, read one by one; each iteration starts at the first."""
 
     count: int | None
-    """How many they are; None where a video does not say."""
+    """The number of frames; None where a video does not say."""
 
     def __iter__(self) -> Iterator[Pixels]: ...
 
@@ -37,7 +37,7 @@ class Burst(NamedTuple):
     middle: int
     """The place of the middle one among all frames, from 0."""
     frames: list[Pixels]
-    """Of an odd number, all of one size."""
+    """An odd number of frames, all of one size."""
 
 
 def open_frames(source: Path) -> Frames:
@@ -93,7 +93,7 @@ class VideoFrames:
 
 @contextmanager
 def open_video(file: Path) -> Iterator[tuple[Any, Any]]:
-    """Open a video, as PyAV does: give its container and its main stream.
+    """Open a video, as PyAV does: yield its container and its main stream.
 
     Raises ValueError for what is no video, and ImportError where PyAV is missing.
     """
@@ -120,7 +120,7 @@ def open_video(file: Path) -> Iterator[tuple[Any, Any]]:
 
 
 def unreadable(file: Path, error: Any) -> ValueError:
-    """Return in one line why PyAV cannot read a video."""
+    """Return an error that says in one line why PyAV cannot read a video."""
     return ValueError(f"{file}: not a readable video ({error.strerror})")
 
 
@@ -180,7 +180,7 @@ def bursts(
     """Cut frames into bursts, each of the next of the sizes, as long as there are frames for one.
 
     step: from the first frame of a burst to that of the next; None is the burst's own size. first:
-    the place of the first frame. Never are more frames kept than a burst needs.
+    the place of the first frame. No more frames are kept than a burst needs.
     """
     ahead = iter(frames)
     kept: list[Pixels] = []

@@ -1,4 +1,4 @@
-"""What a video's file has lost beside its source's: tags, covers, frames and time."""
+"""What a restored video's file lacks that its source has: tags, frames and time."""
 
 from pathlib import Path
 from typing import Any
@@ -7,7 +7,7 @@ from deblur.media.video import open_video
 from deblur.media.video_tags import current_tags
 
 SLACK = 2
-"""Frames: so much longer or shorter a file may be, by the clocks of other containers."""
+"""The number of frames by which a file may be longer or shorter, by other containers' clocks."""
 
 
 def describe_changes(source: Path, target: Path, frames: int, end: float) -> list[str]:

@@ -12,7 +12,7 @@ PICTURES = {
     b"avif",
     b"avis",
 }
-"""Brands of pictures in MP4's container."""
+"""The brands of pictures in MP4's container."""
 STARTS = (
     b"\x1aE\xdf\xa3",  # Matroska, WebM
     b"FLV\x01",
@@ -22,7 +22,7 @@ STARTS = (
     b"\x30\x26\xb2\x75\x8e\x66\xcf\x11",  # ASF, WMV
 )
 PACKET = 188
-"""Bytes of a transport stream's packet; M2TS has four more."""
+"""The number of bytes of a transport stream's packet; M2TS has four more."""
 
 
 def is_video_content(content: bytes) -> bool:

@@ -17,9 +17,9 @@ PROFILES = {
         "DNXHD": "dnxhd",
     },
 }
-"""Of codecs whose profile says how large they are: FFmpeg's option by the profile's name."""
+"""FFmpeg's options for the profiles that set a codec's size, by codec and the profile's name."""
 COLOUR, LUMINANCE = 50_000, 10_000
-"""Units of mastering data: chromaticity, and candelas a square metre."""
+"""How many units of mastering data make a chromaticity of 1, and a candela per square metre."""
 
 
 class Encoder(NamedTuple):
@@ -27,7 +27,7 @@ class Encoder(NamedTuple):
 
     name: str
     crf: int | None = None
-    """What looks like libx264's constant rate factor 18; None for encoders that have none."""
+    """The constant rate factor that looks like libx264's 18; None for encoders that have none."""
     options: dict[str, str] = {}
 
     def settings(self, quality: int) -> dict[str, str]:
@@ -52,9 +52,9 @@ ENCODERS = {
     "mpeg4": [Encoder("mpeg4")],
     "mpeg2video": [Encoder("mpeg2video")],
 }
-"""By codec, and in the order in which they stand in for one that cannot be used."""
+"""Encoders by codec, in the order in which they replace an unusable one."""
 OWN = {"prores": Encoder("prores_ks")}
-"""Of codecs that stand in for no other."""
+"""Encoders that replace no other, by codec."""
 
 
 def list_encoders(codec: str, pixels: Any) -> list[tuple[Encoder, str]]:

@@ -28,12 +28,12 @@ class Encoding(NamedTuple):
     """What a restored video's file is to be."""
 
     format: str
-    """The container's, as FFmpeg calls it."""
+    """The container's name in FFmpeg."""
     encoder: Encoder
     stored: str
-    """The pixel format."""
+    """The pixel format that is stored."""
     tick: Fraction
-    """Seconds that a frame's time counts in."""
+    """The unit of frames' times, in seconds."""
     rate: Fraction
     quality: int
     film: Any

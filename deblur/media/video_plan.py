@@ -25,26 +25,26 @@ TOLD = {
 """What a frame may say of itself that encoders may leave out."""
 MIMETYPES = {"mjpeg": "image/jpeg", "png": "image/png"}
 FRAMES, FRAMES_OF_STREAM, PACKETS = 3, 16, 500
-"""Of a source's beginning: so many frames (of a transport stream, which is not recognized by few),
-and at most so many packets, are tried."""
+"""The most frames of a source's beginning that are tried, the most for transport streams, which few
+do not identify, and the number of packets after which other streams are not awaited."""
 
 
 class Beginning(NamedTuple):
     """The beginning of a file, as it was read back."""
 
     streams: Counter[tuple[str, str]]
-    """How many there are of a type and a codec, the main stream among them."""
+    """The number of streams of each type and codec, the main stream among them."""
     profile: str | None
     first: Any
     """The first frame."""
     frames: int
-    """How many frames the main stream has."""
+    """The number of the main stream's frames."""
 
 
 def plan_encoding(
     source: Path, film: Any, video: Any, first: Any, target: Path, quality: int
 ) -> tuple[Encoding, list[str]]:
-    """Choose what stays closest to a source, and say where it does not.
+    """Choose the encoding that stays closest to a source, and note where it differs.
 
     film, video: the source's container and main stream. first: its first frame. quality: 1 to 100.
     Raises ValueError ("PATH: reason") where nothing can be written.

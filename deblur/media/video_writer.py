@@ -13,7 +13,7 @@ from deblur.media.video_encoding import MOV, TAGS, Encoding
 from deblur.media.video_tags import tidy
 
 FEW = 2
-"""Frames: of films that are no longer x265 leaves the order of packets to chance."""
+"""The number of frames up to which x265 leaves the order of packets undefined."""
 
 
 class FilmWriter:
@@ -32,11 +32,11 @@ class FilmWriter:
         self.packed = ("rgba64le" if deep else "rgba") if clear else "rgb48le" if deep else "rgb24"
         self.count = 0
         self.losses: Counter[str] = Counter()
-        """How many of what."""
+        """The number of each kind of loss."""
         self.last: int | None = None
         """The time of the last frame, in ticks."""
         self.end = 0.0
-        """Seconds: where the last packet ends."""
+        """Where the last packet ends, in seconds."""
         self.changes: list[str] = []
         """How the complete file differs from its source."""
         self._muxed = 0
@@ -46,7 +46,7 @@ class FilmWriter:
         return self.colours.to_rgb(frame, self.packed)
 
     def write(self, frame: Any, rgb: Any = None) -> None:
-        """Encode a frame with its restored pixels, as `unpack` gave them; None for its own."""
+        """Encode a frame with its restored pixels, as `unpack` returned them; None for its own."""
         encoding = self.encoding
         if frame.is_corrupt:
             self.losses["has frames that are damaged"] += 1
@@ -125,7 +125,7 @@ class FilmWriter:
             self.container.mux(packet)
 
     def finish(self) -> None:
-        """Complete the file; once more does no harm."""
+        """Complete the file; a second call changes nothing."""
         packets: list[Any] = []
         with suppress(EOFError):
             packets = self.stream.encode()
@@ -140,7 +140,7 @@ class FilmWriter:
 
 
 def _replace(old: Any, new: Any, plain: Any, bits: int) -> None:
-    """Replace the values of a plane that are others in a new one than in its plain copy.
+    """Replace the values of a plane that differ between a new one and its plain copy.
 
     bits: of a value; where values do not fill bytes or pairs of them, all are replaced.
     """

@@ -22,6 +22,10 @@ class DenseDiscriminator(nn.Module):
         init: As in `ResNet`.
         norm_eps: As in `ResNet`.
         norm_momentum: As in `ResNet`.
+
+    Raises:
+        ValueError: A value is out of its range, `crop` is not a multiple of 16, or `init` is not
+            listed.
     """
 
     def __init__(
@@ -84,6 +88,9 @@ class PatchDiscriminator(nn.Module):
         width: Channels of the first layer; they double in each further layer, up to eightfold.
         norm: "instance" (without weights), or "none".
         init: As in `ResNet`.
+
+    Raises:
+        ValueError: A value is out of its range, or a choice is not listed.
     """
 
     def __init__(
@@ -119,7 +126,13 @@ class DoubleDiscriminator(nn.Module):
     Two patch discriminators of three and five layers, both on the whole image: 13,919,106 values.
     Takes (N, 3, H, W) in [-1, 1], returns two maps, (N, 1, H', W') each.
 
-    width, norm, init: for both, as in `PatchDiscriminator`.
+    Args:
+        width: Of both, as in `PatchDiscriminator`.
+        norm: Of both, as in `PatchDiscriminator`.
+        init: Of both, as in `ResNet`.
+
+    Raises:
+        ValueError: The width is out of its range, or a choice is not listed.
     """
 
     def __init__(

@@ -34,6 +34,9 @@ class ResNet(nn.Module):
         zero_last: Start the last convolution at zero: the identity with a residual skip.
         norm_eps: Added to the batch norms' variances; Keras has 1e-3.
         norm_momentum: The batch norms' momentum; Keras has 0.01 in PyTorch's definition.
+
+    Raises:
+        ValueError: A value is out of its range, or a choice is not listed.
     """
 
     stride = 4

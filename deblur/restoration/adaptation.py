@@ -32,31 +32,32 @@ from deblur.restoration.restorer import Restorer
 from deblur.restoration.survey import Survey, survey
 
 CROP, SMALLEST = 128, 32
-"""Pixels: the side of a crop, and the least one where frames are small."""
+"""The side of a crop, in pixels, and the least one where frames are small."""
 BATCH = 4
 HELD_OUT = 3
-"""One in so many sharp frames is held out; at least so many are required."""
+"""One in this many sharp frames is held out; at least this many are required."""
 CHECKS = 16
-"""Crops of what is held out."""
+"""The number of held-out crops."""
 RATE, CLIP_NORM = 2e-4, 0.5
 WARM_UP, FEWEST = 10, 20
-"""Steps: in which the rate rises, and fewer of which teach nothing."""
+"""The number of steps in which the rate rises, and the fewest steps that teach anything."""
 DECAY = 0.95
-"""Of the running average of the weights, a step."""
+"""The decay of the running average of the weights, per step."""
 FREQUENCY = 0.1
 """The weight of `FrequencyL1` beside `Charbonnier`."""
 SHARES = (0.5, 1.0)
-"""Of the adapted weights, besides 0, that are compared on what is held out."""
+"""The shares of the adapted weights that are compared on held-out crops, besides 0."""
 LEAST = 0.15
-"""dB: on the blurred frames themselves, less may be a loss (by 0.1 to 0.2 dB after a few steps)."""
+"""The least gain on held-out crops, in dB: with less, the blurred frames may lose (0.1 to 0.2 dB
+after a few steps)."""
 SEEN = 1e-4
-"""Mean squared error, 40 dB: of crops without blur a lower one would outweigh all others."""
+"""The lowest mean squared error that counts, 40 dB; crops without blur would outweigh others."""
 CANDIDATES = 4
-"""Places of which the most detailed one becomes a crop."""
+"""The number of places of which the most detailed one becomes a crop."""
 SHOT = 3.9
-"""Variance of shot noise in linear light, of that in sRGB at middle greys."""
+"""The variance of white's shot noise in linear light, relative to mid-grey's in sRGB."""
 STRIDE = 16
-"""Pixels: the sides of crops are multiples of it, as the levels of networks require."""
+"""The number of pixels of which crops' sides are multiples, as the levels of networks require."""
 
 Pixels = NDArray[np.uint8]
 
@@ -69,14 +70,14 @@ class Adapted(NamedTuple):
     """An adapted network."""
 
     network: nn.Module
-    """In evaluation mode, without ranges for 8-bit integers."""
+    """The network in evaluation mode, without ranges for 8-bit integers."""
     gain: float
-    """dB, on average over the crops that were held out."""
+    """The mean gain on held-out crops, in dB."""
     share: float
-    """Of the adapted weights; the rest are the original ones."""
+    """The share of the adapted weights; the rest are the original ones."""
     steps: int
     frames: int
-    """Sharp frames, those held out included."""
+    """The number of sharp frames, those held out included."""
     seconds: float
 
     def describe(self) -> str:
@@ -100,8 +101,7 @@ def adapt_restorer(
     """Adapt a restorer to a video.
 
     generator: the restorer's, as it was loaded. seconds, most, watch: see `adapt_to`. Returns the
-    adapted restorer, and what was done, a sentence. Raises NotAdaptedError, and what `survey`
-    raises.
+    adapted restorer, and a note on what was done. Raises NotAdaptedError, and what `survey` raises.
     """
     swift = "bfloat16" in name_arithmetic(restorer.network)
     adapted = adapt_to(
@@ -130,17 +130,18 @@ def adapt_to(
     """Fine-tune a copy of a generator on what was found in a video.
 
     Args:
-        generator: maps (N, 3, H, W) to the same, in [-1, 1]; it stays as it is.
-        found: the video's sharp frames, and how its blurred ones are smeared.
-        device: where to train.
-        seconds: how long; all steps together take that and a part of a step.
-        most: the most steps; None for as many as there is time for.
-        dtype: of the arithmetic, float32 or bfloat16.
-        watch: called at the start and after each step.
-        clock: returns seconds.
+        generator: Maps (N, 3, H, W) to the same, in [-1, 1]; it stays as it is.
+        found: The video's sharp frames, and how its blurred ones are smeared.
+        device: The device to train on.
+        seconds: The time for all steps; the last one may exceed it.
+        most: The most steps; None for as many as there is time for.
+        dtype: The type of the arithmetic, float32 or bfloat16.
+        watch: Called at the start and after each step.
+        clock: Returns seconds.
 
-    Raises NotAdaptedError where there is nothing to learn from, and where the adapted network is
-    not better on what was held out.
+    Raises:
+        NotAdaptedError: There is nothing to learn from or too little time, or the adapted network
+            is not better on held-out crops.
     """
     if not found.smears:
         raise NotAdaptedError("none of its frames is blurred by motion")

@@ -43,14 +43,14 @@ class Outcome(NamedTuple):
     source: str
     target: str
     status: Literal["restored", "skipped", "failed", "kept"]
-    """"kept" is a picture that was left out, since motion has not blurred it."""
+    """What became of the file; "kept" is one left out, since motion has not blurred it."""
     seconds: float = 0.0
     reason: str = ""
-    """Of a failure, in one line."""
+    """Why it failed or was kept, in one line."""
     notes: tuple[str, ...] = ()
-    """What could not be kept as it was."""
+    """What could not be kept as it was, and other remarks."""
     sharpness: tuple[float, float] | None = None
-    """Before and after, if it was measured."""
+    """The sharpness before and after, if it was measured."""
 
 
 class Plan(NamedTuple):
@@ -58,9 +58,9 @@ class Plan(NamedTuple):
 
     jobs: list[Job]
     failed: list[Outcome]
-    """Paths that cannot be read, or are neither a file nor a folder."""
+    """Paths that cannot be read, or are neither file nor folder; for work in place, also videos."""
     results: list[Path]
-    """Paths that were left out, since they lie where results are written."""
+    """Paths that were left out: they lie where results are written, or are earlier runs' copies."""
 
 
 def find_jobs(
@@ -73,13 +73,15 @@ def find_jobs(
     twice is restored once.
 
     Args:
-        paths: names of files and folders, and globs.
-        out: a folder, or for a single file the name of the target.
-        ending: the ending of pictures' targets (".png"); None keeps the sources'.
-        sheets: whether to show before and after side by side, too.
+        paths: Names of files and folders, and globs.
+        out: A folder, or for a single file the name of the target.
+        ending: The ending of pictures' targets (".png"); None keeps the sources'.
+        sheets: Whether to show before and after side by side, too.
 
-    Raises FileNotFoundError for paths that do not exist, and ValueError if two sources would have
-    the same target, a source would be overwritten, or a target's name does not fit.
+    Raises:
+        FileNotFoundError: A path does not exist.
+        ValueError: Two sources would have the same target, a source would be overwritten, or a
+            target's name does not fit.
     """
     failed: list[Outcome] = []
 

@@ -20,14 +20,18 @@ from deblur.terminal import describe
 def restore_job(restorer: Any, options: Namespace, job: Job, tell: Tell) -> None:
     """Restore one file, and report its progress and its Outcome.
 
-    Args:
-        restorer: a Restorer.
-        options: the command's `format`, `quality`, `overwrite`, `only_blurred`, `sharpness` and
-            `adapt`, and with that `model`, `trust` and `stages`.
-        job: the file.
-        tell: called with the progress (`Tiles`, or a video's `Progress`), at last with the Outcome.
+    An error other than KeyboardInterrupt is not raised: it becomes an Outcome with the reason.
 
-    An error is not raised, except for KeyboardInterrupt: it becomes an Outcome with the reason.
+    Args:
+        restorer: A Restorer.
+        options: The command's `format`, `quality`, `overwrite`, `only_blurred`, `sharpness` and
+            `adapt`, and with that `model`, `trust` and `stages`.
+        job: The file.
+        tell: Called with the progress (`Tiles`, or a video's `Adapting` and `Progress`), and at
+            last with the Outcome.
+
+    Raises:
+        KeyboardInterrupt: The command was interrupted.
     """
     start = time.perf_counter()
     frames = Progress(0, None)

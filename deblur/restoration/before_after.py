@@ -13,7 +13,7 @@ from deblur.media.photo import open_photo
 from deblur.media.video import VideoFrames
 
 SAMPLE = 8
-"""Pixels between those by which frames of a video are compared."""
+"""The distance, in pixels, between those by which frames of a video are compared."""
 
 
 def write_sheet(path: Path, before: Path, after: Path) -> None:

@@ -2,7 +2,7 @@
 
 First the direction in which the picture is smoothest, by filters that are the same for all
 directions; then, with spectra and edges turned to that direction, what blurred it and how far. It
-was trained on made blur by scripts/train_look.py.
+was trained on synthetic blur by scripts/train_look.py.
 """
 
 from functools import lru_cache
@@ -20,10 +20,10 @@ WEIGHTS = Path(__file__).parent.parent / "assets" / "look" / "classifier.safeten
 KINDS = ("sharp", "motion", "defocus")
 MEMBERS, HIDDEN = 3, 32
 QUARTER = edges.DIRECTIONS // 2 + 1
-"""Directions from along the smear to across it."""
+"""The number of directions from along the smear to across it."""
 FEATURES = 6 * QUARTER * spectra.RADII // 2 + 9 * QUARTER * len(edges.LAGS)
 LOW = slice(0, 8)
-"""Frequencies to whose power that of higher ones is compared."""
+"""The low frequencies, with whose power that of all is compared."""
 
 
 class Features(NamedTuple):
@@ -41,7 +41,7 @@ class Said(NamedTuple):
     shares: Tensor
     """(N, 3), the likelihood of each of KINDS."""
     lengths: Tensor
-    """(N,), pixels: of the smear, or the diameter of the defocus."""
+    """(N,), the length of the smear, or the diameter of the defocus, in pixels."""
     directions: Tensor
     """(N,), degrees counter-clockwise from the horizontal, in [0, 180)."""
 
@@ -91,7 +91,7 @@ class Classifier(nn.Module):
 
 
 def mean_direction(logits: Tensor) -> Tensor:
-    """Return the mean direction of logits, (N, ANGLES), in degrees; half a turn is none."""
+    """Return the mean direction of logits, (N, ANGLES): (N,), in degrees, in [0, 180)."""
     doubled = torch.arange(spectra.ANGLES) * (2 * torch.pi / spectra.ANGLES)
     shares = logits.softmax(1)
     up, across = (shares * doubled.sin()).sum(1), (shares * doubled.cos()).sum(1)

@@ -1,6 +1,6 @@
-"""What a photo needs: blurred by motion, out of focus, noisy or sharp, from the picture alone.
+"""Whether a photo is blurred by motion, out of focus, noisy or sharp, by the picture alone.
 
-Of a picture that is too small, or shows next to nothing, that is unclear.
+A picture that is too small, or shows next to nothing, is unclear.
 """
 
 from pathlib import Path
@@ -20,15 +20,15 @@ from deblur.restoration.spectra import cut_windows
 
 Verdict = Literal["motion", "defocus", "noise", "sharp", "unclear"]
 BLURRED = 0.8
-"""Likelihood of blur from which a photo is called blurred."""
+"""The likelihood of blur from which a photo is called blurred."""
 NOISY = 6.0
-"""Standard deviation in values of 8 bits from which a photo that is not blurred is called noisy."""
+"""The noise from which an unblurred photo is called noisy: a standard deviation in 8-bit levels."""
 LEAST_SIDE = 64
-"""Pixels: the spectrum of a smaller picture does not show its blur."""
+"""The shortest side, in pixels: the spectrum of a smaller picture does not show its blur."""
 LEAST_CONTRAST = 1.0
-"""Standard deviation in values of 8 bits: with less there is nothing to judge."""
+"""The least standard deviation, in 8-bit levels: with less there is nothing to judge."""
 LONGEST = 40.0
-"""Pixels: longer blur is beyond what the bundled models were trained on."""
+"""The longest blur, in pixels, that is within what the bundled models were trained on."""
 
 
 class Diagnosis(NamedTuple):
@@ -36,15 +36,15 @@ class Diagnosis(NamedTuple):
 
     kind: Verdict
     likelihood: float
-    """Of its being blurred, 0 to 1."""
+    """The likelihood that it is blurred, 0 to 1."""
     length: float
-    """Pixels: how far a point is smeared, if it is; of defocus, the disc's diameter."""
+    """How far a point is smeared, or the diameter of the defocus, in pixels; 0 without blur."""
     direction: float
-    """Degrees counter-clockwise from the horizontal, in [0, 180); of motion."""
+    """The motion's angle, in degrees counter-clockwise from the horizontal, in [0, 180); or 0."""
     noise: float
-    """Standard deviation, in values of 8 bits."""
+    """The noise's standard deviation, in 8-bit levels."""
     sharpness: float
-    """0 to 1, see `deblur.restoration.sharpness`."""
+    """The sharpness, 0 to 1, see `deblur.restoration.sharpness`."""
 
     @property
     def helps(self) -> bool:
@@ -100,12 +100,12 @@ def diagnose_luma(luma: NDArray[np.uint8]) -> Diagnosis:
 
 
 def _measure_contrast(windows: Tensor) -> float:
-    """Return the standard deviation of the window that has most, in values of 8 bits."""
+    """Return the standard deviation of the window that has most, in 8-bit levels."""
     return 255 * float(windows.flatten(1).std(1, correction=0).max())
 
 
 def read_luma(path: Path) -> NDArray[np.uint8]:
-    """Read a picture's first frame, upright, as luma (H, W); 16 bits are rounded to 8."""
+    """Read a picture's first frame, upright, as luma (H, W), by the upper 8 of 16 bits."""
     photo = open_photo(path)
     if photo.format == "JPEG":  # its luma is stored apart: half the time
         with Image.open(path, formats=["JPEG", "MPO"]) as picture:
@@ -115,7 +115,7 @@ def read_luma(path: Path) -> NDArray[np.uint8]:
 
 
 def to_luma(pixels: NDArray[np.uint8] | NDArray[np.uint16]) -> NDArray[np.uint8]:
-    """Convert pixels, (H, W, 1 or 3), to luma, (H, W)."""
+    """Convert pixels, (H, W, 1 or 3), to luma, (H, W), by the upper 8 of 16 bits."""
     if pixels.dtype == np.uint16:
         pixels = np.right_shift(pixels, 8).astype(np.uint8)
     if pixels.shape[2] == 1:

@@ -3,7 +3,7 @@
 The largest differences between pixels that lie `lag` apart grow with the lag until it is as long
 as the edge is wide. In a sharp photo a pixel or two is enough, however few of its edges are in
 focus; under motion blur edges across its direction are as wide as it is long. Spectra cannot tell
-that, for they have lost where things are.
+that, since they do not say where things are.
 """
 
 import numpy as np
@@ -13,13 +13,13 @@ from torch import Tensor
 
 WINDOWS = 8
 DIRECTIONS = 12
-"""Over half a turn, counter-clockwise from the horizontal."""
+"""The number of directions over half a turn, counter-clockwise from the horizontal."""
 LAGS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48)
-"""Pixels, rounded to whole ones in each direction."""
+"""The distances, in pixels, of those compared; rounded to whole ones along each axis."""
 WIDE = slice(8, 10)
-"""Lags to whose differences those of shorter ones are compared."""
+"""The long lags, with whose differences those of all are compared."""
 QUANTILES = np.array([0.9, 0.98, 0.998])
-"""Of all differences: edges are few."""
+"""The quantiles of the differences; high ones, since edges are few."""
 LEVELS = 4 * 255 + 1
 
 
@@ -57,7 +57,10 @@ def summarize_edges(edges: Tensor) -> Tensor:
 
 
 def _subtract(sums: NDArray[np.int16], across: int, down: int) -> NDArray[np.int16]:
-    """Return how much every other pixel differs from the one so far to the right and below."""
+    """Return how much every other pixel differs from one further to the right and below.
+
+    across, down: how far that is, in pixels; negative for the left and above.
+    """
     height, width = sums.shape
     rows, columns = max(0, height - abs(down)), max(0, width - abs(across))
     top, left = max(0, down), max(0, across)

@@ -2,7 +2,7 @@
 
 A network may shift flat patches by a level, and saturated ones by many, above all at a picture's
 rim. Blur spreads every edge into a slope, so the parts that lie between a blurred edge's sides
-are never flat, and whatever a network restores of it stays.
+are never flat, and whatever a network restores there stays.
 """
 
 from collections.abc import Callable
@@ -12,11 +12,11 @@ import torch.nn.functional as F
 from torch import Tensor
 
 CELL = 8
-"""Pixels of a side: the range of values is taken of squares of three by three cells."""
+"""The side of a cell, in pixels; the range of values is that of squares of three by three cells."""
 NOTHING, SOMETHING = 2 / 255, 6 / 255
-"""Ranges, of black to white, up to which a square is flat and from which it is not."""
+"""The ranges, relative to black to white, up to which a square is flat and from which it is not."""
 STRIP = 64 * CELL
-"""So many rows are searched at a time."""
+"""The number of rows processed at a time."""
 Choice = Callable[[Tensor, Tensor], Tensor]
 """Chooses from two tensors, value by value."""
 

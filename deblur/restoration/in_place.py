@@ -13,16 +13,16 @@ from deblur.restoration.source_files import find_sources, lies_in, walk
 Restore = Callable[[Path, Path], list[str]]
 """Restores a source to a target, and returns what is to be noted."""
 MARK = "~"
-"""Behind the name of a copy that lies beside its picture."""
+"""The suffix of a copy beside its picture."""
 
 
 def plan_in_place(paths: Sequence[str], backup: Path | None) -> Plan:
     """List the pictures that paths ask for, and where the copy of each as it was is kept.
 
     backup: the folder of the copies, in which folders' trees are kept; None for beside the
-    pictures, named NAME~. Copies of earlier runs are left out; videos are told as failed. Raises
-    FileNotFoundError for what does not exist, and ValueError where two copies would have the same
-    name.
+    pictures, named NAME~. Copies of earlier runs are left out; videos are reported as failed.
+    Raises FileNotFoundError for what does not exist, and ValueError where two copies would have the
+    same name.
     """
     failed: list[Outcome] = []
 

@@ -9,17 +9,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 BLOCK = 32
-"""Pixels: of the side of the blocks in which noise is estimated."""
+"""The side, in pixels, of the blocks in which noise is estimated."""
 QUIET = 0.2
-"""Share of the blocks that are taken: those with the least."""
+"""The quantile of the blocks' estimates that is taken: detail adds to higher ones."""
 CLIPPED = 5
-"""Luma as near to black or white as this may be cut off, and its noise with it."""
+"""The distance to black or white, in 8-bit levels, up to which a block's noise may be clipped."""
 MOST = 1 << 20
-"""Pixels that are looked at, in rows spread over the picture."""
+"""The number of pixels, about, of which a larger picture is judged, in rows spread over it."""
 
 
 def measure_noise(luma: NDArray[np.uint8]) -> float:
-    """Return the standard deviation of a picture's noise, in values of 8 bits.
+    """Return the standard deviation of a picture's noise, in 8-bit levels.
 
     luma: (H, W).
     """

@@ -20,9 +20,9 @@ log = logging.getLogger(__name__)
 
 Item = TypeVar("Item")
 LINES = 10
-"""So many lines of a log, evenly, and one after the first item."""
+"""The number of lines of a log, evenly spaced, besides one after the first item."""
 OFTEN = 250
-"""Frames between lines of a log where a video does not say how many it has."""
+"""The number of frames between lines of a log where a video does not say how many it has."""
 
 
 def watch(items: Iterable[Item], count: int, what: str) -> Iterator[Item]:

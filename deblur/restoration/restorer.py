@@ -23,7 +23,7 @@ from deblur.restoration.tiled_network import Harm, TiledNetwork
 from deblur.restoration.transparency import fill_hidden
 
 BRIGHTEST = 8.0
-"""Of floats whose white is 1: highlights may be brighter, values of 0 to 255 are a mistake."""
+"""The largest accepted float: highlights may exceed 1, values up to 255 are a mistake."""
 T = TypeVar("T", Image.Image, NDArray[Any], Tensor)
 
 
@@ -31,26 +31,28 @@ class Restorer:
     """Restores pictures with a generator, in tiles where they are large.
 
     Args:
-        generator: maps (N, 3, H, W) to the same, in [-1, 1].
-        device: "auto" is the fastest available one.
-        precision: of the network's arithmetic, "float32", "winograd", "bfloat16" or "int8" (see
+        generator: Maps (N, 3, H, W) to the same, in [-1, 1].
+        device: The device to restore on; "auto" is the fastest available one.
+        precision: The network's arithmetic, "float32", "winograd", "bfloat16" or "int8" (see
             `adapt`); "auto" is the fastest on this machine, by a race that is remembered. The
             picture itself stays float32.
-        tile: the side of a tile in pixels (or another shape of that area). None chooses tiles as
-            large as memory allows, or those that suit the network best (MAXIM, whose grid spans a
-            tile). Tiles overlap by as much as a cut changes the output, so that no seam is
+        tile: The side of a tile in pixels, 16 or more (or another shape of that area). None chooses
+            tiles as large as memory allows, or those that suit the network best (MAXIM, whose grid
+            spans a tile). Tiles overlap by as much as a cut changes the output, so that no seam is
             visible. Networks with statistics of the whole picture (instance norm, NAFNet's
             attention, MAXIM) use each tile's own. If memory runs out, their sides are halved.
-        strength: the share of the change to apply, 0 to 1.
-        self_ensemble: restore each picture in its eight orientations and take the mean: eight
+        strength: The share of the change to apply, 0 to 1.
+        self_ensemble: Restore each picture in its eight orientations and take the mean: eight
             times slower, about 0.2 dB better.
-        guard: leave parts of a picture unchanged where the output diverges, and flat parts, which
+        guard: Leave parts of a picture unchanged where the output diverges, and flat parts, which
             have nothing to restore.
         scale: 2 or 4 restores the picture at a half or a quarter of its size and adds the change
             to the whole, for blur that is longer than the network can see; "auto" chooses for each
             picture by what the network changes at each scale.
 
-    Raises ValueError for values out of range and devices that are not available.
+    Raises:
+        ValueError: A value is out of its range, or the device is not available or does not support
+            the precision.
     """
 
     def __init__(
@@ -124,16 +126,21 @@ class Restorer:
         """Restore a picture's file, and keep everything else that it holds.
 
         Args:
-            source: a path, or an open file.
-            target: likewise.
-            format: the target's format; None chooses it by the target's name.
-            quality: the target's quality; None for the source's.
-            overwrite: whether an existing target is overwritten.
-            strength: as in the constructor; None for the constructor's value.
+            source: A path, or an open file.
+            target: Likewise.
+            format: The target's format; None chooses it by the target's name.
+            quality: The target's quality, 1 to 100; None for the source's.
+            overwrite: Whether an existing target is overwritten.
+            strength: As in the constructor; None for the constructor's value.
 
-        Returns notes: what could not be kept as it was, and what the guard left unchanged. Raises
-        FileExistsError if the target exists and `overwrite` is False; ValueError and OSError with
-        the reason.
+        Returns:
+            Notes on what could not be kept as it was, and on what the guard left unchanged.
+
+        Raises:
+            FileExistsError: The target exists, and `overwrite` is False.
+            ValueError: The source is not a readable picture, an argument does not fit, or the
+                target would overwrite the source.
+            OSError: A file cannot be read or written.
         """
         source = Path(source) if isinstance(source, str) else source
         target = Path(target) if isinstance(target, str) else target

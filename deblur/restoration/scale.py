@@ -15,17 +15,17 @@ from torch import Tensor
 Scale = Literal["auto", 1, 2, 4]
 SCALES: tuple[Scale, ...] = ("auto", 1, 2, 4)
 Bands = Callable[[Tensor, float, float], Iterator[tuple[slice, Tensor]]]
-"""Restores (C, H, W) between a low and a high value: rows, and (C, h, W)."""
+"""Restores (C, H, W) between a low and a high value; yields rows, and these as (C, h, W)."""
 ROWS = 256
-"""So many rows of the whole image are returned at a time."""
+"""The number of the whole image's rows processed at a time."""
 SIDE = 512
-"""Side, in pixels of the whole image, of the part by which the scale is chosen."""
+"""The side, in pixels of the whole image, of the part by which the scale is chosen."""
 CONTEXT = 64
-"""What the network sees around that part, in pixels of each scale's image."""
+"""The width of what the network sees around that part, in pixels of each scale's image."""
 SHARE = 0.85
-"""A larger scale is chosen where it changes this share of what any changes."""
+"""The share of the greatest change at any scale; the first of 1, 2 and 4 to reach it is chosen."""
 LEAST = 0.025
-"""Root mean square change, of black to white: less at all scales means a sharp picture."""
+"""The least root mean square change, relative to black to white: a sharp picture has less."""
 
 
 def shrink(image: Tensor, scale: int) -> Tensor:
@@ -38,7 +38,7 @@ def shrink(image: Tensor, scale: int) -> Tensor:
 def restore_shrunk(
     restore: Bands, image: Tensor, low: float, high: float, scale: int
 ) -> Iterator[tuple[slice, Tensor]]:
-    """Restore (C, H, W) by a shrunk image's change; return rows, and them, of its dtype."""
+    """Restore (C, H, W) by a shrunk image's change; yield rows, and (C, h, W), in its dtype."""
     change = _find_change(restore, shrink(image, scale).cpu(), low, high)
     height, width = image.shape[-2:]
     wide = F.interpolate(change[None], size=(height, width), mode="bicubic")[0]
@@ -50,7 +50,7 @@ def restore_shrunk(
 
 
 def _find_change(restore: Bands, image: Tensor, low: float, high: float) -> Tensor:
-    """Return what a network changes; bands that come again, in smaller tiles, count once."""
+    """Return what a network changes; bands that are repeated, in smaller tiles, replace others."""
     change = torch.empty_like(image)
     for rows, band in restore(image, low, high):
         change[:, rows] = band - image[:, rows]
@@ -62,8 +62,8 @@ def choose_scale(restore: Bands, image: Tensor, low: float, high: float) -> Lite
 
     The part of the image with the most detail is restored at each scale, and the changes are
     compared at a quarter of the size, where all of them can be seen: blur within the network's
-    reach is changed as much at full size as at any; longer blur at smaller sizes alone. Images of
-    less than 256 pixels are restored as they are.
+    reach is changed as much at full size as at any; longer blur only at smaller sizes. Images with
+    a side of less than 256 pixels are restored at full size.
     """
     if min(image.shape[-2:]) < SIDE // 2:
         return 1
@@ -81,7 +81,7 @@ def choose_scale(restore: Bands, image: Tensor, low: float, high: float) -> Lite
 
 
 def pick_scale(changes: dict[int, float]) -> Literal[1, 2, 4]:
-    """Pick the scale, 1, 2 or 4, by the change at each, of black to white."""
+    """Pick the scale, 1, 2 or 4, by the change at each, relative to black to white."""
     most = max(changes.values())
     enough = SHARE * most
     if most < LEAST or changes[1] >= enough:

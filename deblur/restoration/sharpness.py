@@ -12,13 +12,13 @@ import torch.nn.functional as F
 from torch import Tensor
 
 SEEN = 4
-"""Windows that are measured: the most detailed ones."""
+"""The number of windows measured, the most detailed ones."""
 WIDTH = 11
-"""Pixels: of the mean filter that blurs the picture once more."""
+"""The width, in pixels, of the mean filter that blurs the picture once more."""
 LEAST_SIDE = 4
-"""Pixels: smaller pictures have no gradients but at their border."""
+"""The shortest side, in pixels, with gradients besides its border's."""
 LEAST = 1e-9
-"""Of a gradient, where there is none."""
+"""The least size of a gradient, so that no sum is zero."""
 
 
 def measure_sharpness(windows: Tensor) -> float:
@@ -53,7 +53,7 @@ def _measure_across(pictures: Tensor) -> Tensor:
 
 
 def _gradient(pictures: Tensor) -> Tensor:
-    """Return the size of Sobel's horizontal gradient, without a rim of two pixels and one."""
+    """Return the size of Sobel's horizontal gradient, from the third to the last pixel but one."""
     kernel = torch.tensor([[1.0, 0, -1], [2, 0, -2], [1, 0, -1]], dtype=pictures.dtype)
     steep = F.conv2d(pictures[:, None], kernel[None, None] / 8)[:, 0]
     return steep[..., 1:, 1:].abs().clamp(min=LEAST)

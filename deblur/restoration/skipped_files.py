@@ -9,13 +9,13 @@ from pathlib import Path
 from deblur.media.formats.raw import is_raw_name
 
 MOST = 4
-"""So many endings are named."""
+"""The most endings that are named."""
 
 
 def describe_passed(paths: Sequence[str], out: Path, is_wanted: Callable[[Path], bool]) -> str:
     """Count what is passed over in the folders that paths name, in a line; "" for nothing.
 
-    is_wanted: whether a file is not, by its name.
+    is_wanted: whether a file is processed, by its name; others are counted.
 
     These are raw files of cameras, files of other kinds, by their endings, and links to folders.
     Hidden files and folders, and the folder of the results, do not count.

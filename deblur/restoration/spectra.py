@@ -12,18 +12,18 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 SIDE = 256
-"""Pixels: of a window. A smaller picture's window is smaller, and its spectrum is interpolated."""
+"""The side of a window, in pixels; a smaller picture's is shorter, its spectrum interpolated."""
 WINDOWS = 12
 ANGLES, RADII = 24, 32
-"""Over half a turn, and over frequencies evenly spaced in octaves."""
+"""The number of angles over half a turn, and of frequencies, evenly spaced in octaves."""
 LOWEST, HIGHEST = 3 / SIDE, 0.5
-"""Cycles a pixel."""
+"""The lowest and the highest frequency, in cycles per pixel."""
 BLOCK = 64
-"""Pixels: detail is measured in blocks of that side."""
+"""The side, in pixels, of the blocks in which detail is measured."""
 LARGE = 6_000_000
-"""Pixels: of larger pictures every other sample of detail is looked at."""
+"""The number of pixels from which only every other sample of detail is looked at."""
 FLOOR = 1e-8
-"""Power, of white squared a pixel: a hundredth of what rounding to 8 bits adds."""
+"""The least power, of white squared per pixel: a hundredth of what rounding to 8 bits adds."""
 
 
 def choose_windows(luma: NDArray[np.uint8]) -> list[tuple[int, int]]:
@@ -95,7 +95,7 @@ def measure_spectra(windows: Tensor) -> Tensor:
 
 
 _FINE = 3
-"""Samples of a cell, in each direction."""
+"""The number of samples of a cell, in each direction."""
 
 
 def _place_samples() -> Tensor:

@@ -21,14 +21,14 @@ from deblur.restoration.spectra import cut_windows
 from deblur.restoration.video_selection import Chosen, Picture, choose, find_motion
 
 PARTS, LENGTH = 8, 15
-"""Parts of a long video, evenly over it, and the frames of each: what is looked at."""
+"""The number of evenly spaced parts of a long video that are looked at, and of a part's frames."""
 MOST = 12
-"""Sharp frames that are kept: the sharpest ones."""
+"""The most sharp frames that are kept, the sharpest ones."""
 CLEAR = 0.1
-"""Likelihood of blur up to which a frame is sharp beyond doubt: a slightly blurred one as a target
-would teach to leave blur."""
+"""The likelihood of blur up to which a frame is sharp beyond doubt: a slightly blurred target would
+teach a network to leave blur."""
 SHORTEST = 3.0
-"""Pixels: less is no blur that could be learned from."""
+"""The shortest smear, in pixels, from which a network can learn."""
 
 Pixels = NDArray[np.uint8]
 
@@ -41,13 +41,13 @@ class Survey(NamedTuple):
     smears: list[Measured]
     """How far, and where to, the blurred frames are smeared where they move."""
     noise: float
-    """Median standard deviation of the blurred frames' noise, in values of 8 bits."""
+    """The median standard deviation of the blurred frames' noise, in 8-bit levels."""
     seen: int
-    """Frames that were looked at."""
+    """The number of frames that were looked at."""
 
 
 def survey(source: Path) -> Survey:
-    """Look at a video's frames, or at parts of a long one, as `--only-blurred` does.
+    """Look at a video's frames as `--only-blurred` does; of a long one, at parts.
 
     Raises ValueError ("PATH: reason") for what is no video, OSError, and ImportError where PyAV is
     missing.

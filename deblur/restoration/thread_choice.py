@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 Restore = Callable[[NDArray[Any]], NDArray[Any]]
 TRIES = 2
-"""Frames for each number of threads; the faster one counts."""
+"""The number of frames timed with each number of threads; the fastest one counts."""
 
 
 @contextmanager
@@ -26,7 +26,8 @@ def choosing_threads(
     """Wrap what restores frames so that it finds its number of threads, and keeps to it.
 
     The numbers are this process's own, half of it and so on to 1. The first frame, for which
-    networks prepare themselves, counts for nothing. At the end the process has its own again.
+    networks prepare themselves, counts for nothing. At the end the process has its own number
+    again.
     """
     most = torch.get_num_threads()
     numbers = [most]

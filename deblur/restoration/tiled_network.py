@@ -20,9 +20,9 @@ from deblur.restoration.tiling import blend, measure_reach, plan_tiles
 
 log = logging.getLogger(__name__)
 PROBE = 256
-"""Side, in pixels, of the image whose time is measured."""
+"""The side, in pixels, of the image whose time is measured."""
 LARGEST, SMALLEST = 1 << 23, 1 << 14
-"""Pixels of a tile whose size is chosen here."""
+"""The most and the fewest pixels of a tile that is fitted into memory."""
 MOST = 1 << 28
 """The most bytes of a CPU's memory that tiles may take."""
 BESIDE = 1.3
@@ -30,7 +30,7 @@ BESIDE = 1.3
 TOLERANCE = 0.25 / 255
 """The largest change by a tile's cut that is ignored, relative to black to white."""
 GLOBAL = 64
-"""Overlap, in pixels, for networks whose every value depends on the whole image."""
+"""The reach of a cut, in pixels, assumed of networks whose values depend on the whole image."""
 
 
 @dataclass
@@ -118,14 +118,19 @@ class TiledNetwork:
 
         Args:
             image: (1 or 3, H, W), any dtype, on any device. Only a tile at a time is converted.
-            low: the value of black.
-            high: the value of white.
-            strength: the share of the change to apply, above 0, at most 1.
-            harm: counts the parts that the guard leaves unchanged.
-            watched: whether `watch` is called.
+            low: The value of black.
+            high: The value of white.
+            strength: The share of the change to apply, above 0, at most 1.
+            harm: Counts the parts that the guard leaves unchanged.
+            watched: Whether `watch` is called.
 
-        Yields the rows of each band, and the band, (C, h, W) on the CPU, in the image's range and
-        dtype; whole numbers are rounded.
+        Yields:
+            The rows of each band, and the band, (C, h, W) on the CPU, in the image's range and
+            dtype; whole numbers are rounded. After running out of memory it starts again at the
+            first band, in smaller tiles.
+
+        Raises:
+            ValueError: The tile is too small for this network.
         """
         whole = not image.is_floating_point()
         grey = is_grey(image)

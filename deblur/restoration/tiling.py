@@ -10,7 +10,7 @@ from torch import Tensor
 Compute = Callable[[slice, slice], Tensor]
 """Returns the restored tile, (3, h, w) float32, of rows and columns."""
 WIDTH, HEIGHT = 512, 128
-"""The size of the noise, on each side of a cut, by which the influence of a cut is measured."""
+"""The size, in pixels, of the noise on each side of a cut, by which its influence is measured."""
 
 
 class Span(NamedTuple):

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 STRIP = 256
-"""So many rows are filled at a time."""
+"""The number of rows processed at a time."""
 
 
 def fill_hidden(pixels: NDArray[Any], alpha: NDArray[Any]) -> NDArray[Any]:
@@ -52,7 +52,7 @@ def _halve(weighted: Tensor) -> Tensor:
 
 
 def _fill(weighted: Tensor) -> Tensor:
-    """Return the colours (C, h, w) of weighted ones; what has little weight is like its around."""
+    """Return weighted colours as (C, h, w); those of little weight follow their surroundings."""
     colours, weight = weighted[:-1], weighted[-1]
     colours = colours / weight.clamp(min=torch.finfo().tiny)
     trust = (weight * 4).clamp(max=1)  # in a square of four, one that is seen is enough

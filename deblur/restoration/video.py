@@ -28,7 +28,7 @@ VIDEO_ENDINGS = frozenset(
     }
 )
 AHEAD = 2
-"""Frames that are decoded before they are restored, and restored before they are encoded."""
+"""The number of frames that are decoded ahead of restoring, and restored ahead of encoding."""
 
 Item = TypeVar("Item")
 
@@ -37,9 +37,9 @@ class Progress(NamedTuple):
     """How far a video is."""
 
     done: int
-    """Frames."""
+    """The number of finished frames."""
     total: int | None
-    """As the file says, or by its duration; None where it says neither."""
+    """The number of all frames, by the file or its duration; None where it says neither."""
 
 
 class NotBlurredError(Exception):
@@ -61,21 +61,30 @@ def restore_film(
     container is that of the target's ending. Frames are decoded and encoded by two other threads
     meanwhile, and restored by as many as are the fastest (see `choosing_threads`).
 
-    Args:
-        restore: takes and returns (H, W, 3), or (H, W, 4) with alpha, uint8 or (above 8 bits)
-            uint16, RGB, as stored; called by this thread.
-        quality: 1 to 100, 80 if None.
-        only_blurred: restore the frames that are blurred by motion, and encode the others as they
-            were decoded.
-        watch: called after each frame.
-
     The target appears when it is complete. On Ctrl-C what was restored is finished as
     TARGET.part (see `name_part`), and KeyboardInterrupt raised again; other errors leave nothing.
     Until then the file is hidden beside the target, .deblur-*.ENDING, and even of a killed process
     it can be played.
 
-    Returns what was changed or left out. Raises ValueError ("PATH: reason") for what is no video
-    and targets that cannot be, OSError, ImportError where PyAV is missing, and NotBlurredError.
+    Args:
+        source: The video.
+        target: The file to write.
+        restore: Takes and returns (H, W, 3), or (H, W, 4) with alpha, uint8 or (above 8 bits)
+            uint16, RGB, as stored; called by this thread.
+        quality: 1 to 100, 80 if None.
+        only_blurred: Restore the frames that are blurred by motion, and encode the others as they
+            were decoded.
+        watch: Called after each frame.
+
+    Returns:
+        Notes on what was changed or left out.
+
+    Raises:
+        ValueError: The source is no video, nothing can be written to the target, or the quality is
+            out of its range.
+        OSError: A file cannot be read or written.
+        ImportError: PyAV is missing.
+        NotBlurredError: `only_blurred` is set, and motion has blurred no frame.
     """
     if quality is not None and not 1 <= quality <= 100:
         raise ValueError(f"quality must lie in 1 to 100, got {quality}")
@@ -105,12 +114,12 @@ def restore_film(
 
 
 def name_part(target: Path) -> Path:
-    """Return the name under which a film is left that was interrupted: no video's."""
+    """Return the file that an interrupted restoration leaves; its ending is not a video's."""
     return target.with_name(f"{target.name}.part")
 
 
 def _peek(source: Path) -> Any:
-    """Decode the first frame that can be: only it tells all of what it is."""
+    """Return the first frame that can be decoded: only that has all its properties."""
     av = import_av()
     with open_video(source) as (film, video):
         with suppress(av.FFmpegError):
@@ -164,7 +173,7 @@ def _choose_all(items: Iterable[Any]) -> Iterator[Any]:
 
 
 def read_ahead(items: Iterable[Item], thread: ThreadPoolExecutor) -> Iterator[Item]:
-    """Go through items, of which a thread makes the next ones meanwhile."""
+    """Yield items, while a thread makes the next ones."""
     end = object()
     iterator = iter(items)
     waiting = deque(thread.submit(next, iterator, end) for _ in range(AHEAD))

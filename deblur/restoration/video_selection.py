@@ -22,25 +22,26 @@ from deblur.restoration.sharpness import measure_sharpness
 from deblur.restoration.spectra import cut_windows
 
 BLOCK = 16
-"""Pixels: motion is looked for in blocks of that side."""
+"""The side, in pixels, of the blocks in which motion is looked for."""
 LEAST = 64
-"""Pixels: of a side of what moves, to be looked at by itself."""
+"""The shortest side, in pixels, of a moving part that is judged by itself."""
 STILL = 1.5
-"""Of 8 bits: a mean difference between frames up to which nothing has moved, beside noise."""
+"""The mean difference between frames, in 8-bit levels, up to which nothing has moved; noise is
+added to it."""
 DOUBT, FALL = 0.3, 0.85
-"""A likelihood of blur from which the frames beside decide: blurred if its sharpness is that share
-of theirs."""
+"""The likelihood of blur from which neighbouring frames decide, and the share of the less sharp
+one's sharpness below which a frame is then blurred."""
 WINDOW = 9
-"""Pixels: of what is compared with the frames beside, odd."""
+"""The side, in pixels, of the windows compared with neighbouring frames; odd."""
 AHEAD = 4
-"""Frames that are waited for to find a sharp one behind a blurred one."""
+"""The most frames read ahead to find a sharp one after a blurred one."""
 
 
 class Picture(NamedTuple):
     """A frame of a video."""
 
     frame: Any
-    """As PyAV decoded it."""
+    """The frame as PyAV decoded it."""
     rgb: Any
     """The same in packed RGB."""
 
@@ -51,7 +52,7 @@ class Chosen(NamedTuple):
     picture: Picture
     blurred: bool
     beside: tuple[NDArray[Any], ...] = ()
-    """Of a blurred one: the pixels of the nearest ones that are not, before and behind."""
+    """The pixels of the nearest frames before and after a blurred one that are not blurred."""
 
 
 class _Seen:

@@ -12,9 +12,9 @@ from deblur.media.pillow_settings import read_any_picture
 from deblur.terminal import raising_signals
 
 TRIES = 2
-"""How many processes may die while working on an item before it is given up."""
+"""The number of processes that may die while working on an item before it is given up."""
 GRACE = 10.0
-"""Seconds in which a process without work must end."""
+"""The seconds in which a process without work must end."""
 SPAWN = get_context("spawn")  # CUDA does not survive a fork
 Tell = Callable[[Any], None]
 Work = Callable[[Any, Tell], None]
@@ -35,14 +35,16 @@ def share(
     their last messages are passed on, before KeyboardInterrupt is raised again.
 
     Args:
-        items: what to work on.
-        count: the number of processes.
-        start: called in each process with its number, from 0; returns a function that works on one
+        items: The items to work on.
+        count: The number of processes.
+        start: Called in each process with its number, from 0; returns a function that works on one
             item, and that can send messages by its second argument.
-        tell: called here with each message of the processes.
-        give_up: called here with an item on which processes have died, and the reason.
+        tell: Called here with each message of the processes.
+        give_up: Called here with an item that no process has finished, and the reason.
 
-    Raises ValueError with the reason if no process could start.
+    Raises:
+        ValueError: No process could start; the message is the reason.
+        KeyboardInterrupt: The work was interrupted.
     """
     waiting = deque((item, 1) for item in items)
     workers = [_Worker(number, start) for number in range(count)]

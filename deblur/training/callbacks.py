@@ -96,6 +96,8 @@ class TimeEstimate(Callback):
         """The estimated seconds from start to end."""
         self.look = CORRECT
         """Seconds from the start at which the estimate is compared next."""
+        self.pace: Pace
+        """The pace of the training, from its start on."""
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Rehearse a step once to warm up, then time it, and log the estimate."""
@@ -178,6 +180,8 @@ class PlainProgress(ProgressBar):
     def __init__(self) -> None:
         super().__init__()
         self.silent = False
+        self.pace: Pace
+        """The pace of the training, from its start on."""
 
     def disable(self) -> None:
         """Print nothing: of several devices, only one prints."""

@@ -86,14 +86,23 @@ class Checkpoints(Checkpoint):
         self.monitor = monitor
         self.minutes = minutes
         self.best_model_score: float | None = None
-        self.score: float | None = None
+        """The score of best.ckpt; None if there is none."""
         self.folder = Path()
-        self.saved: int | None = None
-        self.since = 0.0
-        self.asked = False
-        self.ended = False
-        self.together = False
-        self.rotates = True
+        """The folder of the checkpoints."""
+        self._score: float | None = None
+        """The newest validation's score, not yet saved; None if there is none."""
+        self._saved: int | None = None
+        """The number of batches at the last save; None before training, -1 to save at once."""
+        self._since = 0.0
+        """The time of the last save, by the monotonic clock, in seconds."""
+        self._stop_asked = False
+        """Whether Ctrl-C was pressed."""
+        self._terminated = False
+        """Whether SIGTERM was received; used with several devices only."""
+        self._agreed = False
+        """Whether all devices have agreed to stop after Ctrl-C."""
+        self._rotates = True
+        """Whether last.ckpt is sound and becomes previous.ckpt."""
 
     @property
     def best_model_path(self) -> str:
@@ -138,12 +147,12 @@ class Checkpoints(Checkpoint):
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Start the clock, and handle Ctrl-C."""
         place, source = find_place(trainer), Path(trainer.ckpt_path or self.folder / "none")
-        self.saved = place.total if place else 0
-        self.since = time.monotonic()
+        self._saved = place.total if place else 0
+        self._since = time.monotonic()
         own = source.parent.resolve() == self.folder.resolve()
-        self.rotates = not own or source.name == "last.ckpt"  # else last.ckpt may be damaged
+        self._rotates = not own or source.name == "last.ckpt"  # else last.ckpt may be damaged
         if not own:
-            self.saved = -1  # save at once: resuming must not need the other run's checkpoint
+            self._saved = -1  # save at once: resuming must not need the other run's checkpoint
             self._save(trainer)
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGINT, self._on_ctrl_c)
@@ -159,14 +168,14 @@ class Checkpoints(Checkpoint):
         self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Any, batch_idx: int
     ) -> None:
         """Save if that is due, and stop if that was requested."""
-        minutes = (time.monotonic() - self.since) / 60
-        due = self.score is not None or (self.minutes is not None and minutes >= self.minutes)
+        minutes = (time.monotonic() - self._since) / 60
+        due = self._score is not None or (self.minutes is not None and minutes >= self.minutes)
         agree = trainer.strategy.reduce_boolean_decision
-        if agree(self.asked or self.ended or due, all=False):
-            self.together = agree(self.asked, all=False)
-            if self.together:
+        if agree(self._stop_asked or self._terminated or due, all=False):
+            self._agreed = agree(self._stop_asked, all=False)
+            if self._agreed:
                 raise KeyboardInterrupt
-            if agree(self.ended, all=False):
+            if agree(self._terminated, all=False):
                 raise SIGTERMException
             self._save(trainer)
 
@@ -174,7 +183,7 @@ class Checkpoints(Checkpoint):
         """Keep the score for the next checkpoint."""
         score = float(trainer.callback_metrics.get(self.monitor, math.nan))
         if not (trainer.sanity_checking or math.isnan(score)):
-            self.score = score
+            self._score = score
 
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Save after the last epoch."""
@@ -185,7 +194,7 @@ class Checkpoints(Checkpoint):
     ) -> None:
         """Save unless in the middle of a step, and log how to resume."""
         # Saving requires all devices, but an error may be on a single one.
-        together = self.together or isinstance(exception, SIGTERMException)
+        together = self._agreed or isinstance(exception, SIGTERMException)
         if trainer.world_size == 1 or together:
             try:
                 self._save(trainer)
@@ -196,35 +205,35 @@ class Checkpoints(Checkpoint):
             log.info("to resume:  python train.py %s ckpt=last", place)
 
     def _on_ctrl_c(self, *_: Any) -> None:
-        if self.asked:
+        if self._stop_asked:
             raise KeyboardInterrupt
-        self.asked = True
+        self._stop_asked = True
         # A signal may interrupt another log line, so logging cannot be used here.
         os.write(2, b"\nstopping after this step; press Ctrl-C again to stop without saving\n")
 
     def _on_sigterm(self, *_: Any) -> None:
-        self.ended = True
+        self._terminated = True
 
     def _save(self, trainer: L.Trainer) -> None:
         """Write best.ckpt first, then last.ckpt: resuming from the older one repeats both."""
         place = find_place(trainer)
         # Before training starts, a checkpoint may not be fully restored: do not save that.
-        if place is None or self.saved is None or place.total == self.saved:
+        if place is None or self._saved is None or place.total == self._saved:
             return
-        self.saved = place.total  # set first: a save that fails is reported, not repeated
+        self._saved = place.total  # set first: a save that fails is reported, not repeated
         best = -math.inf if self.best_model_score is None else self.best_model_score
-        is_best = self.score is not None and self.score > best
+        is_best = self._score is not None and self._score > best
         if is_best:
-            self.best_model_score = self.score
+            self.best_model_score = self._score
         trainer.save_checkpoint(self.folder / "next.ckpt")
         if trainer.is_global_zero:
             if is_best:
                 duplicate(self.folder / "next.ckpt", "best.ckpt")
-            if self.rotates and (self.folder / "last.ckpt").is_file():
+            if self._rotates and (self.folder / "last.ckpt").is_file():
                 duplicate(self.folder / "last.ckpt", "previous.ckpt")
             install(self.folder / "next.ckpt", self.folder / "last.ckpt")
-        self.score, self.rotates = None, True
-        self.since = time.monotonic()
+        self._score, self._rotates = None, True
+        self._since = time.monotonic()
 
 
 def _settle(checkpoint: dict[str, Any], place: Place) -> None:

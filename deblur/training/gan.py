@@ -43,7 +43,7 @@ class DeblurGAN(L.LightningModule):
         clip_norm: The largest norm of either network's gradient; None for no limit.
         average: The decay of an exponential moving average (EMA) of the generator's weights, such
             as 0.999. If set, validation uses the average, and so does loading the checkpoint.
-        one_pass: Give sharp and restored images to the discriminator in one batch: faster, but a
+        one_pass: Pass sharp and restored images to the discriminator in one batch: faster, but a
             batch norm in it then normalizes them together.
         recompute: Recompute some of the generator's activations in the backward pass instead of
             keeping them (see `deblur.networks.recompute`).

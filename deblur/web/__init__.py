@@ -1,1 +1,1 @@
-"""The page on which photos are restored."""
+"""The page on which photos are restored, and the HTTP service."""

@@ -1,7 +1,7 @@
 """Who may ask the server for what: hosts, origins, the token, and how much may be sent.
 
 A page of a stranger can make its visitor's browser send requests to this server. Requests that
-such a page causes are told by their Origin; where its name was pointed to this computer (DNS
+such a page causes are recognized by their Origin; where its name was pointed to this computer (DNS
 rebinding), by their Host, which is then not one of ours.
 """
 
@@ -37,12 +37,12 @@ class Access:
     """Refuses what strangers send, and what is too large or too slow.
 
     Args:
-        app: is asked for the rest.
-        hosts: names by which this server may be called, beside addresses and this computer's name.
-        token: expected as `Authorization: Bearer TOKEN`, or as the password of any user, which is
+        app: Answers the requests that are not refused.
+        hosts: Names by which this server may be called, beside addresses and this computer's name.
+        token: Expected as `Authorization: Bearer TOKEN`, or as the password of any user, which is
             what browsers ask for; None lets everybody in.
-        megabytes: of a request's body.
-        seconds: in which a body must arrive.
+        megabytes: The most megabytes of a request's body.
+        seconds: The time in which a body must arrive.
     """
 
     def __init__(
@@ -62,7 +62,7 @@ class Access:
         self.seconds = seconds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request, or pass it on."""
+        """Refuse a request, or pass it on."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return

@@ -9,11 +9,11 @@ from numpy.typing import NDArray
 from PIL import Image
 
 ROWS = 256
-"""So many rows are blended at a time."""
+"""The number of rows processed at a time."""
 MASK = 1024
-"""Pixels of the longest side of a mask; it is feathered, and enlarged for the photo."""
+"""The longest side of a mask, in pixels; it is feathered, and enlarged for the photo."""
 MASK_BYTES = 2 << 20
-"""Of a mask's file: twice what MASK x MASK grey pixels take without compression."""
+"""The largest mask file, in bytes: twice what MASK x MASK grey pixels take uncompressed."""
 
 
 def blend(

@@ -7,7 +7,7 @@ import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 SECONDS = 20.0
-"""In which the head of a request must be complete."""
+"""The seconds in which a request's head must be complete."""
 
 
 class HeadTimeout(H11Protocol):
@@ -24,12 +24,12 @@ class HeadTimeout(H11Protocol):
         self._wait()
 
     def data_received(self, data: bytes) -> None:
-        """Wait for the rest of the next head, or no more."""
+        """Start the timer if a head is awaited, else stop it."""
         super().data_received(data)
         self._wait()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Wait no more."""
+        """Stop the timer."""
         super().connection_lost(exc)
         self._stop()
 

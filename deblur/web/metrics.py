@@ -43,5 +43,5 @@ class Metrics:
         self.pixels.inc(pixels)
 
     def write(self) -> bytes:
-        """Write them in Prometheus' text format."""
+        """Return them in Prometheus' text format."""
         return generate_latest(self._registry)

@@ -30,15 +30,15 @@ ASSETS = Path(__file__).parent.parent / "assets"
 FILES = ASSETS / "web"
 EXAMPLES = sorted((ASSETS / "examples").glob("*.[jp][pn]g"))
 Ending = Literal["jpg", "png", "tif", "webp", "avif", "heic"]
-"""Of the files that the page offers."""
+"""The endings offered for downloads."""
 BOX = r"^[0-9]{1,9}(,[0-9]{1,9}){3}$"
-"""Left, top, width and height in pixels."""
+"""The pattern of a box: left, top, width and height in pixels."""
 BEAT = 0.3
-"""Seconds between two lines about how far a restoration is."""
+"""The seconds between two lines about how far a restoration is."""
 
 
 class Wish(BaseModel):
-    """By what a photo is to be restored."""
+    """The model and scale for a photo."""
 
     model: str
     scale: str = "1"
@@ -147,7 +147,7 @@ def make_router(
 
     @router.post("/page/photos/{key}/file")
     def write(key: str) -> dict[str, Any]:
-        """Write what is downloaded next: what fails is said on the page, not by the browser."""
+        """Write what is downloaded next, so that the page, not the browser, says what failed."""
         return {"notes": _write(find(key), metrics).notes}
 
     @router.get("/page/photos/{key}/file")
@@ -182,8 +182,8 @@ async def report(
 ) -> AsyncIterator[str]:
     """Yield the progress and the outcome of a photo's restoration as lines of JSON.
 
-    Where nobody listens any more, the job is stopped: a tab that is closed ends its work. name: of
-    the result.
+    Where nobody listens any more, the job is stopped: a tab that is closed ends its work. name: the
+    result's.
     """
     result = asyncio.wrap_future(job.future)
     told = None

@@ -15,7 +15,7 @@ from deblur.media.picture_kinds import ENDINGS
 from deblur.web.stored_photo import StoredPhoto
 
 KEPT = 3600
-"""Seconds that photos are kept after they were last asked for."""
+"""The seconds that photos are kept after they were last asked for."""
 
 
 class Full(Exception):
@@ -28,7 +28,7 @@ class Full(Exception):
 class PhotoStore:
     """Keeps photos in a folder, for a while, and not more of them than there is room.
 
-    room: bytes; once they take more, nothing is added.
+    room: the bytes that they may take; once they take more, nothing is added.
     """
 
     def __init__(self, folder: Path, *, room: float) -> None:
@@ -38,7 +38,7 @@ class PhotoStore:
         self._lock = Lock()
 
     def __getitem__(self, key: str) -> StoredPhoto:
-        """Return a photo by its key; raises KeyError where it is not there, or no more."""
+        """Return a photo by its key; raise KeyError if it is not stored."""
         photo = self._photos[key]
         photo.touch()
         return photo
@@ -104,7 +104,7 @@ class PhotoStore:
 
 
 def check_photo(source: Path, megapixels: float) -> Photo:
-    """Return a picture's photo; raise ValueError where its frames have too many pixels."""
+    """Open a picture's file; raise ValueError where its frames have too many pixels."""
     photo = open_photo(source)
     millions = photo.pixels / 1e6
     if millions > megapixels:

@@ -31,7 +31,7 @@ class QueueFull(Exception):
     """No more may wait.
 
     Attributes:
-        seconds: after which it is worth asking again.
+        seconds: The time after which it is worth asking again.
     """
 
     def __init__(self, seconds: int) -> None:
@@ -46,8 +46,9 @@ class Job(Generic[T]):
         self.future: Future[T] = Future()
         self.begun = False
         self.done = 0
-        """Of the current picture's tiles, how many are restored."""
+        """The number of the current picture's restored tiles."""
         self.total = 0
+        """The number of all its tiles."""
         self._stop = Event()
 
     def stop(self) -> None:
@@ -78,7 +79,7 @@ class RestorationQueue:
             Path(name).stem if stems[Path(name).stem] == 1 else name: find_model(name)
             for name in models
         }
-        """Their files, by what they are called here."""
+        """The models' files, by the names that they have here."""
         for file in {*self.models.values()} - {*map(find_model, list_shipped())}:
             load_generator(file)
         self.most = most
@@ -116,7 +117,7 @@ class RestorationQueue:
         return job
 
     def place(self, job: Job[Any]) -> int:
-        """Return how many are before a job; 0 where it is its turn, or over."""
+        """Return how many are before a job; 0 if it is running or has ended."""
         with self._lock:
             return self._jobs.index(job) if job in self._jobs else 0
 
@@ -138,7 +139,7 @@ class RestorationQueue:
                 hook.remove()
 
     def refuse(self) -> None:
-        """Begin nothing new: what waits ends with Closing; what runs goes on."""
+        """Begin nothing new: what waits ends with Closing; what runs continues."""
         with self._lock:
             self._closed = True
 

@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 Lifespan = Callable[[object], AbstractAsyncContextManager[None]]
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 SWEEP = 60
-"""Seconds between two searches for photos that are old."""
+"""The seconds between two searches for photos that are old."""
 CONNECTIONS = 200
-"""So many are served at a time; each may hold an upload on the disk."""
+"""The most connections at a time; each may hold an upload on the disk."""
 
 
 @dataclass(frozen=True)
@@ -33,15 +33,15 @@ class Limits:
     """What the server takes, and for how long."""
 
     megapixels: float = 50
-    """Of a photo, all frames counted."""
+    """The largest photo, all frames counted."""
     megabytes: float = 60
-    """Of an upload."""
+    """The largest upload."""
     seconds: float = 600
-    """In which an upload must arrive, and in which it must be answered."""
+    """The time in which an upload must arrive, and in which it must be answered."""
     waiting: int = 8
-    """Photos that may wait while another is restored."""
+    """The number of photos that may wait while another is restored."""
     room: float = 8e9
-    """Bytes of disk for the page's photos."""
+    """The bytes of disk for the page's photos."""
 
 
 def build_app(
@@ -56,12 +56,12 @@ def build_app(
     """Build the application.
 
     Args:
-        queue: restores the photos.
-        folder: for uploads and results.
-        limits: of what is taken.
-        token: that clients must have; None lets everybody in.
-        hosts: names by which the server is called, beside its addresses and its computer's name.
-        place: where photos are restored, for the page's last line.
+        queue: Restores the photos.
+        folder: The folder for uploads and results.
+        limits: What is accepted, and for how long.
+        token: What clients must send; None lets everybody in.
+        hosts: Names by which the server is called, beside its addresses and its computer's name.
+        place: Where photos are restored, for the page's last line.
     """
     from fastapi import FastAPI, Request
     from fastapi.exceptions import RequestValidationError
@@ -119,16 +119,20 @@ def serve(
     """Serve until a signal ends it; its temporary files go with it.
 
     Args:
-        models: see `RestorationQueue`.
-        host, port: the address; port 0 is any that is free.
-        limits: of what is taken.
-        token, hosts: see `build_app`.
-        grace: seconds in which what was begun may end.
-        browse: open the page in the browser.
+        models: See `RestorationQueue`.
+        host: The address to serve at.
+        port: Its port; 0 is any that is free.
+        limits: What is accepted, and for how long.
+        token: See `build_app`; required for other addresses than this computer's own.
+        hosts: See `build_app`.
+        grace: The seconds in which what was begun may end.
+        browse: Open the page in the browser.
 
-    Raises FileNotFoundError for models that are not there, ImportError without the extra's
-    packages, ValueError for another address than this computer's own without a token, and OSError
-    where it cannot serve.
+    Raises:
+        FileNotFoundError: There is no such model.
+        ImportError: A package of the extra is missing, or its version is out of range.
+        ValueError: A token is required, or a file holds no model.
+        OSError: The address or the port cannot be used.
     """
     if host not in LOOPBACK and not token:
         raise ValueError(

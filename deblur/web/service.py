@@ -31,9 +31,9 @@ KINDS = {
     *(name.lower() for name in FORMATS),
     *(ending[1:] for endings in ENDINGS.values() for ending in endings),
 }
-"""What a format may be called."""
+"""The names by which a format may be requested."""
 FIELDS = ("file", "model", "strength", "scale", "format", "quality")
-"""Of a request."""
+"""The fields of a request."""
 GONE = 499
 """nginx' status for a client that has not waited; nobody receives it."""
 CHUNK = 1 << 20
@@ -98,7 +98,7 @@ def make_router(
             Model(name=name, about=HINTS.get(name, ""), default=name == names[0]) for name in names
         ]
 
-    @router.get("/healthz", summary="Say that the server is there", response_class=Response)
+    @router.get("/healthz", summary="Health check", response_class=Response)
     def health() -> Response:
         return Response("ok\n", media_type="text/plain")
 
@@ -120,7 +120,9 @@ def make_router(
             413: {"description": "The upload is too large."},
             422: {"description": "No readable picture, too many pixels, or a wrong field."},
             429: {"description": "Too many photos are waiting; Retry-After says how long to wait."},
-            503: {"description": "The server ends, or did not get to it in time."},
+            503: {
+                "description": "The server is shutting down, or the photo was not restored in time."
+            },
         },
     )
     async def restore(

@@ -23,14 +23,14 @@ from deblur.restoration.tiled_network import Harm
 from deblur.web.blending import blend, check_mask, load_mask
 
 PREVIEW = 2048
-"""Pixels of a preview's longer side; browsers stall on photos of 24 megapixels."""
+"""The longer side of a preview, in pixels; browsers stall on photos of 24 megapixels."""
 CROP = 2048
-"""Pixels of the longest side of a part that is shown as it is."""
+"""The longest side, in pixels, of a part that is shown as it is."""
 LITTLE = 0.009
-"""Root mean square change, of black to white, below which a photo was left nearly as it was.
+"""The root mean square change, of black to white, below which a photo is nearly unchanged.
 
-By `small`, photos blurred by 15 to 60 pixels change by 0.011 to 0.046, those out of focus by 12
-pixels or blurred by 100 by 0.005 to 0.0095.
+With the model `small`, photos blurred by 15 to 60 pixels change by 0.011 to 0.046, those out of
+focus by 12 pixels or blurred by 100 by 0.005 to 0.0095.
 """
 UNCHANGED = (
     "little was changed: the photo is sharp, out of focus, or blurred further than this model can "
@@ -65,9 +65,9 @@ class Result(NamedTuple):
     """A photo restored by one model at one scale."""
 
     file: Path
-    """The whole change, written as the source is."""
+    """The photo with the whole change, written as the source is."""
     arrays: list[Path]
-    """Pixels of each frame, restored."""
+    """Files of the restored pixels, one for each frame."""
     seconds: float
     notes: list[str]
     """What could not be kept as it was, and what the guard did."""
@@ -79,7 +79,7 @@ class StoredPhoto:
 
     key: str
     name: str
-    """As the visitor calls it, without folders."""
+    """The name that the visitor's file has, without folders."""
     folder: Path
     source: Path
     size: tuple[int, int]

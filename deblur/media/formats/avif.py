@@ -11,9 +11,9 @@ from deblur.media.formats.original import QUALITY, Original
 from deblur.media.formats.plain import read_timing, save, settings_of, shown
 
 HEAD = 1 << 20
-"""Bytes in which a file tells what it holds."""
+"""The most bytes of a file's beginning that are searched for what it holds."""
 TAGS = b"colrnclx"
-"""What the colour tags are behind: two of two bytes, then how colours are separated."""
+"""What precedes the colour tags: primaries and transfer, of two bytes each, and then the matrix."""
 LEFT_OUT = {
     b"tmap": "the gain map was left out",
     b"clli": "the content's light level was left out",
@@ -41,7 +41,7 @@ def write(
 
 
 def _tagged(content: bytes, cicp: Cicp | None) -> bytes:
-    """Replace the colour tags before a file's pixels; they go before those among the pixels."""
+    """Replace the colour tags in a file's head; they override those in the coded pixels."""
     end = content.find(b"mdat")
     head, place = bytearray(content[:end]), -1
     while cicp and (place := head.find(TAGS, place + 1)) >= 0:
@@ -51,7 +51,7 @@ def _tagged(content: bytes, cicp: Cicp | None) -> bytes:
 
 
 def read_cicp(file: BinaryIO) -> Cicp | None:
-    """Read the colour tags; those of more than a byte are of no kind that is known."""
+    """Read the colour tags; None for none, and if one exceeds a byte, as no known kind does."""
     tags = _head(file).partition(TAGS)[2]
     cicp = Cicp(*struct.unpack(">HH", tags[:4])) if len(tags) > 4 else None
     return cicp if cicp and max(cicp) < 256 else None
@@ -74,7 +74,7 @@ def _subsampling(original: Original) -> str:
 
 
 def _flags(file: BinaryIO) -> int:
-    """Read how an AVIF is coded (AV1 in ISOBMFF, 2.3.3): bit 6 for depth, 2 and 3 for colours."""
+    """Read how an AVIF is coded (AV1 in ISOBMFF, 2.3.3): bit 6 for depth, 2 and 3 for chroma."""
     head = _head(file)
     place = head.find(b"av1C")
     return head[place + 6] if 0 < place < len(head) - 6 else 0

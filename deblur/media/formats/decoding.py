@@ -21,9 +21,9 @@ Note = Callable[[str], None]
 OTHER = {"B": "L", "L": "B", "N": "B" if sys.byteorder == "little" else "L"}
 """The other byte order; N is the machine's own."""
 DEEP = re.compile(r"(?!I)\w+;16[BLN]")
-"""Raw modes of colour with 16 bits a sample; without an order, as BMP's BGR;16, it is a pixel's."""
+"""Raw modes of colour with 16 bits a sample; without a byte order (BMP's BGR;16) a pixel has 16."""
 CHANNELS = {"L": 1, "LA": 1, "I;16": 1, "I;16B": 1, "RGB": 3, "RGBA": 3}
-"""Of the modes that go through as they are, beside alpha."""
+"""The number of colour channels, without alpha, of the modes used as they are."""
 CONVERTED = {
     "1": ("L", "1-bit pixels were converted to 8-bit grey"),
     "La": ("LA", None),
@@ -33,7 +33,7 @@ CONVERTED = {
     "YCbCr": ("RGB", None),
     "LAB": ("RGB", "Lab was converted to RGB"),
 }
-"""Of other modes: what they become, and what there is to say."""
+"""What other modes are converted to, and the note on that, if there is any."""
 
 
 def is_deep(picture: ImageFile.ImageFile) -> bool:
@@ -94,7 +94,7 @@ def _decode_deep(again: Callable[[], ImageFile.ImageFile], raw: str, orientation
 
 
 def _raw_mode(picture: ImageFile.ImageFile) -> str:
-    """Name what Pillow takes the samples for; raise ValueError where it would be mistaken."""
+    """Return the raw mode that Pillow takes samples for; raise ValueError where it is mistaken."""
     if picture.format == "PPM" and picture.tile and picture.tile[0].args == ("RGB", 65535):
         return "RGB;16B"
     tags = getattr(picture, "tag_v2", {})
@@ -113,7 +113,7 @@ def _retiled(tile: Any, raw: str) -> Any:
 
 
 def _convert(picture: ImageFile.ImageFile, note: Note) -> Image.Image:
-    """Load a picture as one of the modes that go through."""
+    """Load a picture in one of the modes that are used as they are."""
     picture.load()
     mode = picture.mode
     if mode in CHANNELS or (mode == "I" and picture.format == "PPM"):
@@ -141,7 +141,7 @@ def _from_palette(picture: ImageFile.ImageFile, note: Note) -> Image.Image:
 
 
 def from_cmyk(picture: Image.Image, note: Note) -> Image.Image:
-    """Convert a picture for printing to RGB, by its colour profile where it has one."""
+    """Convert a CMYK picture to RGB, by its colour profile where it has one."""
     from PIL import ImageCms
 
     try:
@@ -166,7 +166,7 @@ def _canvas(
 
 
 def _as_stored(frame: Frame, orientation: int) -> Frame:
-    """Look at upright pixels in the order that they are stored in."""
+    """Return a view of an upright frame in the order in which its pixels are stored."""
 
     rows = -1 if orientation in (3, 4, 6, 7) else 1
     columns = -1 if orientation in (2, 3, 7, 8) else 1

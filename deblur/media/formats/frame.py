@@ -1,4 +1,4 @@
-"""A picture's pixels, and what a format does to them that cannot hold them all."""
+"""A picture's pixels, and their conversion for formats that cannot hold all of them."""
 
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 ROWS = 64
-"""So many rows are worked on at a time: a copy of all would cost as much as the picture."""
+"""The number of rows processed at a time: a copy of all would cost as much as the picture."""
 
 
 class Frame(NamedTuple):
@@ -21,7 +21,7 @@ class Frame(NamedTuple):
 
 
 def check(frame: Frame) -> Frame:
-    """Return the frame; raise ValueError where it is none."""
+    """Return the frame; raise ValueError if its arrays have a wrong shape or type."""
     pixels, alpha = frame
     if pixels.ndim != 3 or pixels.shape[2] not in (1, 3) or 0 in pixels.shape:
         raise ValueError(f"pixels of shape {pixels.shape}, expected (H, W, 1) or (H, W, 3)")

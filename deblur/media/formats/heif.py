@@ -18,7 +18,7 @@ KEPT = (
     *("nclx_profile", "icc_profile_type", "pixel_aspect_ratio", "content_light_level"),
     *("mastering_display_colour_volume", "ambient_viewing_environment"),
 )
-"""What pillow-heif tells about colours, and writes again."""
+"""The keys of what pillow-heif reads about colours, and writes again."""
 VIDEO = re.compile(rb"mpvd\0\0\0.ftyp", re.DOTALL)
 """Where the box of a motion photo's video begins."""
 LIGHT = KEPT[3:]
@@ -119,7 +119,7 @@ def write(
 
 
 def import_heif() -> Any:
-    """Import pillow-heif; raise ValueError that says how to get it."""
+    """Import pillow-heif; raise ValueError that says how to install it."""
     try:
         return import_module("pillow_heif")
     except ImportError as error:

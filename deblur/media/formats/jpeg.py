@@ -26,13 +26,13 @@ JFIF, APP1, APP2, APP13, COMMENT = 0xE0, 0xE1, 0xE2, 0xED, 0xFE
 CREDENTIALS, ADOBE = 0xEB, 0xEE
 GAIN_MAP = b"urn:iso:std:iso:ts:21496:-1\0"
 LONGEST = 65533
-"""Bytes of a segment."""
+"""The most bytes that a segment holds."""
 MARKER = re.compile(rb"\xff([\x02-\xcf\xd8-\xfe])")
-"""Of compressed pixels a 0 follows 255, or one of the marks to restart at."""
+"""A marker; in compressed pixels 255 is followed by 0 or a restart marker."""
 OTHERS = "other pictures in the file (previews, depth, gain maps) were left out"
 
 Segment = tuple[int, bytes]
-"""A marker's second byte, and what follows its length."""
+"""A marker's second byte, and the content that follows its length."""
 
 
 def write(
@@ -135,7 +135,7 @@ def has_credentials(picture: JpegImagePlugin.JpegImageFile) -> bool:
 
 
 def _upright(marker: int, content: bytes) -> bytes:
-    """Make a segment one of the upright, restored picture; one that must go becomes empty."""
+    """Return a segment's content for the upright, restored picture; empty where it must go."""
     if marker == JFIF:
         # Its preview is behind 12 bytes and two of the preview's size, or in a segment of its own.
         return content[:12] + bytes(2) if content.startswith(b"JFIF\0") else b""

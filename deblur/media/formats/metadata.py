@@ -24,13 +24,13 @@ PROMISES: dict[bytes, tuple[bytes, ...]] = {
     b"http://ns.google.com/photos/dd/1.0/container/": (b"",),
     b"http://ns.google.com/photos/1.0/camera/": (b"MotionPhoto", b"MicroVideo"),
 }
-"""How XMP's names of what lies behind a picture begin, by their namespaces."""
+"""How XMP's names for what lies behind a picture (gain maps, videos) begin, by namespace."""
 LONGEST_XMP = 1 << 22
-"""Bytes of a packet that promises are taken out of; a phone's have a few thousand."""
+"""The most bytes of a packet that promises are taken out of; a phone's has a few thousand."""
 NAMESPACE = re.compile(rb"xmlns:([\w.-]+)\s*=\s*(?:\"([^\"<]*)\"|'([^'<]*)')")
 ATTRIBUTE = re.compile(rb"(?<!\s)\s+([\w.-]+:[\w.-]+)\s*=\s*(?:\"[^\"<]*\"|'[^'<]*')")
 ELEMENT = re.compile(rb"<(/?)([\w.-]+:[\w.-]+)(?:\s[^<>]*)?/?>")
-"""These take a time that grows with a packet's length and no faster, whatever it holds."""
+"""These patterns take a time that grows with a packet's length and no faster, whatever it holds."""
 
 
 class Cicp(NamedTuple):
@@ -41,12 +41,12 @@ class Cicp(NamedTuple):
 
     @property
     def is_plain(self) -> bool:
-        """Whether a program that ignores it shows the same: it is about that of sRGB."""
+        """Whether a program that ignores it shows about the same: it is close to sRGB's."""
         return self.primaries in (1, 2) and self.transfer in (1, 2, 6, 13)
 
 
 class Metadata(NamedTuple):
-    """What a file says beside its pixels; what is empty is not there."""
+    """What a file says beside its pixels; what it lacks is empty."""
 
     exif: bytes = b""
     """A TIFF block: from its "II" or "MM" on."""
@@ -63,7 +63,7 @@ class Metadata(NamedTuple):
         return self._replace(exif=upright_exif(self.exif), xmp=upright_xmp(self.xmp))
 
     def list_lost(self, held: Container[str]) -> list[str]:
-        """List what another format, which holds what is named, cannot hold."""
+        """List what a format cannot hold that holds the named kinds of metadata."""
         colours = self.cicp is not None and not self.cicp.is_plain and not self.icc
         there = {
             "EXIF": self.exif,
@@ -150,7 +150,7 @@ def _cut_elements(xmp: bytes, promised: dict[bytes, tuple[bytes, ...]]) -> Itera
 
 
 def fitting_profile(icc: bytes, channels: int) -> bytes:
-    """Return a colour profile if it can be one of so many channels, else nothing."""
+    """Return a colour profile if it can be one of that many channels, else nothing."""
     space = icc[16:20]
     return b"" if space in (b"CMYK", b"Lab ") or (space == b"GRAY" and channels != 1) else icc
 

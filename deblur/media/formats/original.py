@@ -8,18 +8,18 @@ from deblur.media.formats.metadata import Metadata
 from deblur.media.formats.source import Source
 
 QUALITY = 90
-"""Of a lossy format, where the original's is not known."""
+"""The quality of a lossy format if the original's is unknown."""
 
 
 class Timing(NamedTuple):
     """How an animation plays."""
 
     durations: list[float]
-    """Milliseconds, of each frame."""
+    """The duration of each frame, in milliseconds."""
     loop: int | None = None
-    """How often it plays, 0 for ever; None where the file does not say, so once."""
+    """How often it plays, 0 without end; None where the file does not say, which means once."""
     background: tuple[int, ...] = (0, 0, 0, 0)
-    """RGBA."""
+    """The background's colour, RGBA."""
     cover: bool = False
     """Whether the first frame is only for programs that show no animations."""
 
@@ -33,9 +33,9 @@ class Original(Protocol):
     size: tuple[int, int]
     """Width and height of the first frame, upright."""
     count: int
-    """How many frames or pages."""
+    """The number of frames or pages."""
     pixels: int
-    """Of all frames, by the file's headers."""
+    """The number of pixels of all frames, by the file's headers."""
     metadata: Metadata
 
     def frames(self) -> Iterator[Frame]:

@@ -17,7 +17,7 @@ from deblur.media.formats.original import QUALITY, Original, Timing
 
 LOSSLESS = {"PNG", "TIFF", "GIF", "BMP", "PPM"}
 CLEAR = 255
-"""The place of GIF's transparent colour."""
+"""The index of GIF's transparent colour in the palette."""
 HEAD = 1 << 16
 LEFT_OUT = {
     "GIF": {
@@ -26,7 +26,7 @@ LEFT_OUT = {
     },
     "BMP": {b"DEBM": "the ICC profile was left out"},
 }
-"""What Pillow does not read, by what it begins with in the first bytes of a file."""
+"""Notes on what Pillow does not read, by format, and by what it begins with in a file's head."""
 
 
 def write_webp(

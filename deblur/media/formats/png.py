@@ -28,7 +28,7 @@ from deblur.media.formats.png_chunks import PIXELS, SIGNATURE, Chunk, read_chunk
 KEPT = {b"cHRM", b"gAMA", b"iCCP", b"sRGB", b"cICP", b"mDCV", b"cLLI", b"tIME"}
 """Chunks that stay true, though their upper fourth letter says that new pixels change them."""
 COLOURS = {1: 0, 2: 4, 3: 2, 4: 6}
-"""The code of the kind of colour, by the number of channels."""
+"""PNG's colour type, by the number of channels, alpha included."""
 XMP_HEAD = b"XML:com.adobe.xmp\0"
 RAW_EXIF = (b"Raw profile type exif\0", b"Raw profile type APP1\0")
 """EXIF as ImageMagick wrote it before there was a chunk for it: as text."""
@@ -37,12 +37,12 @@ SRGB = {
     b"gAMA": struct.pack(">L", 45455),
     b"cHRM": struct.pack(">8L", 31270, 32900, 64000, 33000, 30000, 60000, 15000, 6000),
 }
-"""What those chunks hold where they say no more than that it is sRGB."""
+"""What those chunks hold where they say no more than that colours are sRGB."""
 BLOCK = 1 << 16
 LEVEL = 4
-"""Of zlib: the usual 6 takes three times as long and makes photographs 2 % smaller."""
+"""zlib's level; its default, 6, takes three times as long and saves 2 % of photographs."""
 LARGEST = 1 << 26
-"""Bytes of a file's compressed metadata in all: what is larger is left as it is."""
+"""The most bytes of a file's metadata that are decompressed in all; the rest stays as it is."""
 
 
 def read_metadata(file: BinaryIO) -> Metadata:
@@ -154,7 +154,7 @@ def _deflate(frame: Frame) -> Iterator[bytes]:
 
 
 def _filter(rows: NDArray[np.uint8], above: NDArray[np.uint8], step: int) -> NDArray[np.uint8]:
-    """Replace bytes by how they differ from what is beside them; each row starts with how.
+    """Replace bytes by their differences from those beside them; each row starts with its filter.
 
     A row gets the filter with the smallest differences: from nothing (0), from the pixel to the
     left (1), from that above (2), or from the mean of both (3). PNG's last one, Paeth's, takes
@@ -243,7 +243,7 @@ def _exif_as_such(chunk: Chunk, left: list[int]) -> Chunk:
 def _inflate(data: bytes, left: list[int]) -> bytes:
     """Decompress data, or return b"" if it is broken or longer than the bytes left, or if none are.
 
-    left: so many bytes may come out in all; broken data may have cost as many.
+    left: how many bytes may still come out in all; none after broken data, which may cost as many.
     """
     if left[0] <= 0:
         return b""

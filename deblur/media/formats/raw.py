@@ -1,4 +1,4 @@
-"""Raw files of cameras, told by their heads and names: their colours are still to be made."""
+"""Raw files of cameras, recognized by their heads and names: they must be developed first."""
 
 from pathlib import Path
 
@@ -17,7 +17,7 @@ HEADS = {
 }
 """What raw files of some makers begin with, and at which byte."""
 PICTURES = (b"\xff\xd8\xff", b"\x89PNG", b"RIFF", b"GIF8", b"BM")
-"""What pictures begin with whose names may be wrong."""
+"""What other pictures begin with, whose names may be those of raw files by mistake."""
 
 
 def is_raw_name(path: Path) -> bool:

@@ -11,14 +11,14 @@ import numpy as np
 
 SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4}
 SIZES |= {16: 8, 17: 8, 18: 8}
-"""Bytes of a value, by its type."""
+"""The number of bytes of a value, by its type."""
 SHORT, LONG, RATIONAL, UNDEFINED, LONG8 = 3, 4, 5, 7, 16
 INSIDE = {0x8769, 0x8825, 0xA005}
 """Tags whose value is the place of another directory: EXIF, GPS, interoperability."""
 DEPTH = 2
-"""So deep do those lie at most."""
+"""The greatest depth of nested directories."""
 PAGES = 5000
-"""So many directories may follow each other: Pillow's time for a TIFF grows as their square."""
+"""The most directories in a row: Pillow's time for a TIFF grows as their square."""
 
 
 class Tag(NamedTuple):
@@ -26,7 +26,7 @@ class Tag(NamedTuple):
 
     type: int
     data: bytes
-    """Little-endian."""
+    """The values' bytes, little-endian."""
 
     def numbers(self) -> tuple[int, ...]:
         """Return the values of a tag of whole numbers."""
@@ -105,8 +105,8 @@ def _read(
 ) -> tuple[Directory, int]:
     """Read the directory at a place, and where the next one is.
 
-    left: so many bytes may be read of the file in all, tables and values: in a bad one all tags of
-    all directories could hold all of it. Where none are left, the directory is empty.
+    left: how many bytes may still be read of the file in all, tables and values: in a bad one all
+    tags of all directories could hold all of it. Where none are left, the directory is empty.
     """
     if left[0] <= 0:
         return {}, 0

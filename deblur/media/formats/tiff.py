@@ -27,7 +27,7 @@ PREDICTOR, EXTRA, ORIENTATION, XMP, ICC, PHOTOSHOP = 317, 338, 274, 700, 34675, 
 KIND, LAYERS, DNG, SUB, FORMAT, IPTC = 254, 37724, 50706, 330, 339, 33723
 SIGNED = 2
 COLOURS = {0: 1, 1: 1, 2: 3, 3: 1, 5: 4, 6: 3, 8: 3}
-"""How many channels colours have, by PHOTOMETRIC."""
+"""The number of colour channels, by PHOTOMETRIC."""
 OF_JPEG = (PHOTOMETRIC, 347, 530, 532)
 """Tags that a page packed as JPEG needs: colours, tables, subsampling, black and white."""
 OF_PIXELS = {
@@ -43,11 +43,11 @@ NAMES |= {32773: "packbits", 32946: "tiff_adobe_deflate", 34925: "lzma", 50000: 
 """Compressions that are kept, as Pillow names them."""
 CODES = {name: code for code, name in NAMES.items()} | {"tiff_adobe_deflate": 8}
 DEFLATE = {COMPRESSION: shorts(8), PREDICTOR: shorts(2)}
-"""How pictures of other formats are packed."""
+"""The tags of how pictures of other formats are packed."""
 STRIP = 1 << 20
-"""Bytes that are packed at a time."""
+"""The number of bytes that are packed at a time, about."""
 LARGEST = 4 * 10**9
-"""Bytes that places of 4 bytes can point to."""
+"""The most bytes of a file whose places are written in 4 bytes."""
 
 
 class _Packing(NamedTuple):
@@ -55,7 +55,7 @@ class _Packing(NamedTuple):
 
     name: str
     differences: bool
-    """Samples are replaced by how they differ from the pixel to the left."""
+    """Whether samples are replaced by how they differ from the pixel to the left."""
     quality: int
 
 
@@ -77,8 +77,8 @@ def is_tiff(head: bytes) -> bool:
 def examine(file: BinaryIO, note: Note) -> None:
     """Note what of a file's pages is not read.
 
-    Raises ValueError for what a camera's sensor saw, of which only a small preview could be read,
-    and for pixels that Pillow would take for others.
+    Raises ValueError for a camera's raw file, of which only a small preview could be read, and for
+    pixels that Pillow would take for others.
     """
     for number, page in enumerate(tags.read(file)):
         if number == 0 and (DNG in page or any(kind & 1 for kind in tags.numbers(page, KIND))):
@@ -237,7 +237,7 @@ def _pack(band: NDArray[Any], packing: _Packing) -> tuple[bytes, dict[int, Tag |
 
 
 def _carried(page: Directory, frame: Frame) -> Iterator[tuple[int, Tag | Directory]]:
-    """Return the tags for the new file, as the upright, restored pixels require them."""
+    """Yield the tags for the new file, as the upright, restored pixels require them."""
     for number, tag in page.items():
         if number in OF_PIXELS:
             continue

@@ -1,4 +1,4 @@
-"""PIL images in memory, made ready to restore: upright, of a mode that goes through, with info."""
+"""PIL images in memory, made ready to restore: upright, in one of a few modes, with their info."""
 
 from io import BytesIO
 from typing import Any
@@ -10,11 +10,11 @@ from deblur.media.formats.metadata import EXIF_HEAD, fitting_profile, upright_ex
 from deblur.media.formats.tiff import exif_of
 
 MODES = ("L", "LA", "RGB", "RGBA", "I;16")
-"""Those that go through."""
+"""Modes that need no conversion."""
 BECOMES = {"1": "L", "La": "LA", "PA": "RGBA", "RGBa": "RGBA"}
 BECOMES |= dict.fromkeys(("P", "CMYK", "YCbCr", "LAB", "HSV", "RGBX"), "RGB")
 CLEAR = {"L": "LA", "RGB": "RGBA"}
-"""What a picture becomes of which a colour is transparent."""
+"""The mode with alpha, for pictures with a transparent colour."""
 
 
 def make_upright(image: Image.Image) -> Image.Image:

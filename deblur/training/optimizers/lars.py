@@ -16,6 +16,15 @@ class LARS(Optimizer):
     the depth of a layer matter, and 0.005 is half a per cent. Source: You, Gitman and Ginsburg,
     "Large batch training of convolutional networks" (arXiv 1708.03888); the floor is Adafactor's
     (Shazeer and Stern, ICML 2018).
+
+    Args:
+        params: The tensors to train.
+        lr: A step's size relative to the weights, above 0.
+        momentum: The decay of the moving average of steps, in [0, 1); 0 for none.
+        floor: The least root mean square that a tensor's weights count as, above 0.
+
+    Raises:
+        ValueError: A value is out of its range.
     """
 
     def __init__(
@@ -35,7 +44,7 @@ class LARS(Optimizer):
 
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
-        """Move every tensor that has a gradient; give the loss of closure, if there is one."""
+        """Move every tensor that has a gradient; return the closure's loss, or None."""
         loss = None
         if closure is not None:
             with torch.enable_grad():
