@@ -165,14 +165,19 @@ def _reset_high_water() -> None:
 
 def _high_water() -> int | None:
     if STATUS.exists():
-        lines = dict(line.split(":", 1) for line in STATUS.read_text().splitlines() if ":" in line)
-        return int(lines["VmHWM"].split()[0]) * 1024 if "VmHWM" in lines else None
+        return _read_sizes(STATUS).get("VmHWM")
     try:
         import resource
     except ImportError:
         return None
     peak: int = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024
+
+
+def _read_sizes(table: Path) -> dict[str, int]:
+    """Read a table of the kernel: the sizes in bytes, by name."""
+    rows = (line.split() for line in table.read_text().splitlines() if line.endswith(" kB"))
+    return {name.rstrip(":"): int(size) * 1024 for name, size, _ in rows}
 
 
 def find_cache_folder() -> Path:
@@ -194,8 +199,7 @@ def free_memory(device: torch.device) -> int:
     if device.type == "mps":
         return torch.mps.recommended_max_memory() - torch.mps.driver_allocated_memory()
     if MEMORY.exists():
-        lines = dict(line.split(":", 1) for line in MEMORY.read_text().splitlines() if ":" in line)
-        return int(lines["MemAvailable"].split()[0]) * 1024
+        return _read_sizes(MEMORY)["MemAvailable"]
     return 4 << 30
 
 

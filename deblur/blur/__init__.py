@@ -38,7 +38,7 @@ class Motion(Protocol):
         ...
 
 
-def check_range(name: str, value: Range, most: float, least: float = 0) -> tuple[float, float]:
+def read_range(name: str, value: Range, most: float, least: float = 0) -> tuple[float, float]:
     """Return the ends of a range; raise ValueError if they are not in order in [least, most]."""
     ends = [value, value] if isinstance(value, (int, float)) else list(value)
     if len(ends) != 2 or not least <= ends[0] <= ends[1] <= most:

@@ -13,7 +13,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from deblur.blur import Motion, Range, check_range
+from deblur.blur import Motion, Range, read_range
 from deblur.blur.light import soften, to_light, to_pixels, trim
 from deblur.blur.mosaic import demosaic, mosaic
 
@@ -74,13 +74,13 @@ class Camera:
                     f"shares has {name}: {share}, expected a number from 0 to 1 for each of "
                     f"{', '.join(INGREDIENTS)}"
                 )
-        self.optics = check_range("optics", optics, 20)
-        self.highlights = check_range("highlights", highlights, 100)
-        self.shot = check_range("shot", shot, 1)
-        self.read = check_range("read", read, 1)
-        self.red = check_range("red", red, 100, least=0.01)
-        self.blue = check_range("blue", blue, 100, least=0.01)
-        self.quality = check_range("quality", quality, 100, least=1)
+        self.optics = read_range("optics", optics, 20)
+        self.highlights = read_range("highlights", highlights, 100)
+        self.shot = read_range("shot", shot, 1)
+        self.read = read_range("read", read, 1)
+        self.red = read_range("red", red, 100, least=0.01)
+        self.blue = read_range("blue", blue, 100, least=0.01)
+        self.quality = read_range("quality", quality, 100, least=1)
 
     def draw(self, rng: np.random.Generator, size: Sequence[int]) -> "Shot":
         """Draw the parameters for a picture of `size` (H, W)."""

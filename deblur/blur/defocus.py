@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from deblur.blur import Range, check_range
+from deblur.blur import Range, read_range
 from deblur.blur.trajectory import convolve
 
 WIDEST = 500.0
@@ -27,7 +27,7 @@ class Defocus:
     """
 
     def __init__(self, *, radius: Range) -> None:
-        self.radius = check_range("radius", radius, WIDEST)
+        self.radius = read_range("radius", radius, WIDEST)
         self.margin = int(np.ceil(self.radius[1])) + 1
 
     def draw(self, rng: np.random.Generator, size: Sequence[int]) -> NDArray[np.float32]:

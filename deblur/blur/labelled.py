@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from deblur.blur import LONGEST, Range, check_range
+from deblur.blur import LONGEST, Range, read_range
 from deblur.blur.camera import Camera
 from deblur.blur.defocus import Defocus
 from deblur.blur.light import to_light, to_pixels
@@ -71,7 +71,7 @@ def make_labelled(
         sensor: The `shares` of a `Camera`.
     """
     motion: TrajectoryBlur | ShakeBlur | Defocus
-    low, high = check_range("extent", extent, LONGEST)
+    low, high = read_range("extent", extent, LONGEST)
     length = float(rng.uniform(low, high))
     anxiety = float(rng.choice([0.0, 0.002, 0.005, 0.01]))
     if kind == "defocus":

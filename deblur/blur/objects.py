@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from deblur.blur import LONGEST, Range, check_range
+from deblur.blur import LONGEST, Range, read_range
 from deblur.blur.light import trim
 from deblur.blur.shake import POSES, STEP, ShakeBlur, at_poses, average, warp
 from deblur.blur.trajectory import trajectory
@@ -42,9 +42,9 @@ class ObjectBlur:
         radius: Range,
     ) -> None:
         self.background = background
-        self.length = check_range("length", length, LONGEST)
-        self.anxiety = check_range("anxiety", anxiety, 1)
-        self.radius = check_range("radius", radius, 10)
+        self.length = read_range("length", length, LONGEST)
+        self.anxiety = read_range("anxiety", anxiety, 1)
+        self.radius = read_range("radius", radius, 10)
         self.margin = max(background.margin, int(np.ceil(self.length[1] / 2)) + 1)
 
     def draw(self, rng: np.random.Generator, size: Sequence[int]) -> "Crossing":

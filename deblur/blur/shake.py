@@ -15,7 +15,7 @@ from kornia.geometry.conversions import axis_angle_to_rotation_matrix
 from numpy.typing import NDArray
 from torch import Tensor
 
-from deblur.blur import LONGEST, Range, check_range
+from deblur.blur import LONGEST, Range, read_range
 from deblur.blur.light import trim
 from deblur.blur.trajectory import trajectory
 
@@ -53,14 +53,14 @@ class ShakeBlur:
         frame: tuple[int, int] = (1280, 720),
         frames: Range | None = None,
     ) -> None:
-        self.length = check_range("length", length, LONGEST)
-        self.anxiety = check_range("anxiety", anxiety, 1)
-        self.roll = check_range("roll", roll, 180)
-        self.focal = check_range("focal", focal, 100, least=0.1)
+        self.length = read_range("length", length, LONGEST)
+        self.anxiety = read_range("anxiety", anxiety, 1)
+        self.roll = read_range("roll", roll, 180)
+        self.focal = read_range("focal", focal, 100, least=0.1)
         if len(frame) != 2 or not 1 <= min(frame) <= max(frame) <= 100_000:
             raise ValueError(f"frame must be a width and a height in pixels, got {frame}")
         self.frame = frame
-        self.frames = None if frames is None else check_range("frames", frames, 1000, least=3)
+        self.frames = None if frames is None else read_range("frames", frames, 1000, least=3)
         # Half the path, longer towards the frame's sides, and half the roll at its corners.
         across = self.length[1] / 2 * (1 + 0.25 / self.focal[0] ** 2)
         around = np.deg2rad(self.roll[1]) / 2 * np.hypot(*frame) / 2

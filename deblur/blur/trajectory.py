@@ -17,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from deblur.blur import LONGEST, Range, check_range
+from deblur.blur import LONGEST, Range, read_range
 from deblur.blur.light import expose, trim
 
 STEPS = 512
@@ -98,9 +98,9 @@ class TrajectoryBlur:
         anxiety: Range,
         exposure: Range = 1.0,
     ) -> None:
-        self.length = check_range("length", length, LONGEST)
-        self.anxiety = check_range("anxiety", anxiety, 1)
-        self.exposure = check_range("exposure", exposure, 1, least=1e-3)
+        self.length = read_range("length", length, LONGEST)
+        self.anxiety = read_range("anxiety", anxiety, 1)
+        self.exposure = read_range("exposure", exposure, 1, least=1e-3)
         # No sample of a path is further from its centroid than half the path's length.
         self.margin = int(np.ceil(self.length[1] / 2)) + 1
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from deblur.blur import LONGEST, Range, check_range
+from deblur.blur import LONGEST, Range, read_range
 from deblur.blur.trajectory import convolve, motion_kernel
 
 SAMPLES = 256
@@ -47,8 +47,8 @@ class WanderingBlur:
     """
 
     def __init__(self, *, extent: Range, memory: Range) -> None:
-        self.extent = check_range("extent", extent, LONGEST)
-        self.memory = check_range("memory", memory, 10, least=0.01)
+        self.extent = read_range("extent", extent, LONGEST)
+        self.memory = read_range("memory", memory, 10, least=0.01)
         # The centroid of a path lies in its bounding box.
         self.margin = int(np.ceil(self.extent[1])) + 1
 

@@ -49,7 +49,7 @@ class Cell(NamedTuple):
     best: bool = False
 
 
-class Summary(NamedTuple):
+class SummaryTable(NamedTuple):
     """A protocol's table: the columns' titles, and for each figure a row per method."""
 
     columns: list[str]
@@ -113,7 +113,7 @@ def _ordered(names: Sequence[str]) -> list[str]:
     return [*known, *dict.fromkeys(name for name in names if name not in FIGURES)]
 
 
-def _summarize(results: Mapping[str, Mapping[str, Mapping[str, float]]]) -> Summary:
+def _summarize(results: Mapping[str, Mapping[str, Mapping[str, float]]]) -> SummaryTable:
     names = _ordered([name for own in results.values() for name in own])
     given = {kind for own in results.values() for values in own.values() for kind in values}
     kinds = [kind for kind in KINDS if kind in given or kind == "mean"]
@@ -125,7 +125,7 @@ def _summarize(results: Mapping[str, Mapping[str, Mapping[str, float]]]) -> Summ
             for method, own in results.items()
             if name in own
         }
-    return Summary([kind.replace("_", " ") for kind in kinds], groups)
+    return SummaryTable([kind.replace("_", " ") for kind in kinds], groups)
 
 
 def _best(name: str, results: Mapping[str, Mapping[str, Mapping[str, float]]]) -> str | None:

@@ -235,17 +235,14 @@ class Report:
             sheet(self.folder / "sheet.png", self.columns)
         rows = self._rows()
         pictures = [*self.shown, *(one for kept in self.extremes.values() for one in kept)]
-        tables = {
+        texts = {
             "table3.md": self.text(),
-            "table4.md": table4(summary, data, pairs, published=published),
-        }
-        if not self.protocols:
-            del tables["table4.md"]
-        for name, text in {
-            **tables,
             "metrics.json": json.dumps(to_json(document), indent=2),
             "report.html": page(document, rows, pictures),
-        }.items():
+        }
+        if self.protocols:
+            texts["table4.md"] = table4(summary, data, pairs, published=published)
+        for name, text in texts.items():
             write_text(self.folder / name, text + "\n")
         with replacing_text(self.folder / "per_image.csv") as file:
             writer = csv.DictWriter(file, [*rows[0]])

@@ -66,9 +66,9 @@ def survey(source: Path) -> Survey:
                 noises.append(measure_noise(luma))
                 continue
             sharpness = measure_sharpness(cut_windows(luma))
-            (heapq.heappushpop if len(kept) == MOST else heapq.heappush)(
-                kept, (sharpness, seen, pixels.copy())
-            )
+            heapq.heappush(kept, (sharpness, seen, pixels.copy()))
+            if len(kept) > MOST:
+                heapq.heappop(kept)
     sharp = [
         pixels
         for _, _, pixels in sorted(kept, key=lambda one: one[1])

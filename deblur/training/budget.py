@@ -8,6 +8,7 @@ from lightning.pytorch.callbacks import Callback
 
 from deblur.training.checkpointing import find_place
 from deblur.training.gan import DeblurGAN
+from deblur.training.number_checks import check_positive
 
 
 class Budget(Callback):
@@ -22,8 +23,7 @@ class Budget(Callback):
     """
 
     def __init__(self, *, minutes: float | None) -> None:
-        if minutes is not None and not minutes > 0:
-            raise ValueError(f"minutes must be positive, got {minutes}")
+        check_positive({"minutes": minutes})
         self.minutes = minutes
         self.spent = 0.0
         """Seconds that the run took before `begun`, in its earlier sessions."""

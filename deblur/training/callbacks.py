@@ -18,6 +18,7 @@ from deblur.hardware import place, synchronize
 from deblur.pair import Pair
 from deblur.training.budget import Pace, count_left, find_limit
 from deblur.training.gan import DeblurGAN
+from deblur.training.number_checks import check_positive
 
 log = logging.getLogger(__name__)
 
@@ -89,8 +90,7 @@ class TimeEstimate(Callback):
     """
 
     def __init__(self, *, images: int = 4) -> None:
-        if images < 1:
-            raise ValueError(f"images must be positive, got {images}")
+        check_positive({"images": images})
         self.images = images
         self.expected = 0.0
         """The estimated seconds from start to end."""

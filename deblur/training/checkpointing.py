@@ -17,6 +17,7 @@ from lightning.pytorch.callbacks import Checkpoint
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from deblur.atomic import duplicate, install, replacing
+from deblur.training.number_checks import check_not_negative
 
 log = logging.getLogger(__name__)
 
@@ -81,8 +82,7 @@ class Checkpoints(Checkpoint):
     """
 
     def __init__(self, *, monitor: str, minutes: float | None = 10) -> None:
-        if minutes is not None and minutes < 0:
-            raise ValueError(f"minutes must not be negative, got {minutes}")
+        check_not_negative({"minutes": minutes})
         self.monitor = monitor
         self.minutes = minutes
         self.best_model_score: float | None = None

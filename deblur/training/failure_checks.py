@@ -13,6 +13,7 @@ from torch import Tensor
 from deblur.atomic import write_text
 from deblur.distributed import gather_names
 from deblur.pair import Pair
+from deblur.training.number_checks import check_positive
 
 log = logging.getLogger(__name__)
 
@@ -27,8 +28,7 @@ class CollapseAlarm(Callback):
     """
 
     def __init__(self, *, patience: int = 20) -> None:
-        if patience < 1:
-            raise ValueError(f"patience must be positive, got {patience}")
+        check_positive({"patience": patience})
         self.patience = patience
         self.bad = 0
 
@@ -83,8 +83,7 @@ class DivergenceAlarm(Callback):
     """
 
     def __init__(self, *, patience: int = 3) -> None:
-        if patience < 1:
-            raise ValueError(f"patience must be positive, got {patience}")
+        check_positive({"patience": patience})
         self.patience = patience
         self.skipped: list[dict[str, Any]] = []
 

@@ -10,8 +10,8 @@ def check_positive(numbers: Mapping[str, float | None]) -> None:
             raise ValueError(f"{name} must be positive, got {number}")
 
 
-def check_not_negative(numbers: Mapping[str, float]) -> None:
+def check_not_negative(numbers: Mapping[str, float | None]) -> None:
     """Raise ValueError, with the name, if a number is negative or NaN."""
     for name, number in numbers.items():
-        if not number >= 0:
+        if number is not None and not number >= 0:
             raise ValueError(f"{name} must not be negative, got {number}")

@@ -13,6 +13,7 @@ from torch.utils.tensorboard import SummaryWriter
 
 from deblur.media.image_grid import strips
 from deblur.pair import Pair, decode
+from deblur.training.number_checks import check_not_negative
 
 FINAL = ("val/psnr", "val/ssim")
 
@@ -90,8 +91,7 @@ class Pictures(Callback):
     """Writes the first validation images to TensorBoard: blur | restored | sharp, a row each."""
 
     def __init__(self, *, rows: int = 4) -> None:
-        if rows < 0:
-            raise ValueError(f"rows must not be negative, got {rows}")
+        check_not_negative({"rows": rows})
         self.rows = rows
         self.kept: list[list[Tensor]] = []
 
@@ -126,8 +126,7 @@ class Histograms(Callback):
     """
 
     def __init__(self, *, every_n_epochs: int) -> None:
-        if every_n_epochs < 0:
-            raise ValueError(f"histograms must not be negative, got {every_n_epochs}")
+        check_not_negative({"every_n_epochs": every_n_epochs})
         self.every_n_epochs = every_n_epochs
 
     def on_train_batch_end(
