@@ -1,6 +1,7 @@
 """Tiny stand-ins for what takes long: pictures, data sets, runs."""
 
 import logging
+import os
 import runpy
 import sys
 from collections.abc import Callable, Iterator
@@ -88,6 +89,17 @@ def one_thread() -> None:
     """Make sums independent of the number of cores."""
     torch.set_num_threads(1)
     torch.manual_seed(0)
+
+
+@pytest.fixture(autouse=True)
+def own_priority() -> Iterator[None]:
+    """Check that no test changes the scheduling of all that follow, as SVT-AV1 does for root."""
+    if not hasattr(os, "sched_getscheduler"):
+        yield
+        return
+    before = os.sched_getscheduler(0)
+    yield
+    assert os.sched_getscheduler(0) == before
 
 
 @pytest.fixture(autouse=True, scope="session")

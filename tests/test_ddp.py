@@ -288,7 +288,8 @@ def test_a_killed_process_ends_the_other_within_a_minute(
     kill: Before, codes: list[int], tmp_path: Path
 ) -> None:
     found, said = train_together(tmp_path, *BATCH_NORM, before=kill)
-    assert found == codes, said
+    killed = (tmp_path / f"said{codes.index(-signal.SIGKILL)}.txt").stat().st_mtime
+    assert found == codes and time.time() - killed < 60, said
     assert "error: another process of this run has ended" in said
 
 
@@ -316,9 +317,9 @@ def run(tmp_path: Path) -> Iterator["subprocess.Popen[str]"]:
 def find_second(first: int) -> int:
     """Wait for the process that the first one starts."""
     while True:
-        for thread in Path(f"/proc/{first}/task").glob("*/children"):
-            for child in thread.read_text().split():
-                with suppress(FileNotFoundError):  # it was another one, which has ended
+        with suppress(OSError):  # a thread, or another process, that has ended
+            for thread in Path(f"/proc/{first}/task").glob("*/children"):
+                for child in thread.read_text().split():
                     if b"train_ddp_process_1" in Path(f"/proc/{child}/cmdline").read_bytes():
                         return int(child)
         time.sleep(0.05)
@@ -331,7 +332,7 @@ def test_the_first_process_killed_before_it_trains_ends_the_second(
 ) -> None:
     find_second(run.pid)
     run.kill()
-    said, _ = run.communicate(timeout=60)  # until both have closed it
+    said, _ = run.communicate(timeout=300)  # until both have closed it
     assert "error: the first process of this run has ended" in said
 
 

@@ -28,7 +28,8 @@ def run(name: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     settings.source += f"\n{TINY[name]}"
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(folder)}}).execute()
+    place = {"metadata": {"path": str(folder)}}
+    NotebookClient(notebook, timeout=300, startup_timeout=300, resources=place).execute()
     results = [cell.outputs[-1:] for cell in notebook.cells if cell.cell_type == "code"]
     return [one["data"]["text/plain"] for (one,) in filter(None, results) if "data" in one]
 

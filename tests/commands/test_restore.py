@@ -25,6 +25,9 @@ from deblur.restoration.batch import Job
 from deblur.restoration.progress import Bar
 from deblur.restoration.restorer import Restorer
 
+PATHS = os.pathsep.join([str(Path(mortal.__file__).parent), os.environ.get("PYTHONPATH", "")])
+"""PYTHONPATH of programs that import mortal."""
+
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -185,21 +188,24 @@ def test_ranks_take_shares_that_meet_nowhere(
 
 @pytest.mark.slow
 def test_a_killed_process_loses_nothing_for_good(
-    photos: Path, model: Path, tmp_path: Path, picture: Callable[..., Path]
+    photos: Path, tmp_path: Path, picture: Callable[..., Path]
 ) -> None:
     source, out = many(photos, picture, 300), tmp_path / "out"
-    arguments = [source, "-o", out, "--model", model, "--device", "cpu"]
-    command = [*map(str, [sys.executable, "-m", "deblur", *arguments])]
+    picture(source / "011.png", size=(mortal.TIRING, 16))  # lasts until its process is killed
+    arguments = [source, "-o", out, "--model", mortal_model(tmp_path), "--device", "cpu"]
+    command = [*map(str, [sys.executable, "-m", "deblur", *arguments, "--trust", "mortal"])]
+    environment = {**os.environ, "PYTHONPATH": PATHS, "OMP_NUM_THREADS": "1"}
     ranks = [
         subprocess.Popen(
             command,
-            env={**os.environ, "RANK": str(rank), "WORLD_SIZE": "2", "OMP_NUM_THREADS": "1"},
+            env={**environment, "RANK": str(rank), "WORLD_SIZE": "2"},
             stdout=subprocess.PIPE,
             text=True,
         )
         for rank in range(2)
     ]
     while not any(out.glob("*")) or len([*out.glob("*[13579].png")]) < 5:
+        assert ranks[1].poll() is None
         time.sleep(0.05)
     ranks[1].send_signal(signal.SIGKILL)
     assert ranks[0].communicate()[0].splitlines()[-1] == "rank 0 of 2: 150 restored"
@@ -208,7 +214,8 @@ def test_a_killed_process_loses_nothing_for_good(
     assert 150 < done < 300
     for path in out.glob("*.png"):
         Image.open(path).load()
-    again = subprocess.run(command, capture_output=True, text=True)
+    picture(source / "011.png", size=(16, 16))
+    again = subprocess.run(command, env=environment, capture_output=True, text=True)
     assert again.stdout.splitlines()[-1].startswith(f"{300 - done} restored, {done} skipped")
     assert len([*out.glob("*.png")]) == 300
     assert not [*out.glob(".*")]
@@ -318,17 +325,17 @@ def test_what_ends_it_leaves_what_is_done_and_nothing_else(
     arguments = [tmp_path / "in", "-o", out, "--model", mortal_model(tmp_path), "--device", "cpu"]
     more = ["--trust", "mortal", "--processes", processes]
     command = [sys.executable, "-m", "deblur", *map(str, [*arguments, *more])]
-    paths = os.pathsep.join([str(Path(mortal.__file__).parent), os.environ.get("PYTHONPATH", "")])
     process = subprocess.Popen(
         command,
-        env={**os.environ, "PYTHONPATH": paths},
+        env={**os.environ, "PYTHONPATH": PATHS},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
         preexec_fn=take_signals,
     )
-    while not ((out / "a.png").exists() and [*out.glob(".*.part")]):
+    # A process that has restored a.png reports it before it begins another.
+    while not ((out / "a.png").exists() and len([*out.glob(".*.part")]) == processes):
         assert process.poll() is None
         time.sleep(0.05)
     number = getattr(signal, name)

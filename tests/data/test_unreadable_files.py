@@ -96,11 +96,13 @@ class Alone(Dataset[int]):
 def test_what_ended_a_loading_process_is_told_by_its_notes(deadly: bool, told: str) -> None:
     notes = make_notes(1)
     loader = DataLoader(Alone(deadly), num_workers=1, worker_init_fn=partial(start_worker, notes))
+    loading: Any = iter(loader)
     with pytest.raises(Exception) as caught:
-        next(iter(loader))
+        next(loading)
     gc.collect()
     assert re.match(told, explain(caught.value, [make_notes(0), notes]))
     assert explain(RuntimeError("out of memory"), [make_notes(2)]) == ""
+    loading._shutdown_workers()  # else the process lives as long as the error
 
 
 def test_a_process_that_ended_in_order_is_not_to_blame() -> None:

@@ -103,9 +103,10 @@ def lives(folder: Path) -> int:
     return len(path.read_text()) if path.is_file() else 0
 
 
-def wait_for(folder: Path) -> None:
-    """Wait until a job is begun."""
+def wait_for(folder: Path, process: "subprocess.Popen[str]") -> None:
+    """Wait until a sweep begins a job."""
     while not lives(folder):
+        assert process.poll() is None
         time.sleep(0.05)
 
 
@@ -152,9 +153,9 @@ def test_a_sweep_that_was_stopped_does_what_is_left(
     settings = ["what=well,wait", "score=1,2", "data.root=mine"]
     jobs = tmp_path / "jobs"
     process = sweep(*settings)
-    wait_for(jobs / "job-2")
+    wait_for(jobs / "job-2", process)
     (os.killpg if number == signal.SIGINT else os.kill)(process.pid, number)
-    said, _ = process.communicate(timeout=60)
+    said, _ = process.communicate(timeout=300)
     assert process.returncode == status, said
     assert ends(jobs)["job-2"][0] == end
     if number != signal.SIGKILL:
@@ -163,7 +164,7 @@ def test_a_sweep_that_was_stopped_does_what_is_left(
         (jobs / name).mkdir(exist_ok=True)
         (jobs / name / "go").touch()
     process = sweep(*settings)
-    said, _ = process.communicate(timeout=60)
+    said, _ = process.communicate(timeout=300)
     assert process.returncode == 0, said
     assert said.count("already finished") == 2
     assert [lives(jobs / f"job-{number}") for number in range(4)] == [1, 1, 2, 1]

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from deblur.atomic import hide
 from deblur.extras import install_command
+from deblur.hardware import keep_priority
 from deblur.media.video_writer import FilmWriter
 from deblur.restoration.video import Progress, name_part, restore_film
 
@@ -61,7 +62,8 @@ def clip(tmp_path: Path) -> Callable[..., Path]:
         prepare: Callable[[Any, Any], None] = lambda container, stream: None,
     ) -> Path:
         flags = {"movflags": "faststart"} if head_first else {}
-        with av.open(str(tmp_path / name), "w", container_options=flags) as container:
+        film = str(tmp_path / name)
+        with keep_priority(), av.open(film, "w", container_options=flags) as container:
             stream = container.add_stream(codec, rate=25, options=options)
             (stream.width, stream.height), stream.pix_fmt = size, pixels
             stream.codec_context.time_base = unit = Fraction(1, 25 if "avi" in name else 1000)

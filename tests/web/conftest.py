@@ -10,8 +10,17 @@ from pathlib import Path
 import pytest
 from browser_page import PATIENCE, SIZES, serving
 from conftest import ROOT
-from playwright.sync_api import Browser, ConsoleMessage, Dialog, Page, Request, sync_playwright
+from playwright.sync_api import (
+    Browser,
+    ConsoleMessage,
+    Dialog,
+    Page,
+    Request,
+    expect,
+    sync_playwright,
+)
 
+expect.set_options(timeout=PATIENCE)
 Load = Callable[[str], Page]
 Launch = Callable[..., Browser]
 

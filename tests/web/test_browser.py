@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from browser_page import PATIENCE, PLAIN, SIZES, compute_psnr, restore, serving, write_photo
+from browser_page import PLAIN, SIZES, compute_psnr, restore, serving, write_photo
 from conftest import ROOT
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect
@@ -18,7 +18,6 @@ from deblur import Restorer
 from deblur.restoration.tiling import plan_tiles, weigh
 
 pytestmark = pytest.mark.web
-expect.set_options(timeout=PATIENCE)
 MAKE, ORIENTATION, GPS = 271, 274, 34853
 WIDE = (1300, 830)
 """Pixels, too many for one tile."""

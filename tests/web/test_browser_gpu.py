@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-from browser_page import PATIENCE, compute_psnr, restore, write_photo
+from browser_page import compute_psnr, restore, write_photo
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 
@@ -15,7 +15,6 @@ from deblur import Restorer
 from .conftest import Launch
 
 pytestmark = pytest.mark.web
-expect.set_options(timeout=PATIENCE)
 SMALL = (128, 96)
 """Pixels, so few because the software adapter takes a minute or more on a busy machine."""
 SLOW = 600_000

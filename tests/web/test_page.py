@@ -1,8 +1,8 @@
 """The page in a real browser, before a real server."""
 
 import os
+import re
 import signal
-import socket
 import subprocess
 import sys
 import zipfile
@@ -48,7 +48,14 @@ sys.exit(main(["web", *sys.argv[1:]]))
 work up while it is there."""
 PATIENCE = 240_000
 """Milliseconds; machines can be busy."""
-expect.set_options(timeout=PATIENCE)
+SETTLE = """async () => {
+    for (let last, equal = 0; equal < 10;) {
+        await new Promise(requestAnimationFrame);
+        equal = scrollY === last ? equal + 1 : 0;
+        last = scrollY;
+    }
+}"""
+"""Waits until what has changed is drawn and the page scrolls no more."""
 SIZES = {"phone": (390, 844), "desktop": (1280, 900)}
 CAMERA = {271: "Rollei", 272: "35 S", 305: "deblur's tests"}
 
@@ -67,21 +74,17 @@ def start(folder: Path, *options: str) -> Server:
     """Start the page with two networks and wait until it answers."""
     for name, width in (("tiny", 4), ("wide", 8)):
         save_model(folder / f"{name}.safetensors", width)
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
     models = [f"--model={folder / name}.safetensors" for name in ("tiny", "wide")]
-    command = [sys.executable, "-c", PROGRAM, *models, f"--port={port}", *options]
+    command = [sys.executable, "-c", PROGRAM, *models, "--port=0", *options]
     temporary, log, hold = (folder / name for name in ("temporary", "log", "hold"))
     temporary.mkdir()
     with open(log, "wb") as out:
         set_ = {"TMPDIR": str(temporary), "HOLD": str(hold), "http_proxy": "http://10.0.0.1:1"}
         process = subprocess.Popen(command, stdout=out, stderr=out, env={**os.environ, **set_})
-    server = Server(f"http://127.0.0.1:{port}/", temporary, log, hold, process)
-    while server.url not in log.read_text():
+    while not (told := re.match(r"(http://127\.0\.0\.1:\d+/) ", log.read_text())):
         with pytest.raises(subprocess.TimeoutExpired):
             process.wait(0.5)
-    return server
+    return Server(told[1], temporary, log, hold, process)
 
 
 @pytest.fixture(scope="module")
@@ -94,8 +97,11 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     started.process.send_signal(signal.SIGTERM)
     assert started.process.wait(60) == 128 + signal.SIGTERM
     assert not [*started.folder.glob("deblur-web-*")]
-    told = [f"{started.url} (Ctrl-C ends it)", "stopped by SIGTERM"]
-    assert started.log.read_text().splitlines() == told
+    first, *more, last = started.log.read_text().splitlines()
+    assert (first, last) == (f"{started.url} (Ctrl-C ends it)", "stopped by SIGTERM")
+    # On a busy machine a request may last longer than uvicorn waits at the end.
+    assert not more or "timeout graceful shutdown exceeded" in more[0]
+    assert not [line for line in more if line.startswith("asked for")]
 
 
 @pytest.fixture
@@ -154,12 +160,16 @@ def row(page: Page, name: str) -> Locator:
 def wait_for_result(page: Page, count: int = 1) -> None:
     expect(page.locator("#photos canvas:nth-of-type(2):visible")).to_have_count(count)
     expect(page.locator("#viewer")).to_be_visible()
+    settle(page)
+
+
+def settle(page: Page) -> None:
     page.locator("#base").evaluate("image => image.decode()")
-    page.wait_for_timeout(300)
+    page.evaluate(SETTLE)
 
 
 def shot(page: Page) -> Image.Image:
-    page.wait_for_timeout(300)
+    settle(page)
     return Image.open(BytesIO(page.locator("#scene").screenshot())).convert("RGB")
 
 
@@ -293,10 +303,11 @@ def test_a_large_photo_is_seen_at_full_size(visit: Callable[..., Page], tmp_path
     expect(page.locator("#after")).to_have_js_property("width", 864)
     box = page.locator("#scene").bounding_box()
     assert box and box["width"] == 864  # a pixel for a pixel
-    first = shot(page)
+    first, part = shot(page), page.locator("#base").get_attribute("src")
+    assert part
     page.locator("#stage").focus()
     page.keyboard.press("ArrowRight")
-    page.wait_for_timeout(1000)
+    expect(page.locator("#base")).not_to_have_attribute("src", part)
     assert apart(first, shot(page)) > 1
 
 
@@ -385,18 +396,18 @@ def test_the_page_fits_the_screen_and_all_can_use_it(
     server.hold.touch()
     add(page, photograph(tmp_path / "a.jpg"), tmp_path / "letter.jpg")
     expect(row(page, "a.jpg")).to_contain_text("Restoring.")
-    page.wait_for_timeout(1000)
+    expect(row(page, "letter.jpg")).to_contain_text("not a readable picture")
+    page.evaluate(SETTLE)
     expect(row(page, "a.jpg").locator("progress")).to_be_in_viewport(ratio=1)
     assert not complaints(page)
     page.screenshot(path=shots / f"{size}-{scheme}-busy.png")
     server.hold.unlink()
     wait_for_result(page)
-    page.wait_for_timeout(1000)
     expect(page.locator("#stage")).to_be_in_viewport(ratio=0.9)  # it scrolls to what is new
     page.screenshot(path=shots / f"{size}-{scheme}-seen.png")
     for kind in ("whole", "rectangle", "brush"):
         page.locator("#kind").select_option(kind)
-        page.wait_for_timeout(200)
+        settle(page)
         assert page.evaluate("document.documentElement.scrollWidth") == SIZES[size][0]
         assert not complaints(page)
     page.screenshot(path=shots / f"{size}-{scheme}.png", full_page=True)

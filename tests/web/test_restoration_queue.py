@@ -109,8 +109,10 @@ def test_tiles_are_counted(queue: RestorationQueue) -> None:
 
 
 def test_a_closed_queue_begins_nothing(queue: RestorationQueue) -> None:
-    go = threading.Event()
-    first, second = queue.submit(lambda _: go.wait(60)), queue.submit(lambda _: None)
+    begun, go = threading.Event(), threading.Event()
+    first = queue.submit(lambda _: begun.set() or go.wait(60))
+    second = queue.submit(lambda _: None)
+    assert begun.wait(60)
     queue.refuse()
     go.set()
     assert first.future.result(60) and isinstance(second.future.exception(60), Closing)

@@ -151,7 +151,7 @@ def test_who_goes_away_leaves_the_queue(
 
 
 def test_what_takes_too_long_is_given_up(tmp_path: Path, picture: Write) -> None:
-    with running(tmp_path / "server", Limits(seconds=0.5)) as client:
+    with running(tmp_path / "server", Limits(seconds=2)) as client:
         held = Hold(client)
         answer = client.send("/v1/restore", picture(tmp_path / "a.png"))
         assert (answer.status, answer.headers["Retry-After"]) == (503, "60")
@@ -201,8 +201,9 @@ def test_a_full_disk_is_not_the_photos_fault(
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(Restorer, "restore_file", fill_disk)
+    before = count(client, "failed")
     answer = client.send("/v1/restore", picture(tmp_path / "a.png", (16, 16)))
-    assert answer.status == 500 and count(client, "failed") == 1
+    assert answer.status == 500 and count(client, "failed") == before + 1
 
 
 def test_connections_without_a_request_are_ended(
@@ -212,7 +213,7 @@ def test_connections_without_a_request_are_ended(
     with socket.create_connection(address, timeout=60) as kept, kept.makefile("rb") as answer:
         kept.sendall(head + b"\r\n")
         assert answer.readline().startswith(b"HTTP/1.1 200")
-        monkeypatch.setattr(head_timeout, "SECONDS", 0.2)
+        monkeypatch.setattr(head_timeout, "SECONDS", 1)
         kept.sendall(head)  # which never ends
         assert b"HTTP/1.1" not in answer.read()
     for sent in (b"", b"GET /healthz HT"):
