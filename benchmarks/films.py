@@ -30,7 +30,7 @@ from deblur.evaluation.tables import markdown
 from deblur.media.images import list_pictures, read
 from deblur.restoration.adaptation import NotAdaptedError, adapt_restorer
 from deblur.restoration.restorer import Restorer
-from deblur.restoration.video import NotBlurredError, restore_film
+from deblur.restoration.video import NotBlurredError, restore_video
 
 WIDTH, HEIGHT, STEP, LENGTH, COUNT = 320, 240, 5, 15, 9
 STILL = WIDTH // 3
@@ -97,7 +97,7 @@ def measure(
             target = source.with_name("restored.mkv")
             note = f"all {len(clip.filmed)}"
             try:
-                notes = restore_film(source, target, one.restore, only_blurred=made)
+                notes = restore_video(source, target, one.restore, only_blurred=made)
                 note = notes[0].split(",")[0] if made else note
                 restored = read_film(target)
             except NotBlurredError:

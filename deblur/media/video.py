@@ -19,7 +19,7 @@ BT709, BT601 = 1, 6
 RANGES, MATRICES = {LIMITED, FULL}, {BT709, BT601, 4, 5, 7, 9}
 """Colour tags that FFmpeg can convert by, in its numbers."""
 COVER = 1 << 10
-"""The disposition of a still picture beside sound or film."""
+"""The disposition of a still picture beside sound or video."""
 
 
 class Frames(Protocol):

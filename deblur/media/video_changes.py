@@ -17,12 +17,12 @@ def describe_changes(source: Path, target: Path, frames: int, end: float) -> lis
     read.
     """
     notes = []
-    with open_video(source) as (film, video), open_video(target) as (new, restored):
+    with open_video(source) as (container, video), open_video(target) as (new, restored):
         kept = {key.lower() for key in new.metadata}
-        if lost := [key for key in current_tags(film.metadata) if key.lower() not in kept]:
+        if lost := [key for key in current_tags(container.metadata) if key.lower() not in kept]:
             notes.append(f"left out the tags {', '.join(lost)}: {new.format.name} cannot hold them")
         rate = float(video.average_rate or video.guessed_rate or 25)
-        start, length = _find_span(film)
+        start, length = _find_span(container)
         if frames < video.frames:
             notes.append(f"it should have {video.frames} frames, and has {frames}")
         elif length and end - start < length - SLACK / rate:
@@ -36,9 +36,9 @@ def describe_changes(source: Path, target: Path, frames: int, end: float) -> lis
     return notes
 
 
-def _find_span(film: Any) -> tuple[float, float]:
+def _find_span(container: Any) -> tuple[float, float]:
     """Return where a file starts, and how long it lasts by its head, in seconds; 0 for unknown."""
-    return (film.start_time or 0) / 1e6, (film.duration or 0) / 1e6
+    return (container.start_time or 0) / 1e6, (container.duration or 0) / 1e6
 
 
 def _find_length(stream: Any) -> float:

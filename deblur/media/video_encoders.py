@@ -112,7 +112,7 @@ def keep_properties(encoder: str, settings: dict[str, str], video: Any, first: A
 
 
 def _describe_light(frame: Any) -> Iterator[tuple[str, bytes]]:
-    """Yield what a frame says of the display on which a film was mastered, and of its light."""
+    """Yield what a frame says of the display on which a video was mastered, and of its light."""
     for data in frame.side_data:
         if data.type.name in ("MASTERING_DISPLAY_METADATA", "CONTENT_LIGHT_LEVEL"):
             yield data.type.name, bytes(data)

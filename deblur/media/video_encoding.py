@@ -36,7 +36,7 @@ class Encoding(NamedTuple):
     """The unit of frames' times, in seconds."""
     rate: Fraction
     quality: int
-    film: Any
+    source: Any
     video: Any
     """The source, and its main stream."""
     first: Any
@@ -60,12 +60,12 @@ class Encoding(NamedTuple):
         """Return a container with its head written, its main stream, and its copied streams."""
         # What is written of a file can be played. MOV's are fragments until the end, and plain
         # then; their head waits for the first packets, or could not say where the time begins.
-        # A fragment starts at a key frame: FFmpeg takes the end of the last one for the film's.
+        # A fragment starts at a key frame: FFmpeg takes the end of the last one for the video's.
         options = {"flush_packets": "1"}
         if self.format in MOV:
             options["movflags"] = "+hybrid_fragmented+delay_moov+frag_keyframe"
             options["min_frag_duration"] = "2000000"
-            if any("." in key for key in self.film.metadata):
+            if any("." in key for key in self.source.metadata):
                 options["movflags"] += "+use_metadata_tags"  # com.apple.quicktime.location ...
         elif self.format in TELLING:
             options["cluster_time_limit"] = "2000"
@@ -84,9 +84,9 @@ class Encoding(NamedTuple):
             new.disposition = old.disposition
         for attachment in self.attachments:
             container.add_attachment(*attachment)
-        container.metadata.update(current_tags(self.film.metadata))
+        container.metadata.update(current_tags(self.source.metadata))
         if self.format in TELLING:
-            container.set_chapters(self.film.chapters())
+            container.set_chapters(self.source.chapters())
         with keep_priority():
             container.start_encoding()
         return container, stream, copies

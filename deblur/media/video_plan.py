@@ -15,7 +15,7 @@ from deblur.media.video import COVER, assume_tags, import_av, open_video
 from deblur.media.video_encoders import PROFILES, list_encoders
 from deblur.media.video_encoding import MOV, TELLING, Attachment, Encoding, has_times
 from deblur.media.video_tags import has_itunes_tags
-from deblur.media.video_writer import FilmWriter
+from deblur.media.video_writer import VideoWriter
 
 CURVES = {16: "PQ", 18: "HLG"}
 TOLD = {
@@ -42,12 +42,12 @@ class Beginning(NamedTuple):
 
 
 def plan_encoding(
-    source: Path, film: Any, video: Any, first: Any, target: Path, quality: int
+    source: Path, container: Any, video: Any, first: Any, target: Path, quality: int
 ) -> tuple[Encoding, list[str]]:
     """Choose the encoding that stays closest to a source, and note where it differs.
 
-    film, video: the source's container and main stream. first: its first frame. quality: 1 to 100.
-    Raises ValueError ("PATH: reason") where nothing can be written.
+    container, video: the source's container and main stream. first: its first frame. quality: 1 to
+    100. Raises ValueError ("PATH: reason") where nothing can be written.
     """
     format = import_av().open(str(target), "w").format.name
     rate = video.average_rate or video.guessed_rate or Fraction(25)
@@ -58,7 +58,9 @@ def plan_encoding(
     codec = video.codec_context.codec.canonical_name
     for encoder, stored in list_encoders(codec, first.format):
         for tick in ticks:
-            encoding = Encoding(format, encoder, stored, tick, rate, quality, film, video, first)
+            encoding = Encoding(
+                format, encoder, stored, tick, rate, quality, container, video, first
+            )
             if (beginning := _try(source, target, encoding)) is not None:
                 break
         else:
@@ -80,9 +82,9 @@ def _try(source: Path, target: Path, encoding: Encoding) -> Beginning | None:
     with TemporaryDirectory(prefix="deblur-") as folder:
         file = Path(folder, f"beginning{target.suffix}")
         try:
-            writer = FilmWriter(file, encoding)
-            with open_video(source) as (film, video):
-                _write_beginning(writer, film, video)
+            writer = VideoWriter(file, encoding)
+            with open_video(source) as (container, video):
+                _write_beginning(writer, container, video)
             writer.finish()
             beginning = _read_beginning(file)
         except (av.FFmpegError, ValueError):
@@ -98,11 +100,11 @@ def _try(source: Path, target: Path, encoding: Encoding) -> Beginning | None:
     return beginning
 
 
-def _write_beginning(writer: FilmWriter, film: Any, video: Any) -> None:
+def _write_beginning(writer: VideoWriter, container: Any, video: Any) -> None:
     most = FRAMES_OF_STREAM if writer.encoding.format == "mpegts" else FRAMES
     waiting = {*writer.copies}
-    streams = [video, *(film.streams[index] for index in waiting)]
-    for count, packet in enumerate(film.demux(streams)):
+    streams = [video, *(container.streams[index] for index in waiting)]
+    for count, packet in enumerate(container.demux(streams)):
         if packet.stream.index != video.index:
             waiting.discard(packet.stream.index)
             writer.copy(packet)
@@ -133,13 +135,13 @@ def _read_beginning(file: Path) -> Beginning | None:
 def _add_others(source: Path, target: Path, encoding: Encoding) -> tuple[Encoding, list[str]]:
     """Add the other streams, as far as the container can hold them."""
     encoding, streams, notes = _add_covers(source, encoding)
-    for stream in encoding.film.streams:
+    for stream in encoding.source.streams:
         # Chapters are a stream, too, that no one shall read.
         if stream.index == encoding.video.index or stream.discard.name == "all":
             continue
         if _is_cover(stream):
             continue
-        # Other containers would take a film's times for a count of frames.
+        # Other containers would take a video's times for a count of frames.
         if stream.type == "video" and not has_times(encoding.format):
             notes.append(_say_left_out(stream, encoding.format))
         else:
@@ -160,7 +162,7 @@ def _add_others(source: Path, target: Path, encoding: Encoding) -> tuple[Encodin
 def _add_covers(source: Path, encoding: Encoding) -> tuple[Encoding, list[Any], list[str]]:
     """Add cover art: an attachment of Matroska's, a stream of MOV's or one of its tags."""
     streams, notes = [], []
-    for cover in filter(_is_cover, encoding.film.streams):
+    for cover in filter(_is_cover, encoding.source.streams):
         if encoding.format in MOV:
             if not has_itunes_tags(source):  # which have it, and are taken over as they are
                 streams.append(cover)
@@ -180,8 +182,8 @@ def _is_cover(stream: Any) -> bool:
 
 
 def _read_cover(source: Path, index: int) -> bytes:
-    with open_video(source) as (film, _):
-        return bytes(next(film.demux(film.streams[index])))
+    with open_video(source) as (container, _):
+        return bytes(next(container.demux(container.streams[index])))
 
 
 def _name(stream: Any) -> str:
@@ -208,7 +210,7 @@ def _describe(encoding: Encoding, codec: str, beginning: Beginning) -> list[str]
         notes.append("left out its transparency")
     if encoding.turns:
         notes.append(f"turned it upright: {format} cannot say how it is turned")
-    if encoding.film.chapters() and format not in TELLING:
+    if encoding.source.chapters() and format not in TELLING:
         notes.append(f"left out the chapters: {format} cannot hold them")
     if first.interlaced_frame:
         kept = beginning.first.interlaced_frame

@@ -2,7 +2,7 @@
 
 FFmpeg writes some of iTunes' tags only, and no `rating`, `category` or `sort_*`. From one file of
 MP4's family to another the whole box of tags is taken over, cover art among it. Where FFmpeg writes
-fragments, it makes an empty track for each cover, which players take for a film.
+fragments, it makes an empty track for each cover, which players take for a video.
 """
 
 import os
@@ -43,7 +43,7 @@ def has_itunes_tags(file: Path) -> bool:
 
 
 def tidy(source: Path, target: Path) -> None:
-    """Remove an MP4 file's empty films, and put a source's iTunes tags in the place of its own.
+    """Remove an MP4 file's empty videos, and put a source's iTunes tags in the place of its own.
 
     The target's head lies at its end, or nothing is done. Raises OSError.
     """
@@ -55,7 +55,7 @@ def tidy(source: Path, target: Path) -> None:
         head = boxes[-1]
         file.seek(head.content)
         old = _split(file.read(head.end - head.content))
-        parts = [part for part in old if not _is_empty_film(*part)]
+        parts = [part for part in old if not _is_empty_video(*part)]
         if tags is not None:
             user = [p for p in _split(_find(parts, b"udta")) if not _holds_itunes_tags(*p)]
             parts = [part for part in parts if part[0] != b"udta"]
@@ -66,7 +66,7 @@ def tidy(source: Path, target: Path) -> None:
             file.truncate()
 
 
-def _is_empty_film(kind: bytes, content: bytes) -> bool:
+def _is_empty_video(kind: bytes, content: bytes) -> bool:
     if kind != b"trak":
         return False
     media = _split(_find(_split(content), b"mdia"))

@@ -16,7 +16,7 @@ FEW = 2
 """The number of frames up to which x265 leaves the order of packets undefined."""
 
 
-class FilmWriter:
+class VideoWriter:
     """Writes a video's file.
 
     `unpack` may be called by another thread than all else. Raises FFmpeg's errors.
@@ -136,7 +136,7 @@ class FilmWriter:
         self.container.close()
         encoding = self.encoding
         if encoding.format in MOV and self.file.exists():
-            tidy(Path(encoding.film.name), self.file)
+            tidy(Path(encoding.source.name), self.file)
 
 
 def _replace(old: Any, new: Any, plain: Any, bits: int) -> None:

@@ -92,7 +92,7 @@ class Adapted(NamedTuple):
 def adapt_restorer(
     restorer: Restorer,
     generator: nn.Module,
-    film: Path,
+    path: Path,
     *,
     seconds: float,
     most: int | None = None,
@@ -106,7 +106,7 @@ def adapt_restorer(
     swift = "bfloat16" in name_arithmetic(restorer.network)
     adapted = adapt_to(
         generator,
-        survey(film),
+        survey(path),
         restorer.tiles.device,
         seconds=seconds,
         most=most,

@@ -12,7 +12,7 @@ from deblur.checkpoints.shipped import find_model
 from deblur.restoration.batch import Job, Outcome, is_video
 from deblur.restoration.in_place import is_restored, replace_restored
 from deblur.restoration.progress import Tiles
-from deblur.restoration.video import NotBlurredError, Progress, name_part, restore_film
+from deblur.restoration.video import NotBlurredError, Progress, name_part, restore_video
 from deblur.restoration.worker_pool import Tell
 from deblur.terminal import describe
 
@@ -58,7 +58,7 @@ def restore_job(restorer: Any, options: Namespace, job: Job, tell: Tell) -> None
             check_target(job.target)
         if not exists and job.moves:
             restorer, adapted = _adapt(restorer, options, job.source, tell)
-            notes = adapted + restore_film(
+            notes = adapted + restore_video(
                 job.source,
                 job.target,
                 restorer.restore,
@@ -96,7 +96,7 @@ def restore_job(restorer: Any, options: Namespace, job: Job, tell: Tell) -> None
         end(status, notes=tuple(notes), sharpness=measured)
 
 
-def _adapt(restorer: Any, options: Namespace, film: Path, tell: Tell) -> tuple[Any, list[str]]:
+def _adapt(restorer: Any, options: Namespace, path: Path, tell: Tell) -> tuple[Any, list[str]]:
     """Adapt a restorer to a video, if the options ask for it; return it, and notes."""
     if options.adapt is None:
         return restorer, []
@@ -106,7 +106,7 @@ def _adapt(restorer: Any, options: Namespace, film: Path, tell: Tell) -> tuple[A
         find_model(options.model), trust=options.trust, stages=options.stages
     ).network
     try:
-        return adapt_restorer(restorer, generator, film, seconds=options.adapt, watch=tell)
+        return adapt_restorer(restorer, generator, path, seconds=options.adapt, watch=tell)
     except NotAdaptedError as reason:
         return restorer, [f"not adapted: {reason}"]
 
@@ -141,9 +141,9 @@ def _write_sheet(job: Job, overwrite: bool) -> list[str]:
         return []
     if not overwrite and os.path.exists(job.sheet):
         return [f"{job.sheet} already exists and was not written (--overwrite does)"]
-    from deblur.restoration.before_after import write_film_sheet, write_sheet
+    from deblur.restoration.before_after import write_sheet, write_video_sheet
 
-    (write_film_sheet if job.moves else write_sheet)(job.sheet, job.source, job.target)
+    (write_video_sheet if job.moves else write_sheet)(job.sheet, job.source, job.target)
     return []
 
 

@@ -24,7 +24,7 @@ def write_sheet(path: Path, before: Path, after: Path) -> None:
     sheet(path, [{"before": _read(before), "after": _read(after)}])
 
 
-def write_film_sheet(path: Path, before: Path, after: Path) -> None:
+def write_video_sheet(path: Path, before: Path, after: Path) -> None:
     """Write the frame of a video that was changed the most, before and after, side by side.
 
     Raises ValueError ("PATH: reason") for what is no video, and OSError with the path.

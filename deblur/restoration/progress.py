@@ -93,22 +93,22 @@ class Bar:
         self.progress.update(self.task, pace=f"{pace:.1f} a minute")
         self.began = time.perf_counter()
 
-    def watch(self, film: Any) -> None:
+    def watch(self, state: Any) -> None:
         """Show how far a video or its adaptation is, or a picture in tiles."""
-        if isinstance(film, Adapting):
-            self._watch_adapting(film)
+        if isinstance(state, Adapting):
+            self._watch_adapting(state)
             return
-        if isinstance(film, Tiles):
-            share = film.done / film.total
-            pace = f"tile {film.done} of {film.total}"
+        if isinstance(state, Tiles):
+            share = state.done / state.total
+            pace = f"tile {state.done} of {state.total}"
             self.progress.update(self.task, completed=self.done + share, pace=pace)
             return
-        pace = film.done / max(1e-6, time.perf_counter() - self.began)
-        of = f" of {film.total}" if film.total else ""
-        told = f"frame {film.done}{of}, {pace:.1f} a second"
+        pace = state.done / max(1e-6, time.perf_counter() - self.began)
+        of = f" of {state.total}" if state.total else ""
+        told = f"frame {state.done}{of}, {pace:.1f} a second"
         self.progress.update(self.task, pace=told)
-        step = max(1, film.total // LINES) if film.total else OFTEN
-        if self.prints and (film.done == 1 or film.done % step == 0):
+        step = max(1, state.total // LINES) if state.total else OFTEN
+        if self.prints and (state.done == 1 or state.done % step == 0):
             print(told, file=sys.stderr, flush=True)
 
     def _watch_adapting(self, adapting: Adapting) -> None:

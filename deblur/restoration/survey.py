@@ -89,21 +89,21 @@ def _measure_smear(chosen: Chosen, luma: Pixels) -> Measured:
 
 def _cut_parts(source: Path) -> Iterator[Iterator[Picture]]:
     """Yield the consecutive pictures of parts of a video; of a short one all, as a single part."""
-    with open_video(source) as (film, video):
+    with open_video(source) as (container, video):
         rate = float(video.average_rate or 0)
-        frames = video.frames or (film.duration or 0) / 1e6 * rate
-        yield _decode(film, video, PARTS * LENGTH if frames <= PARTS * LENGTH else LENGTH)
+        frames = video.frames or (container.duration or 0) / 1e6 * rate
+        yield _decode(container, video, PARTS * LENGTH if frames <= PARTS * LENGTH else LENGTH)
         if frames <= PARTS * LENGTH:
             return
         for part in range(1, PARTS):
             with suppress(import_av().FFmpegError):
-                film.seek((film.start_time or 0) + film.duration * part // PARTS)
-                yield _decode(film, video, LENGTH)
+                container.seek((container.start_time or 0) + container.duration * part // PARTS)
+                yield _decode(container, video, LENGTH)
 
 
-def _decode(film: Any, video: Any, count: int) -> Iterator[Picture]:
+def _decode(container: Any, video: Any, count: int) -> Iterator[Picture]:
     """Decode the next frames up to a count, or to where the file is broken."""
     colours = Colours()
     with suppress(import_av().FFmpegError):
-        for frame in islice(film.decode(video), count):
+        for frame in islice(container.decode(video), count):
             yield Picture(frame, colours.to_rgb(frame, "rgb24"))

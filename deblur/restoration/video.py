@@ -17,7 +17,7 @@ from deblur.media.video import import_av, open_video, view
 from deblur.media.video_changes import describe_changes
 from deblur.media.video_encoding import Encoding
 from deblur.media.video_plan import plan_encoding
-from deblur.media.video_writer import FilmWriter
+from deblur.media.video_writer import VideoWriter
 from deblur.restoration.thread_choice import choosing_threads
 from deblur.restoration.video_selection import Chosen, Picture, choose, keep_still
 
@@ -46,7 +46,7 @@ class NotBlurredError(Exception):
     """None of a video's frames is blurred by motion."""
 
 
-def restore_film(
+def restore_video(
     source: Path,
     target: Path,
     restore: Callable[[NDArray[Any]], NDArray[Any]],
@@ -93,11 +93,11 @@ def restore_film(
     os.environ.setdefault("SVT_LOG", "1")  # SVT-AV1 prints its settings, and asks nothing else
     first = _peek(source)
     losses: Counter[str] = Counter()
-    with open_video(source) as (film, video):
-        encoding, notes = plan_encoding(source, film, video, first, target, quality or 80)
-        total = _count(film, encoding)
+    with open_video(source) as (container, video):
+        encoding, notes = plan_encoding(source, container, video, first, target, quality or 80)
+        total = _count(container, encoding)
         with _writing(target, encoding) as writer, choosing_threads(restore) as run:
-            items = _read(film, encoding, writer, losses)
+            items = _read(container, encoding, writer, losses)
             restored = 0
             for done, blurred in enumerate(
                 _restore_frames(items, writer, run, only_blurred), start=1
@@ -121,24 +121,24 @@ def name_part(target: Path) -> Path:
 def _peek(source: Path) -> Any:
     """Return the first frame that can be decoded: only that has all its properties."""
     av = import_av()
-    with open_video(source) as (film, video):
+    with open_video(source) as (container, video):
         with suppress(av.FFmpegError):
-            for packet in film.demux(video):
+            for packet in container.demux(video):
                 with suppress(av.FFmpegError):
                     for frame in packet.decode():
                         return frame
     raise ValueError(f"{source}: not a readable video (none of its frames can be decoded)")
 
 
-def _count(film: Any, encoding: Encoding) -> int | None:
-    seconds = Fraction(film.duration or 0, 1_000_000)
+def _count(container: Any, encoding: Encoding) -> int | None:
+    seconds = Fraction(container.duration or 0, 1_000_000)
     rate = encoding.rate if encoding.video.average_rate else 0
     return int(encoding.video.frames or seconds * rate) or None
 
 
 def _restore_frames(
     items: Iterator[Any],
-    writer: FilmWriter,
+    writer: VideoWriter,
     restore: Callable[[NDArray[Any]], NDArray[Any]],
     only_blurred: bool,
 ) -> Iterator[bool]:
@@ -182,9 +182,11 @@ def read_ahead(items: Iterable[Item], thread: ThreadPoolExecutor) -> Iterator[It
         yield item  # type: ignore[misc]  # it is not the end
 
 
-def _read(film: Any, encoding: Encoding, writer: FilmWriter, losses: Counter[str]) -> Iterator[Any]:
+def _read(
+    container: Any, encoding: Encoding, writer: VideoWriter, losses: Counter[str]
+) -> Iterator[Any]:
     """Yield the main stream's frames as pictures, and the other streams' packets as they are."""
-    for packet in _demux(film, encoding, losses):
+    for packet in _demux(container, encoding, losses):
         if packet.stream.index != encoding.video.index:
             yield packet
             continue
@@ -197,11 +199,11 @@ def _read(film: Any, encoding: Encoding, writer: FilmWriter, losses: Counter[str
                 yield Picture(frame, writer.unpack(frame))
 
 
-def _demux(film: Any, encoding: Encoding, losses: Counter[str]) -> Iterator[Any]:
+def _demux(container: Any, encoding: Encoding, losses: Counter[str]) -> Iterator[Any]:
     """Yield all packets, and where the file breaks off one that empties the decoder."""
     av = import_av()
     try:
-        yield from film.demux([encoding.video, *encoding.copies])
+        yield from container.demux([encoding.video, *encoding.copies])
     except av.FFmpegError as error:
         losses[f"breaks in the file, with nothing behind ({error.strerror})"] += 1
         end = av.Packet()
@@ -210,17 +212,17 @@ def _demux(film: Any, encoding: Encoding, losses: Counter[str]) -> Iterator[Any]
 
 
 @contextmanager
-def _writing(target: Path, encoding: Encoding) -> Iterator[FilmWriter]:
+def _writing(target: Path, encoding: Encoding) -> Iterator[VideoWriter]:
     """Open a hidden file, which becomes the target, or on Ctrl-C a part of it."""
     av = import_av()
     part = hide(target, target.suffix)
     writer = None
     try:
-        writer = FilmWriter(part, encoding)
+        writer = VideoWriter(part, encoding)
         yield writer
         writer.finish()
         if part.exists():
-            source = Path(encoding.film.name)
+            source = Path(encoding.source.name)
             writer.changes = describe_changes(source, part, writer.count, writer.end)
             install(part, target)
             name_part(target).unlink(missing_ok=True)

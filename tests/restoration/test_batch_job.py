@@ -82,7 +82,7 @@ def test_a_video_that_was_broken_off_is_not_called_done(
         name_part(target).touch()
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("deblur.restoration.batch_job.restore_film", interrupted)
+    monkeypatch.setattr("deblur.restoration.batch_job.restore_video", interrupted)
     told: list[Any] = []
     with pytest.raises(KeyboardInterrupt):
         job = Job(Path("a.mp4"), tmp_path / "a.mp4")

@@ -6,7 +6,7 @@ from film_samples import make_film
 from photo_samples import frame, noise, photo_of
 from PIL import Image
 
-from deblur.restoration.before_after import write_film_sheet, write_sheet
+from deblur.restoration.before_after import write_sheet, write_video_sheet
 
 
 @pytest.mark.parametrize("ending", ["gif", "avif", "heic", "ppm", "webp", "tif", "png", "jpg"])
@@ -52,7 +52,7 @@ def test_of_a_video_the_most_changed_frame_is_shown(tmp_path: Path) -> None:
     black, white = np.zeros((48, 64, 3), np.uint8), np.full((48, 64, 3), 255, np.uint8)
     before = make_film(tmp_path / "a.mkv", "ffv1", "yuv444p", frames=[black] * 4)
     after = make_film(tmp_path / "b.mkv", "ffv1", "yuv444p", frames=[black, black, white, black])
-    write_film_sheet(tmp_path / "sheet.png", before, after)
+    write_video_sheet(tmp_path / "sheet.png", before, after)
     with Image.open(tmp_path / "sheet.png") as sheet:
         pixels = np.asarray(sheet.convert("L"))
     assert pixels[40, 20] < 5 and pixels[40, 64 + 4 + 20] > 250

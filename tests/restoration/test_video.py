@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 from deblur.atomic import hide
 from deblur.extras import install_command
 from deblur.hardware import keep_priority
-from deblur.media.video_writer import FilmWriter
-from deblur.restoration.video import Progress, name_part, restore_film
+from deblur.media.video_writer import VideoWriter
+from deblur.restoration.video import Progress, name_part, restore_video
 
 UNEVEN = [0, 40, 85, 120, 165, 200, 300, 310, 345, 400, 440, 480]
 """Milliseconds."""
@@ -200,7 +200,7 @@ def test_all_but_the_pixels_stays(
     quiet = {"x265-params": "log-level=error"} if codec == "libx265" else {}
     source = clip(name, codec, pixels, sounds=[sound], options=quiet, prepare=make_rich)
     target, told = tmp_path / f"out{source.suffix}", []
-    assert restore_film(source, target, same, watch=told.append) == []
+    assert restore_video(source, target, same, watch=told.append) == []
     assert times(target) == times(source)
     assert others(target) == others(source)
     assert describe(target) == describe(source)
@@ -245,7 +245,7 @@ def test_colours_are_read_and_written_by_their_tags(
     frames = [chart(pixels, space, told == FULL, told)]
     source = clip("c.mkv", "ffv1", pixels, size=(96, 48), times=[0], frames=frames, prepare=tell)
     seen = []
-    restore_film(source, tmp_path / "out.mkv", lambda rgb: seen.append(rgb.copy()) or rgb)
+    restore_video(source, tmp_path / "out.mkv", lambda rgb: seen.append(rgb.copy()) or rgb)
     centres = slice(8, None, 16)
     unit = 257 if "10" in pixels else 1
     assert seen[0].dtype == (np.uint16 if "10" in pixels else np.uint8)
@@ -260,7 +260,7 @@ def test_colours_are_read_and_written_by_their_tags(
 def test_nothing_drifts(clip: Callable[..., Path], tmp_path: Path) -> None:
     source = clip("c.mkv", "ffv1")
     for place in range(3):
-        restore_film(source, tmp_path / f"{place}.mkv", same)
+        restore_video(source, tmp_path / f"{place}.mkv", same)
         source = tmp_path / f"{place}.mkv"
     for first, last in zip(decode(tmp_path / "c.mkv"), decode(source)):
         for before, after in zip(planes(first), planes(last)):
@@ -269,7 +269,7 @@ def test_nothing_drifts(clip: Callable[..., Path], tmp_path: Path) -> None:
 
 
 def test_a_change_is_seen(clip: Callable[..., Path], tmp_path: Path) -> None:
-    restore_film(clip("c.mkv", "ffv1"), tmp_path / "out.mkv", lambda rgb: 255 - rgb)
+    restore_video(clip("c.mkv", "ffv1"), tmp_path / "out.mkv", lambda rgb: 255 - rgb)
     before, after = planes(decode(tmp_path / "c.mkv")[3])[0], planes(
         decode(tmp_path / "out.mkv")[3]
     )
@@ -292,7 +292,7 @@ def test_odd_sizes_and_odd_pixels_stay(
 ) -> None:
     source = clip(name, codec, pixels, size=(65, 49), times=EVEN)
     target = tmp_path / f"out{source.suffix}"
-    assert restore_film(source, target, same) == []
+    assert restore_video(source, target, same) == []
     assert describe(target) == describe(source)
     assert describe(target)["size"] == (65, 49)
     assert times(target) == times(source)
@@ -308,7 +308,7 @@ def test_transparency_stays(clip: Callable[..., Path], tmp_path: Path) -> None:
         seen.append(pixels.copy())
         return pixels // 2
 
-    restore_film(source, tmp_path / "out.mov", darken)
+    restore_video(source, tmp_path / "out.mov", darken)
     assert np.array_equal(seen[0], clear)  # with alpha, so that hidden colours can be told
     found = decode(tmp_path / "out.mov")[0].to_ndarray()
     assert np.array_equal(found[..., 3], clear[..., 3])
@@ -319,16 +319,16 @@ def test_what_the_container_cannot_hold_is_left_out_and_said(
     clip: Callable[..., Path], tmp_path: Path
 ) -> None:
     source = clip("clip.mkv", sounds=["aac", "pcm_s16le"], subtitles=True, prepare=make_rich)
-    assert restore_film(source, tmp_path / "out.mkv", same) == []
+    assert restore_video(source, tmp_path / "out.mkv", same) == []
     assert others(tmp_path / "out.mkv") == others(source)
     assert [key[:5] for key in others(source)] == ["audio", "audio", "subti"]
 
-    notes = restore_film(source, tmp_path / "out.mp4", same)
+    notes = restore_video(source, tmp_path / "out.mp4", same)
     assert notes == ["left out the subtitle (srt): mp4 cannot hold it"]
     assert [key[:5] for key in others(tmp_path / "out.mp4")] == ["audio", "audio"]
     assert describe(tmp_path / "out.mp4")["turn"] == -90
 
-    notes = restore_film(source, tmp_path / "out.webm", same)
+    notes = restore_video(source, tmp_path / "out.webm", same)
     assert "encoded it as vp9: h264 cannot be written to webm here" in notes
     assert "left out the audio (aac): webm cannot hold it" in notes
     assert times(tmp_path / "out.webm") == times(source)
@@ -341,7 +341,7 @@ def test_where_a_turn_cannot_be_told_the_picture_is_turned(
         stream.set_display_rotation(-90)
 
     source = clip("clip.mp4", times=EVEN, prepare=turn)
-    notes = restore_film(source, tmp_path / "out.avi", same)
+    notes = restore_video(source, tmp_path / "out.avi", same)
     assert notes == ["turned it upright: avi cannot say how it is turned"]
     upright, stored = decode(tmp_path / "out.avi")[5], decode(source)[5]
     assert (upright.width, upright.height, upright.rotation) == (48, 64, 0)
@@ -352,10 +352,10 @@ def test_times_are_whole_frames_where_there_is_no_other_time(
     clip: Callable[..., Path], tmp_path: Path
 ) -> None:
     source = clip("clip.mp4", times=[0, 40, 85, 120, 160, 200])
-    notes = restore_film(source, tmp_path / "out.avi", same)
+    notes = restore_video(source, tmp_path / "out.avi", same)
     assert notes[0].startswith("moved frames to multiples of")
     assert len(decode(tmp_path / "out.avi")) == 6
-    assert restore_film(tmp_path / "out.avi", tmp_path / "again.avi", same) == []
+    assert restore_video(tmp_path / "out.avi", tmp_path / "again.avi", same) == []
     assert times(tmp_path / "again.avi") == times(tmp_path / "out.avi")
 
 
@@ -365,7 +365,7 @@ def test_hdr_is_kept_and_said(clip: Callable[..., Path], tmp_path: Path) -> None
             setattr(stream.codec_context, tag, value)
 
     source = clip("clip.mp4", pixels="yuv420p10le", prepare=tell)
-    notes = restore_film(source, tmp_path / "out.mp4", same)
+    notes = restore_video(source, tmp_path / "out.mp4", same)
     assert notes == ["it is HDR: restored as its PQ curve stores it"]
     assert describe(tmp_path / "out.mp4") == describe(source)
 
@@ -377,11 +377,11 @@ def test_quality_is_size(clip: Callable[..., Path], tmp_path: Path) -> None:
         sizes = []
         for quality in (30, 80, 95):
             target = tmp_path / f"{quality}{source.suffix}"
-            restore_film(source, target, same, quality=quality)
+            restore_video(source, target, same, quality=quality)
             sizes.append(target.stat().st_size)
         assert sizes == sorted(sizes) and sizes[0] < 0.7 * sizes[2]
     with pytest.raises(ValueError, match="quality"):
-        restore_film(source, tmp_path / "out.mp4", same, quality=0)
+        restore_video(source, tmp_path / "out.mp4", same, quality=0)
 
 
 def test_a_long_video_takes_no_more_memory_than_a_short_one(
@@ -403,7 +403,7 @@ def test_a_long_video_takes_no_more_memory_than_a_short_one(
         nonlocal alive
         alive -= 1
 
-    restore_film(source, tmp_path / "out.mkv", restore)
+    restore_video(source, tmp_path / "out.mkv", restore)
     assert len(decode(tmp_path / "out.mkv")) == 600
     assert most <= 4
 
@@ -428,14 +428,14 @@ def test_ctrl_c_leaves_what_was_done(
     source = clip(f"clip.{ending}", sounds=["aac"])
     target = tmp_path / f"out.{ending}"
     with pytest.raises(KeyboardInterrupt):
-        restore_film(source, target, Stopping(7, KeyboardInterrupt))
+        restore_video(source, target, Stopping(7, KeyboardInterrupt))
     part = tmp_path / f"out.{ending}.part"
     assert sorted(file.name for file in tmp_path.iterdir()) == sorted([source.name, part.name])
     assert part == name_part(target)
     assert times(part) == times(source)[:7]
     heard = others(part)["audio 0"]
     assert heard == others(source)["audio 0"][: len(heard)] and len(heard) > 5
-    assert restore_film(source, target, same) == []
+    assert restore_video(source, target, same) == []
     assert times(target) == times(source) and not part.exists()
 
 
@@ -445,7 +445,7 @@ def test_an_error_leaves_nothing(
 ) -> None:
     source = clip()
     with pytest.raises(error):
-        restore_film(source, tmp_path / "out.mp4", Stopping(after, error))
+        restore_video(source, tmp_path / "out.mp4", Stopping(after, error))
     assert [file.name for file in tmp_path.iterdir()] == ["clip.mp4"]
 
 
@@ -464,7 +464,7 @@ def test_what_a_killed_process_leaves_can_be_played(
         patch.setattr(os, "getpid", lambda: 1 << 30)  # of no process
         old = hide(tmp_path / f"out.{ending}", f".{ending}")
     old.touch()
-    restore_film(source, tmp_path / f"out.{ending}", same, watch=watch)
+    restore_video(source, tmp_path / f"out.{ending}", same, watch=watch)
     assert len(decode(tmp_path / f"left.{ending}")) > 50
     assert not old.exists()
 
@@ -474,7 +474,7 @@ def test_frames_that_are_broken_are_left_out(clip: Callable[..., Path], tmp_path
     content = source.read_bytes()
     start = content.index(b"IDAT", len(content) // 2)
     source.write_bytes(content[:start] + bytes(50) + content[start + 50 :])
-    notes = restore_film(source, tmp_path / "out.mov", same)
+    notes = restore_video(source, tmp_path / "out.mov", same)
     assert notes[0] == "left out frames that cannot be decoded: 1"
     kept = times(tmp_path / "out.mov")
     assert len(kept) == 11
@@ -487,7 +487,7 @@ def test_a_file_that_breaks_off_is_restored_as_far_as_it_goes(
     front = clip("clip.mp4", times=range(0, 4000, 40), head_first=True)
     content = front.read_bytes()
     front.write_bytes(content[: len(content) * 3 // 4])
-    (note,) = restore_film(front, tmp_path / "out.mp4", same)
+    (note,) = restore_video(front, tmp_path / "out.mp4", same)
     assert note.startswith("it should have 100 frames, and has ")
     assert 20 < len(decode(tmp_path / "out.mp4")) < 100
 
@@ -496,24 +496,24 @@ def test_what_is_no_video_is_named(clip: Callable[..., Path], tmp_path: Path) ->
     source, target = tmp_path / "a.mp4", tmp_path / "out.mp4"
     source.write_bytes(b"not a video")
     with pytest.raises(ValueError, match="a.mp4"):
-        restore_film(source, target, same)
+        restore_video(source, target, same)
     with wave.open(str(tmp_path / "a.wav"), "wb") as sound:
         sound.setparams((1, 2, 8000, 0, "NONE", ""))
         sound.writeframes(bytes(1600))
     with pytest.raises(ValueError, match="a.wav"):
-        restore_film(tmp_path / "a.wav", target, same)
+        restore_video(tmp_path / "a.wav", target, same)
     whole = clip(head_first=True).read_bytes()
     source.write_bytes(whole[: whole.index(b"mdat") + 8])
     with pytest.raises(ValueError, match="a.mp4: not a readable video .*frames"):
-        restore_film(source, target, same)
+        restore_video(source, target, same)
     assert not target.exists()
 
 
 def test_what_cannot_be_written_is_named(clip: Callable[..., Path], tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="out.png"):
-        restore_film(clip(), tmp_path / "out.png", same)
+        restore_video(clip(), tmp_path / "out.png", same)
     with pytest.raises(OSError, match="out.mp4"):
-        restore_film(clip(), tmp_path / "nowhere" / "out.mp4", same)
+        restore_video(clip(), tmp_path / "nowhere" / "out.mp4", same)
 
 
 def test_without_pyav_it_says_what_to_install(
@@ -522,7 +522,7 @@ def test_without_pyav_it_says_what_to_install(
     source = clip()
     monkeypatch.setitem(sys.modules, "av", None)
     with pytest.raises(ImportError, match=re.escape(install_command("video"))):
-        restore_film(source, tmp_path / "out.mp4", same)
+        restore_video(source, tmp_path / "out.mp4", same)
 
 
 def test_frames_are_decoded_and_encoded_while_others_are_restored(
@@ -534,7 +534,7 @@ def test_frames_are_decoded_and_encoded_while_others_are_restored(
     left = {"unpack": 3, "write": 1}
 
     def watch(name: str) -> None:
-        method = getattr(FilmWriter, name)
+        method = getattr(VideoWriter, name)
 
         def call(writer: Any, *arguments: Any) -> Any:
             result = method(writer, *arguments)
@@ -543,7 +543,7 @@ def test_frames_are_decoded_and_encoded_while_others_are_restored(
                 events[name].set()
             return result
 
-        monkeypatch.setattr(FilmWriter, name, call)
+        monkeypatch.setattr(VideoWriter, name, call)
 
     watch("unpack")
     watch("write")
@@ -554,5 +554,5 @@ def test_frames_are_decoded_and_encoded_while_others_are_restored(
             assert event.wait(60)
         return pixels
 
-    restore_film(make_film(tmp_path / "a.mkv", "ffv1"), tmp_path / "b.mkv", restore)
+    restore_video(make_film(tmp_path / "a.mkv", "ffv1"), tmp_path / "b.mkv", restore)
     assert next(waits, None) is None

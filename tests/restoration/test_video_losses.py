@@ -8,7 +8,7 @@ from film_samples import QUIET, add_itunes_tags, judge, make_cover, make_film
 from numpy.typing import NDArray
 
 from deblur.media.video_encoding import Encoding
-from deblur.restoration.video import restore_film
+from deblur.restoration.video import restore_video
 
 
 def same(pixels: NDArray[Any]) -> NDArray[Any]:
@@ -22,11 +22,11 @@ def interrupt(pixels: NDArray[Any]) -> NDArray[Any]:
 def restore_twice(source: Path, target: Path) -> list[str]:
     """Restore a film after an interruption, and the restored film again; return the notes."""
     with pytest.raises(KeyboardInterrupt):
-        restore_film(source, target, interrupt)
+        restore_video(source, target, interrupt)
     assert not target.exists()
-    notes = restore_film(source, target, same)
+    notes = restore_video(source, target, same)
     again = target.with_name(f"again{target.suffix}")
-    restore_film(target, again, same)
+    restore_video(target, again, same)
     first, second = judge(target), judge(again)
     assert second == first
     return notes
@@ -83,13 +83,13 @@ def test_a_cover_goes_to_matroska_and_back(tmp_path: Path) -> None:
     assert judge(tmp_path / "out.mkv").covers == [make_cover()]
     assert restore_twice(tmp_path / "out.mkv", tmp_path / "back.mp4") == []
     assert judge(tmp_path / "back.mp4").covers == [make_cover()]
-    (note,) = restore_film(source, tmp_path / "out.webm", same)[1:]
+    (note,) = restore_video(source, tmp_path / "out.webm", same)[1:]
     assert note.startswith("left out the cover (mjpeg)")
 
 
 def test_tags_that_cannot_be_kept_are_named(tmp_path: Path) -> None:
     source = make_film(tmp_path / "a.mkv", tags={"title": "A film", "mood": "glad"})
-    (note,) = restore_film(source, tmp_path / "out.mp4", same)
+    (note,) = restore_video(source, tmp_path / "out.mp4", same)
     assert note.startswith("left out the tags MOOD: ")
     assert judge(tmp_path / "out.mp4").tags["title"] == "A film"
 
@@ -110,7 +110,7 @@ def test_streams_hold_what_can_be_played(
     tmp_path: Path, codec: str, pixels: str, holds: bool, ending: str
 ) -> None:
     source = make_film(tmp_path / "a.mkv", codec, pixels, count=24)
-    notes = restore_film(source, tmp_path / f"out.{ending}", same)
+    notes = restore_video(source, tmp_path / f"out.{ending}", same)
     before, after = judge(source), judge(tmp_path / f"out.{ending}")
     assert len(after.times) == 24
     holds = holds and (ending, codec) != ("mpg", "libx264")  # which has no times there
@@ -120,7 +120,7 @@ def test_streams_hold_what_can_be_played(
 
 def test_sound_that_a_stream_cannot_hold_is_named(tmp_path: Path) -> None:
     source = make_film(tmp_path / "a.mkv", count=24, sound="pcm_s16le")
-    notes = restore_film(source, tmp_path / "out.ts", same)
+    notes = restore_video(source, tmp_path / "out.ts", same)
     assert any(note.startswith("left out the audio (pcm_s16le)") for note in notes)
     assert judge(tmp_path / "out.ts").streams == [("video", "h264")]
 
@@ -134,7 +134,7 @@ def test_what_nothing_can_be_written_to_is_refused_before_the_work(
     monkeypatch.setattr(Encoding, "create", refuse)
     source = make_film(tmp_path / "a.mp4")
     with pytest.raises(ValueError, match=r"out.mkv: .*matroska.*h264"):
-        restore_film(source, tmp_path / "out.mkv", interrupt)
+        restore_video(source, tmp_path / "out.mkv", interrupt)
 
 
 def test_a_picture_is_no_video_whatever_its_name(tmp_path: Path) -> None:
@@ -142,7 +142,7 @@ def test_a_picture_is_no_video_whatever_its_name(tmp_path: Path) -> None:
         source = tmp_path / f"picture.{ending}"
         source.write_bytes(make_cover())
         with pytest.raises(ValueError, match=f"picture.{ending}"):
-            restore_film(source, tmp_path / f"out.{ending}", same)
+            restore_video(source, tmp_path / f"out.{ending}", same)
         assert not (tmp_path / f"out.{ending}").exists()
 
 
@@ -156,7 +156,7 @@ def test_a_film_that_is_cut_off_is_told(tmp_path: Path, ending: str, share: floa
     make_film(source, "mpeg4", count=100, prepare=put_the_head_in_front)
     content = source.read_bytes()
     source.write_bytes(content[: int(len(content) * share)])
-    notes = restore_film(source, tmp_path / f"out.{ending}", same)
+    notes = restore_video(source, tmp_path / f"out.{ending}", same)
     assert any("it should" in note for note in notes)
     assert 20 < len(judge(tmp_path / f"out.{ending}").times) < 100
 
@@ -180,7 +180,7 @@ def test_hdr_mastering_data_stays(tmp_path: Path, ending: str) -> None:
 def test_hdr_mastering_data_that_is_lost_is_named(tmp_path: Path) -> None:
     settings = {"x265-params": f"log-level=error:{LIGHT}"}
     source = make_film(tmp_path / "a.mkv", "libx265", options=settings)
-    notes = restore_film(source, tmp_path / "out.webm", same)  # VP9, which cannot say it
+    notes = restore_video(source, tmp_path / "out.webm", same)  # VP9, which cannot say it
     assert any("mastering display metadata, content light level" in note for note in notes)
 
 
@@ -216,7 +216,7 @@ def test_interlaced_films_stay_interlaced(
 def test_fields_that_are_no_longer_told_are_noted(tmp_path: Path) -> None:
     options = {"x264-params": "interlaced=1:tff=1"}
     source = make_film(tmp_path / "a.mp4", options=options)
-    notes = restore_film(source, tmp_path / "out.webm", same)
+    notes = restore_video(source, tmp_path / "out.webm", same)
     assert any("vp9 does not say that they are two" in note for note in notes)
     assert not judge(tmp_path / "out.webm").interlaced
 
@@ -234,10 +234,10 @@ def test_an_unfinished_film_is_not_called_finished(tmp_path: Path) -> None:
     for _ in range(2):
         left = 5
         with pytest.raises(KeyboardInterrupt):
-            restore_film(source, target, stop)
+            restore_video(source, target, stop)
         part = tmp_path / "out.mp4.part"
         assert not target.exists() and len(judge(part).times) == 4
-    assert restore_film(source, target, same) == []
+    assert restore_video(source, target, same) == []
     assert judge(target).times == judge(source).times
     assert {file.name for file in tmp_path.iterdir()} == {"a.mp4", "out.mp4"}
 
@@ -245,5 +245,5 @@ def test_an_unfinished_film_is_not_called_finished(tmp_path: Path) -> None:
 def test_hevc_films_of_one_frame_are_alike_each_time(tmp_path: Path) -> None:
     source = make_film(tmp_path / "a.mp4", "libx265", count=1, options=QUIET)
     for place in range(5):
-        assert restore_film(source, tmp_path / f"{place}.mp4", same) == []
+        assert restore_video(source, tmp_path / f"{place}.mp4", same) == []
         assert judge(tmp_path / f"{place}.mp4").times == [0]

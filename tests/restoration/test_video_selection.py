@@ -10,7 +10,7 @@ from film_samples import BLURRED, STILL, make_film, pan
 from numpy.typing import NDArray
 
 from deblur.restoration.restorer import Restorer
-from deblur.restoration.video import NotBlurredError, restore_film
+from deblur.restoration.video import NotBlurredError, restore_video
 from deblur.restoration.video_selection import find_motion, is_blurred, keep_still
 
 Pixels = NDArray[Any]
@@ -33,7 +33,7 @@ def test_blurred_frames_gain_and_the_others_stay_bit_for_bit(tmp_path: Path) -> 
     filmed, sharp = pan("arlesAmphitheater.webp")
     source = make_film(tmp_path / "a.mkv", "ffv1", "yuv444p", frames=filmed, sound="pcm_s16le")
     small = Restorer.load("small", device="cpu", precision="float32")
-    notes = restore_film(source, tmp_path / "out.mkv", small.restore, only_blurred=True)
+    notes = restore_video(source, tmp_path / "out.mkv", small.restore, only_blurred=True)
     assert notes == ["restored 3 of 9 frames, which were blurred"]
     before, after = decode(source), decode(tmp_path / "out.mkv")
     same = [
@@ -62,7 +62,7 @@ def test_noise_and_compression_do_not_flicker_more_than_in_the_source(tmp_path: 
     ]
     source = make_film(tmp_path / "a.mkv", "ffv1", "yuv444p", frames=noisy)
     small = Restorer.load("small", device="cpu", precision="float32")
-    restore_film(source, tmp_path / "out.mkv", small.restore, only_blurred=True)
+    restore_video(source, tmp_path / "out.mkv", small.restore, only_blurred=True)
     was, now = rgb(decode(source)), rgb(decode(tmp_path / "out.mkv"))
     assert any(not np.array_equal(now[place], was[place]) for place in BLURRED)
     for place in BLURRED:
@@ -76,7 +76,7 @@ def test_a_film_without_blur_is_not_written(tmp_path: Path) -> None:
     filmed, _ = pan("arlesAmphitheater.webp", 3, blurred=set())
     source = make_film(tmp_path / "a.mkv", "ffv1", "yuv444p", frames=filmed)
     with pytest.raises(NotBlurredError):
-        restore_film(source, tmp_path / "out.mkv", np.copy, only_blurred=True)
+        restore_video(source, tmp_path / "out.mkv", np.copy, only_blurred=True)
     assert [file.name for file in tmp_path.iterdir()] == ["a.mkv"]
 
 
