@@ -5,6 +5,7 @@ import sys
 import time
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import hydra
 from omegaconf import DictConfig
@@ -28,7 +29,6 @@ def main(cfg: DictConfig) -> float | None:
     from deblur.evaluation import provenance
     from deblur.evaluation.loop import Evaluation, distinguish, rehearse
     from deblur.evaluation.report import Report, discard_pictures
-    from deblur.evaluation.unsharp_mask import check_apart, tune_unsharp_mask
     from deblur.inference import adapt, name_arithmetic
     from deblur.metrics import choose
     from deblur.networks.local import localize
@@ -74,15 +74,7 @@ def main(cfg: DictConfig) -> float | None:
     source = provenance.name_source(tests.dataset, data.root)
     log.info("data=%s (%s), test split, %d images", name, source, count)
     if tests.dataset.paired and cfg.unsharp:
-        log.info("tuning the unsharp mask on validation pairs (unsharp=false leaves it out)")
-        try:
-            data.setup("validate")
-            validation = data.val_dataloader()
-            check_apart(validation.dataset, tests.dataset)
-            mask = tune_unsharp_mask(islice(validation, 8))
-            methods = {mask.label: mask, **methods}
-        except (ValueError, OSError) as error:
-            log.warning("the unsharp mask is left out: %s", errors.explain(error))
+        methods = {**_tune_mask(data, tests.dataset), **methods}
     run_folder.accept(cfg)
     if cfg.check and provenance.can_check(tests.dataset):
         log.info("checking the data, as deblur check-data does (check=false leaves it out)")
@@ -112,6 +104,22 @@ def main(cfg: DictConfig) -> float | None:
     log.info("time:  %s", evaluation.report_time(time.perf_counter() - start))
     log.info("report:  %s", folder / "report.html")
     return report.mean_psnr(next(iter(models))) if models else None
+
+
+def _tune_mask(data: Any, tests: Any) -> dict[str, Any]:
+    """Tune an unsharp mask on validation pairs; return it by its label, or {} if it cannot be."""
+    from deblur.evaluation.unsharp_mask import check_apart, tune_unsharp_mask
+
+    log.info("tuning the unsharp mask on validation pairs (unsharp=false leaves it out)")
+    try:
+        data.setup("validate")
+        validation = data.val_dataloader()
+        check_apart(validation.dataset, tests)
+        mask = tune_unsharp_mask(islice(validation, 8))
+        return {mask.label: mask}
+    except (ValueError, OSError) as error:
+        log.warning("the unsharp mask is left out: %s", errors.explain(error))
+        return {}
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import hydra
 from omegaconf import DictConfig, OmegaConf
@@ -23,10 +24,8 @@ def main(cfg: DictConfig, begin: Callable[[], None]) -> float | None:
     """Check the config, call `begin` and train; return the best validation PSNR, for sweepers."""
     import lightning as L
     from hydra.utils import instantiate
-    from lightning.pytorch.utilities.exceptions import SIGTERMException
 
-    from deblur import checkpoints, hardware
-    from deblur.checkpoints.shipped import find_model
+    from deblur import hardware
     from deblur.config import data_recipe, settings
     from deblur.inference.race import race_training
     from deblur.networks.layers import table2
@@ -50,11 +49,8 @@ def main(cfg: DictConfig, begin: Callable[[], None]) -> float | None:
         model = instantiate(cfg.model, _convert_="all")
         if start.path is not None:
             resume.check_fit(start.path, model.state_dict())
-        elif OmegaConf.is_dict(cfg.init):
-            sources = {str(part): find_model(name) for part, name in cfg.init.items()}
-            checkpoints.fill_parts(model.generator, sources)
         elif cfg.init is not None:
-            checkpoints.fill(model.generator, find_model(cfg.init))
+            _fill(model.generator, cfg.init)
         if ended := resume.check_left(start, cfg.trainer.max_epochs, folder, cfg.minutes):
             return ended.score
         precision = cfg.trainer.precision or start.precision
@@ -79,8 +75,29 @@ def main(cfg: DictConfig, begin: Callable[[], None]) -> float | None:
     trainer.callbacks += [provenance, about, KeepPrecision(precision)]
     if start.inside:
         loggers.rewind(folder, start.step)
+    _fit(trainer, model, data, start.path)
+    score = getattr(trainer.checkpoint_callback, "best_model_score", None)
+    return None if score is None else float(score)
+
+
+def _fill(generator: Any, init: Any) -> None:
+    """Fill a generator with a model's weights, or each of its parts with those of another."""
+    from deblur import checkpoints
+    from deblur.checkpoints.shipped import find_model
+
+    if OmegaConf.is_dict(init):
+        sources = {str(part): find_model(name) for part, name in init.items()}
+        checkpoints.fill_parts(generator, sources)
+    else:
+        checkpoints.fill(generator, find_model(init))
+
+
+def _fit(trainer: Any, model: Any, data: Any, ckpt: Path | None) -> None:
+    """Train; exit if a signal ends it, and raise Mistake with one line for explained errors."""
+    from lightning.pytorch.utilities.exceptions import SIGTERMException
+
     try:
-        trainer.fit(model, data, ckpt_path=start.path, weights_only=True)
+        trainer.fit(model, data, ckpt_path=ckpt, weights_only=True)
     except SIGTERMException:
         sys.exit(128 + signal.SIGTERM)
     except SystemExit:  # Lightning's own, after Ctrl-C
@@ -92,8 +109,6 @@ def main(cfg: DictConfig, begin: Callable[[], None]) -> float | None:
         raise
     finally:
         trainer.fit_loop.teardown()  # else loading processes stay alive after a validation's error
-    score = getattr(trainer.checkpoint_callback, "best_model_score", None)
-    return None if score is None else float(score)
 
 
 if __name__ == "__main__":
