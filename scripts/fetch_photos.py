@@ -5,7 +5,7 @@ python scripts/fetch_photos.py [OUT] [--only PACKAGE] [--mirror URL] [--with-bun
 229 MB are downloaded and 30 MB are kept: 140 megapixels of WebP, listed with authors and licenses
 in OUT/SOURCES.csv. Nothing is installed. Existing photos are kept, so that an interrupted download
 resumes. Then train with data=photos data.root=OUT. Photos are split by their place in OUT:
-only with the bundled ones (--with-bundled) it is the split that `small` was trained on.
+only with the bundled ones (--with-bundled) is it the split that `small` was trained on.
 """
 
 import argparse

@@ -25,8 +25,8 @@ TOLD = {
 """What a frame may say of itself that encoders may leave out."""
 MIMETYPES = {"mjpeg": "image/jpeg", "png": "image/png"}
 FRAMES, FRAMES_OF_STREAM, PACKETS = 3, 16, 500
-"""The most frames of a source's beginning that are tried, the most for transport streams, which few
-do not identify, and the number of packets after which other streams are not awaited."""
+"""The most frames tried of a source's beginning; the most of a transport stream, which fewer do not
+identify; and the number of packets after which other streams are not awaited."""
 
 
 class Beginning(NamedTuple):

@@ -43,7 +43,7 @@ def has_itunes_tags(file: Path) -> bool:
 
 
 def tidy(source: Path, target: Path) -> None:
-    """Remove an MP4 file's empty videos, and put a source's iTunes tags in the place of its own.
+    """Remove an MP4 file's empty tracks, and put a source's iTunes tags in the place of its own.
 
     The target's head lies at its end, or nothing is done. Raises OSError.
     """

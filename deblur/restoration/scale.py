@@ -50,7 +50,7 @@ def restore_shrunk(
 
 
 def _find_change(restore: Bands, image: Tensor, low: float, high: float) -> Tensor:
-    """Return what a network changes; bands that are repeated, in smaller tiles, replace others."""
+    """Return what a network changes; repeated bands (in smaller tiles) replace the earlier."""
     change = torch.empty_like(image)
     for rows, band in restore(image, low, high):
         change[:, rows] = band - image[:, rows]

@@ -538,7 +538,7 @@ def test_frames_are_decoded_and_encoded_while_others_are_restored(
 
         def call(writer: Any, *arguments: Any) -> Any:
             result = method(writer, *arguments)
-            left[name] -= 1
+            left[name] -= writer.file.stem != "beginning"  # which is tried before
             if left[name] == 0:
                 events[name].set()
             return result
