@@ -63,7 +63,7 @@ class Metadata(NamedTuple):
         return self._replace(exif=upright_exif(self.exif), xmp=upright_xmp(self.xmp))
 
     def list_lost(self, held: Container[str]) -> list[str]:
-        """List the kinds of metadata that are here and not in `held`, those that a format can hold."""
+        """List the kinds of metadata that are here, but not in `held`, those of a format."""
         colours = self.cicp is not None and not self.cicp.is_plain and not self.icc
         there = {
             "EXIF": self.exif,
