@@ -5,9 +5,9 @@ blur" (IEEE TIP 2012), as Kupyn et al. programmed it (DeblurGAN, CVPR 2018). Ker
 are centred by their centroid, so that blur neither changes the brightness nor shifts the picture.
 
 A path has 512 steps instead of 2,000, each with their push and pull, and a sudden push is at 90 to
-270 degrees to the path instead of 151 to 209. It therefore curls as theirs does at 0.3 times the anxiety: of a
-path of 10 pixels, the ends are 0.37 lengths apart on average at an anxiety of 0.01 here, 0.36 at
-0.003 there. Their range, 0.003 to 0.01, is 0.01 to 0.033 here.
+270 degrees to the path instead of 151 to 209. It therefore curls as theirs does at 0.3 times the
+anxiety: of a path of 10 pixels, the ends are 0.37 lengths apart on average at an anxiety of 0.01
+here, 0.36 at 0.003 there. Their range, 0.003 to 0.01, is 0.01 to 0.033 here.
 """
 
 from collections.abc import Sequence
