@@ -8,6 +8,7 @@ from torch.utils.data import Dataset
 from deblur.data.crops import Key, Split, locate
 from deblur.data.folder import PairedFolder
 from deblur.data.lists import find_list, read_rows
+from deblur.data.names import tell_apart
 from deblur.data.photos import Photos, Window
 from deblur.data.unreadable_files import Choice
 from deblur.pair import Pair
@@ -97,6 +98,9 @@ class Mixed(Dataset[Pair]):
             raise ValueError(
                 f"without is {[*without]}, but {listed} has no such scene of {', '.join(pairs)}"
             )
+        keys = [(part, name) for part in self.parts for name in self.parts[part].frame_sizes]
+        apart = tell_apart([name for _, name in keys], ["/".join(key) for key in keys])
+        self._names = dict(zip(keys, apart))
         weights = np.array([shares[name] for name in ("photos", *self.parts)])
         self.shares = weights / weights.sum()
 
@@ -124,24 +128,29 @@ class Mixed(Dataset[Pair]):
     def frame_sizes(self) -> dict[str, tuple[int, int]]:
         """The width and height of each test frame, by name, in order; {} for photos' crops."""
         return {
-            name: size for part in self.parts.values() for name, size in part.frame_sizes.items()
+            self._names[part, name]: size
+            for part, data in self.parts.items()
+            for name, size in data.frame_sizes.items()
         }
 
     def window(self, key: Key) -> Window | Pair:
         """Return a sample: a photo's as a window that has yet to be blurred."""
         epoch, index = locate(key, len(self))
-        parts = [*self.parts.values()]
         if self.split == "train":
             # The 1 makes this stream independent of the photos', (seed, epoch, index).
             rng = np.random.default_rng((self.seed, epoch, index, 1))
             which = int(rng.choice(len(self.shares), p=self.shares))
             if which:
-                part = parts[which - 1]
-                return part.sample(int(rng.integers(len(part))), rng)
+                part, data = [*self.parts.items()][which - 1]
+                return self._named(part, data.sample(int(rng.integers(len(data))), rng))
         elif index >= self.crops:
             index -= self.crops
-            for part in parts:
-                if index < len(part):
-                    return part[epoch, index]
-                index -= len(part)
+            for part, data in self.parts.items():
+                if index < len(data):
+                    return self._named(part, data[epoch, index])
+                index -= len(data)
         return self.photos.window((epoch, index))
+
+    def _named(self, part: str, pair: Pair) -> Pair:
+        """Return a pair under a name that no other part's pair has."""
+        return pair._replace(name=self._names[part, pair.name])

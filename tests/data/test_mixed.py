@@ -96,6 +96,31 @@ def test_scenes_that_are_left_out_are_tested_on(folder: Path) -> None:
         mixed(folder, without=["GOPR9999"])
 
 
+def test_a_frame_of_two_parts_has_two_names(folder: Path) -> None:
+    write("gopro", folder / "again")
+    row = "again,GOPR0372_07_00,000047,train\n"
+    (folder / "list.csv").write_text(ROWS + row)
+
+    def pairs(**keys: Any) -> PairedFolder:
+        return PairedFolder(**keys, layout="gopro", whole=True)
+
+    test = mixed(
+        folder,
+        split="test",
+        without=["GOPR0372_07_00"],
+        pairs={"gopro": pairs, "again": pairs},
+        roots={"gopro": str(folder / "gopro"), "again": str(folder / "again")},
+        shares={"photos": 1, "gopro": 1, "again": 1},
+    )
+    names = [test[0, index].name for index in range(len(test))]
+    assert names == [
+        "gopro/GOPR0372_07_00-000047",
+        "GOPR0372_07_00-000048",
+        "again/GOPR0372_07_00-000047",
+    ]
+    assert [*test.frame_sizes] == names
+
+
 def test_a_part_that_is_not_trained_on_can_be_tested_on(folder: Path) -> None:
     settings: dict[str, Any] = {"split": "test", "without": ["GOPR0372_07_00"]}
     shares = {"photos": 1, "gopro": 0}
