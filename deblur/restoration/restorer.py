@@ -166,7 +166,7 @@ class Restorer:
         call = _Call(self.strength if strength is None else strength, harm)
         _check_strength(call.strength)
         for frame in frames:
-            yield frame._replace(pixels=self._restore_array(frame.pixels, call))
+            yield frame._replace(pixels=self._restore_array(frame.pixels, call, frame.alpha))
 
     @overload
     def restore(self, image: T) -> T: ...
@@ -203,11 +203,14 @@ class Restorer:
             return self._restore_tensor(image, call)
         raise TypeError(f"cannot restore a {type(image).__name__}, expected PIL, numpy or a tensor")
 
-    def _restore_array(self, array: NDArray[Any], call: "_Call") -> NDArray[Any]:
+    def _restore_array(
+        self, array: NDArray[Any], call: "_Call", alpha: NDArray[Any] | None = None
+    ) -> NDArray[Any]:
+        """Restore an array; alpha (H, W) is given where it is not the array's last channel."""
         if array.ndim == 4:
             return np.stack([self._restore_array(each, call) for each in array])
         if array.ndim == 2:
-            flat: NDArray[Any] = self._restore_array(array[..., None], call)[..., 0]
+            flat: NDArray[Any] = self._restore_array(array[..., None], call, alpha)[..., 0]
             return flat
         if array.ndim != 3 or not 1 <= array.shape[2] <= 4:
             raise ValueError(f"an array must be (H, W) or (H, W, 1 to 4), got {array.shape}")
@@ -218,7 +221,8 @@ class Restorer:
         colours = 1 if array.shape[2] < 3 else 3
         top = {"u1": 255.0, "u2": 65535.0}.get(array.dtype.str[1:], 1.0)
         plain = np.require(array[..., :colours], requirements=["C", "W"])
-        alpha = array[..., -1] if array.shape[2] in (2, 4) else None
+        if array.shape[2] in (2, 4):
+            alpha = array[..., -1]
         if alpha is not None:
             plain = fill_hidden(plain, alpha)
         restored = np.empty_like(array)

@@ -101,6 +101,22 @@ def test_hidden_colours_change_nothing_that_is_seen_and_come_back(
     assert not np.array_equal(outputs[0][~hidden], picture[~hidden])
 
 
+def test_hidden_colours_of_a_file_change_nothing_that_is_seen(tmp_path: Path) -> None:
+    picture = np.random.default_rng(0).integers(80, 150, (40, 60, 4), np.uint8)
+    picture[..., 3] = np.where(np.hypot(*np.ogrid[-20:20, -30:30]) > 15, 0, 255)
+    hidden = picture[..., 3] == 0
+    network, outputs = lively(ResNet(blocks=2, width=8, dropout=0.0)), []
+    for colour in (0, 255):
+        picture[hidden, :3] = colour
+        source, target = tmp_path / f"{colour}.png", tmp_path / f"{colour}_restored.png"
+        Image.fromarray(picture).save(source)
+        restorer(network).restore_file(source, target)
+        outputs.append(np.asarray(Image.open(target)))
+        assert np.array_equal(outputs[-1][hidden], picture[hidden])
+    assert np.array_equal(*(output[~hidden] for output in outputs))
+    assert not np.array_equal(outputs[0][~hidden], picture[~hidden])
+
+
 def test_grey_stored_as_colour_stays_grey() -> None:
     class Tinting(nn.Module):
         def forward(self, blur: Tensor) -> Tensor:
