@@ -168,6 +168,9 @@ class Checkpoints(Checkpoint):
         self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Any, batch_idx: int
     ) -> None:
         """Save if that is due, and stop if that was requested."""
+        # Resumed right after a validation within an epoch, Lightning counts a step too many.
+        loop = trainer.fit_loop.epoch_loop
+        loop._batches_that_stepped = loop.batch_progress.total.completed
         minutes = (time.monotonic() - self._since) / 60
         due = self._score is not None or (self.minutes is not None and minutes >= self.minutes)
         agree = trainer.strategy.reduce_boolean_decision

@@ -52,6 +52,29 @@ def test_a_run_is_saved_after_each_epoch_and_every_so_many_minutes(
     assert saved == expected
 
 
+def test_a_run_resumed_after_a_validation_within_an_epoch_is_saved_as_before(
+    saved: list[int],
+    tmp_path: Path,
+    start: Callable[..., None],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    settings = ["+trainer.val_check_interval=2", "save_minutes=null", f"hydra.run.dir={tmp_path}"]
+    with monkeypatch.context() as patch:
+        begin = Checkpoints.on_train_batch_start
+
+        def stop(self: Checkpoints, *arguments: Any) -> None:
+            begin(self, *arguments)
+            if saved:
+                raise KeyboardInterrupt
+
+        patch.setattr(Checkpoints, "on_train_batch_start", stop)
+        with pytest.raises(SystemExit):
+            start("train", *QUICKEST, *settings)
+    assert saved == [2]
+    start("train", *QUICKEST, *settings, "ckpt=last")
+    assert saved == [2, 3, 5, 6]
+
+
 def test_minutes_are_not_negative() -> None:
     with pytest.raises(ValueError, match="minutes"):
         Checkpoints(monitor="val/psnr", minutes=-1)
