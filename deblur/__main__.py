@@ -27,24 +27,11 @@ VERBS = {
 def main(arguments: list[str] | None = None) -> int:
     """Run one verb; return the exit status: 1 if the verb reports a fault, 2 for a wrong call."""
     verb, *rest = (sys.argv[1:] if arguments is None else arguments) or ["--help"]
-    if verb in ("-h", "--help"):
-        print("usage: deblur PATH ... [-o OUT]\n       deblur VERB ...\n")
-        print("\n".join(f"  {name:12}{does}" for name, does in VERBS.items()))
-        print("\ndeblur VERB --help shows the options of a verb.")
-        return 0
-    if verb not in VERBS:
-        verb, rest = "restore", [verb, *rest]
-    command = import_module(f"deblur.commands.{verb.replace('-', '_')}")
-    parser = argparse.ArgumentParser(f"deblur {verb}", description=command.__doc__)
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    command.add_arguments(parser)
-    allow_any_name()
     try:
-        from deblur.media.pillow_settings import read_any_picture
-
-        with raising_signals(), read_any_picture():
-            status: int = command.run(parser.parse_args(rest))
-            return status
+        try:
+            return _run(verb, rest)
+        finally:
+            sys.stdout.flush()  # at the interpreter's end it would be too late to handle an error
     except BrokenPipeError:
         # The reader of the output has closed it; prevent another error when stdout is flushed.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -59,6 +46,27 @@ def main(arguments: list[str] | None = None) -> int:
         return 130
 
 
+def _run(verb: str, rest: list[str]) -> int:
+    if verb in ("-h", "--help"):
+        print("usage: deblur PATH ... [-o OUT]\n       deblur VERB ...\n")
+        print("\n".join(f"  {name:12}{does}" for name, does in VERBS.items()))
+        print("\ndeblur VERB --help shows the options of a verb.")
+        return 0
+    if verb not in VERBS:
+        verb, rest = "restore", [verb, *rest]
+    command = import_module(f"deblur.commands.{verb.replace('-', '_')}")
+    parser = argparse.ArgumentParser(f"deblur {verb}", description=command.__doc__)
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    command.add_arguments(parser)
+    allow_any_name()
+
+    from deblur.media.pillow_settings import read_any_picture
+
+    with raising_signals(), read_any_picture():
+        status: int = command.run(parser.parse_args(rest))
+    return status
+
+
 def edit() -> int:
     """Restore files in place, for programs that can call an editor but not pass options.
 
@@ -68,8 +76,25 @@ def edit() -> int:
     if not files or files[0] in ("-h", "--help"):
         print("usage: deblur-edit FILE ...     # restores over FILE; options: DEBLUR_EDIT")
         return 0 if files else 2
-    options = shlex.split(os.environ.get("DEBLUR_EDIT", ""))
-    return max(main(["restore", *options, f"--edit={file}", f"--output={file}"]) for file in files)
+    try:
+        options = _split(os.environ.get("DEBLUR_EDIT", ""))
+    except ValueError as error:
+        print(f"error: DEBLUR_EDIT: {error}", file=sys.stderr)
+        return 2
+    worst = 0
+    for file in files:
+        status = main(["restore", *options, f"--edit={file}", f"--output={file}"])
+        if status > 128:  # ended by a signal
+            return status
+        worst = max(worst, status)
+    return worst
+
+
+def _split(options: str) -> list[str]:
+    """Split options as a shell does; on Windows backslashes are those of paths."""
+    if os.name != "nt":
+        return shlex.split(options)
+    return [option.strip("\"'") for option in shlex.split(options, posix=False)]
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from deblur.commands.restore_options import load
 from deblur.media.photo import format_of
+from deblur.restoration.batch import check_ending
 from deblur.restoration.batch_job import explain
 from deblur.restoration.in_place import rewrite
 from deblur.terminal import printable
@@ -20,6 +21,7 @@ def edit(options: Namespace) -> int:
     source, target = Path(options.edit), Path(options.output)
     if format_of(target) is None:
         raise ValueError(f"{target}: expected the name of a picture's file, such as photo.tif")
+    check_ending(target, f".{options.format}" if options.format else None)
     settings = {"format": options.format, "quality": options.quality, "overwrite": True}
 
     def restore(source: Path, target: Path) -> list[str]:

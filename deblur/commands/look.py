@@ -18,7 +18,6 @@ read. Blur of more than 40 pixels ("scaled down first") does not count: try `deb
 
 import argparse
 import json
-import os
 import sys
 from pathlib import Path
 
@@ -26,12 +25,10 @@ from deblur.media.photo import format_of
 from deblur.restoration.batch_job import explain
 from deblur.restoration.diagnosis import Diagnosis, diagnose
 from deblur.restoration.skipped_files import describe_passed
-from deblur.restoration.source_files import find_sources, walk
+from deblur.restoration.source_files import NOWHERE, find_sources, locate, walk
 from deblur.terminal import printable
 
 HEAD = ("verdict", "length", "direction", "noise", "sharpness", "restoring helps", "photo")
-NOWHERE = Path(os.devnull)
-"""The folder of the results, of which there are none."""
 ROW = "{:8} {:>6} {:>9} {:>6} {:>9}  {:16} {}"
 
 
@@ -50,10 +47,14 @@ def run(options: argparse.Namespace) -> int:
     def fail(path: str, reason: str) -> None:
         failed.append((path, reason))
 
+    seen: set[Path] = set()
     if not options.json:
         print(ROW.format(*HEAD))
     for source in find_sources(options.paths, fail):
         for path, _ in walk(source, NOWHERE, _is_picture, fail):
+            if locate(path) in seen:
+                continue
+            seen.add(locate(path))
             try:
                 diagnosis = diagnose(path)
             except Exception as error:  # libraries raise anything for a broken file

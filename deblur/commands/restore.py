@@ -43,9 +43,10 @@ from deblur.distributed import find_rank
 from deblur.media.photo import open_photo
 from deblur.restoration.batch import Job, Outcome, find_jobs, is_known, summarize
 from deblur.restoration.batch_job import restore_job
-from deblur.restoration.in_place import is_restored, plan_in_place
+from deblur.restoration.in_place import is_restored, note_sources, plan_in_place
 from deblur.restoration.progress import Bar
 from deblur.restoration.skipped_files import describe_passed
+from deblur.restoration.source_files import NOWHERE
 from deblur.restoration.worker_pool import Work, share
 from deblur.terminal import printable
 
@@ -63,7 +64,7 @@ def run(options: argparse.Namespace) -> int:
         return pipe(options)
     rank, ranks, local = find_rank()
     ending = f".{options.format}" if options.format else None
-    out = Path(options.out or "restored")
+    out = options.backup or NOWHERE if options.in_place else Path(options.out or "restored")
     if options.in_place:
         plan = plan_in_place(options.paths, options.backup)
     else:
@@ -73,6 +74,8 @@ def run(options: argparse.Namespace) -> int:
         reason = f"found no pictures or videos in {', '.join(options.paths)}"
         raise ValueError(f"{reason}; {passed}" if passed else reason)
     find_model(options.model or name_best(options))
+    if options.backup is not None:
+        note_sources(plan.jobs, options.backup)
     if plan.results and rank == 0:
         names = str(plan.results[0]) if len(plan.results) == 1 else f"{len(plan.results)} paths"
         print(f"left out {printable(names)}: written by this command", file=sys.stderr)
@@ -84,12 +87,16 @@ def run(options: argparse.Namespace) -> int:
     count = len(outcomes) + len(left)
     if options.adapt is not None and (still := sum(not job.moves for job in left)):
         print(f"not adapted to {still} pictures: --adapt is for videos", file=sys.stderr)
-    stop = None
+    stop: BaseException | None = None
     try:
         for each, part in choose_models(left, options):
             _restore(part, each, count_processes(options, ranks), local, outcomes.append)
     except KeyboardInterrupt as error:
         stop = error
+    except (ValueError, OSError, ImportError) as error:
+        if not outcomes:
+            raise
+        stop = error  # what was done before is reported
     places = {job.names: place for place, job in enumerate(jobs)}
     outcomes.sort(key=lambda outcome: places.get((outcome.source, outcome.target), -1))
     if options.json:
@@ -109,8 +116,9 @@ def choose_models(
     if options.model is not None:
         return [(options, jobs)]
     best = name_best(options)
-    # Of a video's many frames few are blurred, and adapting requires a network that trains fast.
-    slowly = options.only_blurred and options.adapt is None
+    # Of a video's many frames few are blurred, and adapting requires a network that trains fast;
+    # only the best one has stages.
+    slowly = options.only_blurred and options.adapt is None or options.stages is not None
     photos, videos = ([job for job in jobs if job.moves is moves] for moves in (False, True))
     return [
         (argparse.Namespace(**{**vars(options), "model": model}), part)
@@ -174,15 +182,18 @@ def _restore(
         elif jobs:
             restorer = load(options, local)
             if restorer.tiles.tiling:
-                announce(options.model, restorer.tiles.measure_pace(), jobs)
+                pace = restorer.tiles.measure_pace()
+                if restorer.scale != "auto":
+                    pace /= restorer.scale**2
+                announce(options.model, pace, jobs, "at most" if options.only_blurred else "about")
             for job in jobs:
                 restore_job(restorer, options, job, tell)
 
 
-def announce(model: str, pace: float, jobs: list[Job]) -> None:
+def announce(model: str, pace: float, jobs: list[Job], about: str = "about") -> None:
     """Print, before the work, how long the pictures will take if that is more than a minute.
 
-    pace: seconds a megapixel.
+    pace: seconds a megapixel. about: "about" or "at most".
     """
     pictures = [job.source for job in jobs if not job.moves]
     sample = pictures[:: math.ceil(len(pictures) / SAMPLE) or 1]
@@ -191,7 +202,7 @@ def announce(model: str, pace: float, jobs: list[Job]) -> None:
     if minutes > 1:
         faster = "" if model in (FAST, FASTEST) else "; --fast takes a quarter of that"
         print(
-            f"{pixels / 1e6:.0f} megapixels by {model}: about {minutes:.0f} min{faster}",
+            f"{pixels / 1e6:.0f} megapixels by {model}: {about} {minutes:.0f} min{faster}",
             file=sys.stderr,
         )
 

@@ -1,6 +1,8 @@
 """Which files are restored, to which targets, and the outcome of each."""
 
 import os
+import platform
+import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
@@ -156,25 +158,37 @@ def is_video(file: Path) -> bool:
 
 def _check_targets(jobs: Iterable[Job]) -> None:
     """Raise ValueError for a target of two sources, or one that is its own source."""
-    owners: dict[Path, Path] = {}
+    owners: dict[str, Path] = {}
     for source, target, *_ in jobs:
-        if target in owners:
-            raise ValueError(f"{owners[target]} and {source} would both be written to {target}")
+        if (name := fold(target)) in owners:
+            raise ValueError(f"{owners[name]} and {source} would both be written to {target}")
         with suppress(OSError):  # a file that cannot be read fails when it is restored
             if target.samefile(source):
                 raise ValueError(f"{source}: would be written over itself; choose another -o")
-        owners[target] = source
+        owners[name] = source
+
+
+def fold(path: Path) -> str:
+    """Return the same text for the names that a usual file system here takes for one file's."""
+    if platform.system() not in ("Windows", "Darwin"):
+        return str(path)
+    return unicodedata.normalize("NFC", str(path)).casefold()
 
 
 def _name_sheets(jobs: list[Job]) -> list[Job]:
     """Name sheets NAME_compare.png, or NAME.ENDING_compare.png if another file has that name."""
     short = [job.target.with_name(f"{job.target.stem}_compare.png") for job in jobs]
-    counts = Counter(short + [path for job in jobs for path in (job.source, job.target)])
-    long = [job.target.with_name(f"{job.target.name}_compare.png") for job in jobs]
-    return [
-        job._replace(sheet=name if counts[name] == 1 else other)
-        for job, name, other in zip(jobs, short, long)
-    ]
+    taken = {path for job in jobs for path in (job.source, job.target)}
+    counts = Counter([*short, *taken])
+    named = []
+    for job, sheet in zip(jobs, short):
+        if counts[sheet] > 1:
+            sheet = job.target.with_name(f"{job.target.name}_compare.png")
+        while sheet in taken:
+            sheet = sheet.with_name(f"{sheet.stem}_compare.png")
+        taken.add(sheet)
+        named.append(job._replace(sheet=sheet))
+    return named
 
 
 def summarize(outcomes: Iterable[Outcome]) -> str:

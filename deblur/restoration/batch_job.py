@@ -10,7 +10,7 @@ from deblur.atomic import check_target
 from deblur.checkpoints import load_generator
 from deblur.checkpoints.shipped import find_model
 from deblur.restoration.batch import Job, Outcome, is_video
-from deblur.restoration.in_place import is_restored, replace_restored
+from deblur.restoration.in_place import find_original, is_restored, replace_restored
 from deblur.restoration.progress import Tiles
 from deblur.restoration.video import NotBlurredError, Progress, name_part, restore_video
 from deblur.restoration.worker_pool import Tell
@@ -45,12 +45,13 @@ def restore_job(restorer: Any, options: Namespace, job: Job, tell: Tell) -> None
         frames = progress
         tell(progress)
 
-    restorer.tiles.watch = lambda done, count: tell(Tiles(done, count))
+    restorer.tiles.watch = None if job.moves else lambda done, count: tell(Tiles(done, count))
     try:
-        if options.only_blurred and not job.moves and (reason := _find_no_need(job.source)):
+        original = find_original(job)
+        if options.only_blurred and not job.moves and (reason := _find_no_need(original)):
             end("kept", reason)
             return
-        before = _measure(job.source, options)
+        before = _measure(original, options)
         job.target.parent.mkdir(parents=True, exist_ok=True)
         exists = not options.overwrite and _exists(job)
         notes: list[str] = []

@@ -1,19 +1,23 @@
 """Pictures restored in their own place, with a copy of each as it was."""
 
+import errno
 import filecmp
+import json
 import os
 import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from deblur.atomic import discard, hide, install, replacing
-from deblur.restoration.batch import Job, Outcome, Plan, is_known, is_video
-from deblur.restoration.source_files import find_sources, lies_in, walk
+from deblur.atomic import discard, hide, install, replacing, write_text
+from deblur.restoration.batch import Job, Outcome, Plan, fold, is_known, is_video
+from deblur.restoration.source_files import NOWHERE, find_sources, lies_in, walk
 
 Restore = Callable[[Path, Path], list[str]]
 """Restores a source to a target, and returns what is to be noted."""
 MARK = "~"
 """The suffix of a copy beside its picture."""
+SOURCES = ".deblur-sources.json"
+"""In the folder of the copies: the picture that each was made of."""
 
 
 def plan_in_place(paths: Sequence[str], backup: Path | None) -> Plan:
@@ -21,8 +25,8 @@ def plan_in_place(paths: Sequence[str], backup: Path | None) -> Plan:
 
     backup: the folder of the copies, in which folders' trees are kept; None for beside the
     pictures, named NAME~. Copies of earlier runs are left out; videos are reported as failed.
-    Raises FileNotFoundError for what does not exist, and ValueError where two copies would have the
-    same name.
+    Raises FileNotFoundError for what does not exist, and ValueError where two pictures would have
+    the same copy, whether of this or of an earlier run.
     """
     failed: list[Outcome] = []
 
@@ -30,21 +34,47 @@ def plan_in_place(paths: Sequence[str], backup: Path | None) -> Plan:
         failed.append(Outcome(path, "", "failed", reason=f"{path}: {reason}"))
 
     jobs: dict[Path, Job] = {}
-    owners: dict[Path, Path] = {}
+    owners: dict[str, Path] = {}
+    earlier = _read_sources(backup) if backup is not None else {}
     sources = find_sources(paths, fail)
     copies = [source for source in sources if _is_copy(source, backup)]
     for source in [source for source in sources if source not in copies]:
-        for file, inside in walk(source, backup or Path(os.devnull), is_known, fail):
+        for file, inside in walk(source, backup or NOWHERE, is_known, fail):
             place = Path(os.path.realpath(file))
             if is_video(file):
                 fail(str(file), "a video, which is not restored in place; name a folder with -o")
             elif place not in jobs:
                 copy = place.with_name(place.name + MARK) if backup is None else backup / inside
-                if copy in owners:
-                    raise ValueError(f"{owners[copy]} and {file} would both be kept as {copy}")
-                owners[copy] = file
+                owner = owners.setdefault(fold(copy), place)
+                if owner == place and copy.exists():
+                    owner = earlier.get(copy, place)
+                if owner != place and owner.exists():
+                    raise ValueError(
+                        f"{owner} and {place} would both be kept as {copy}; name another --backup"
+                    )
                 jobs[place] = Job(file, file, backup=copy)
     return Plan([*jobs.values()], failed, copies)
+
+
+def note_sources(jobs: Sequence[Job], backup: Path) -> None:
+    """Note of which pictures the copies in a folder are, for later runs."""
+    own = {job.backup: Path(os.path.realpath(job.source)) for job in jobs if job.backup is not None}
+    notes = {**_read_sources(backup), **own}
+    backup.mkdir(parents=True, exist_ok=True)
+    told = {copy.relative_to(backup).as_posix(): str(place) for copy, place in notes.items()}
+    write_text(backup / SOURCES, json.dumps(told, indent=1))
+
+
+def _read_sources(backup: Path) -> dict[Path, Path]:
+    """Return the place of each picture of which a folder has a copy, as far as it is noted."""
+    noted = backup / SOURCES
+    try:
+        told = json.loads(noted.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except ValueError as error:
+        raise ValueError(f"{noted}: {error}") from error
+    return {backup / copy: Path(place) for copy, place in told.items()}
 
 
 def _is_copy(path: Path, backup: Path | None) -> bool:
@@ -67,6 +97,11 @@ def is_restored(job: Job) -> bool:
     if copy is None or not copy.exists():
         return False
     return not filecmp.cmp(job.source, copy, shallow=False)
+
+
+def find_original(job: Job) -> Path:
+    """Return the file that a job restores: the copy of a picture that was restored in its place."""
+    return job.backup if job.backup is not None and is_restored(job) else job.source
 
 
 def replace_restored(job: Job, restore: Restore) -> list[str]:
@@ -116,12 +151,19 @@ def _name_next(copy: Path) -> Path:
 
 
 def _keep(place: Path, copy: Path) -> None:
-    """Keep a picture under a second name; its content stays there when the first is replaced."""
+    """Keep a picture under a second name; its content stays there when the first is replaced.
+
+    Raises FileExistsError if another process has kept another picture there since the work began.
+    """
     copy.parent.mkdir(parents=True, exist_ok=True)
-    copy.unlink(missing_ok=True)  # equal to the picture, or it would have been restored
     try:
-        os.link(place, copy)
+        if not copy.exists():
+            os.link(place, copy)
+    except FileExistsError:
+        pass
     except OSError:  # another file system, or one that has no links
         with open(place, "rb") as own, replacing(copy) as file:
             shutil.copyfileobj(own, file)
         shutil.copystat(place, copy)
+    if not filecmp.cmp(place, copy, shallow=False):
+        raise FileExistsError(errno.EEXIST, "another process has written it meanwhile", str(copy))

@@ -106,7 +106,8 @@ class Bar:
         pace = state.done / max(1e-6, time.perf_counter() - self.began)
         of = f" of {state.total}" if state.total else ""
         told = f"frame {state.done}{of}, {pace:.1f} a second"
-        self.progress.update(self.task, pace=told)
+        share = state.done / state.total if state.total else 0
+        self.progress.update(self.task, completed=self.done + min(share, 1), pace=told)
         step = max(1, state.total // LINES) if state.total else OFTEN
         if self.prints and (state.done == 1 or state.done % step == 0):
             print(told, file=sys.stderr, flush=True)

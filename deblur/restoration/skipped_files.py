@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from deblur.media.formats.raw import is_raw_name
+from deblur.restoration.source_files import locate
 
 MOST = 4
 """The most endings that are named."""
@@ -21,7 +22,7 @@ def describe_passed(paths: Sequence[str], out: Path, is_wanted: Callable[[Path],
     Hidden files and folders, and the folder of the results, do not count.
     """
     raw, links, endings = 0, 0, Counter[str]()
-    for place in _walk(paths, out, is_wanted):
+    for place in dict.fromkeys(map(locate, _walk(paths, out, is_wanted))):
         if place.is_dir():
             links += 1
         elif is_raw_name(place):

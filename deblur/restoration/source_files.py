@@ -6,6 +6,8 @@ import stat
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
+NOWHERE = Path(os.devnull)
+"""The folder of the results where there is none."""
 Fail = Callable[[str, str], None]
 """Called with a path that cannot be read, and the reason."""
 

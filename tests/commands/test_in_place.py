@@ -15,6 +15,10 @@ from deblur import Restorer
 from deblur.__main__ import edit, main
 from deblur.checkpoints import save_generator
 from deblur.networks import ResNet
+from deblur.restoration import diagnosis
+from deblur.restoration.batch import Job
+from deblur.restoration.diagnosis import Diagnosis
+from deblur.restoration.in_place import SOURCES, replace_restored
 
 
 @pytest.fixture(scope="module")
@@ -77,6 +81,61 @@ def test_a_picture_under_anothers_ending_keeps_its_format(photo: Path, options: 
             assert picture.format == "PNG"
 
 
+def test_the_original_is_kept_though_another_process_restores_it_meanwhile(photo: Path) -> None:
+    job = Job(photo, photo, backup=photo.with_name("a.png~"))
+    before = photo.read_bytes()
+
+    def finish(source: Path, target: Path) -> list[str]:
+        target.write_text("first")
+        return []
+
+    def work(source: Path, target: Path) -> list[str]:
+        replace_restored(job, finish)
+        target.write_text("second")
+        return []
+
+    with pytest.raises(FileExistsError, match="another process"):
+        replace_restored(job, work)
+    assert photo.read_text() == "first" and photo.with_name("a.png~").read_bytes() == before
+    assert names(photo.parent) == {"a.png", "a.png~"}
+
+
+def test_a_copy_of_another_folder_is_not_taken_for_ones_own(
+    photo: Path,
+    options: list[str],
+    picture: Callable[..., Path],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    other = picture(tmp_path / "others" / "a.png", seed=7)
+    before = other.read_bytes()
+    backup = ["--in-place", "--backup", str(tmp_path / "kept")]
+    assert main([str(photo.parent), *backup, *options]) == 0
+    assert main([str(other.parent), *backup, "--overwrite", *options]) == 2
+    assert "name another --backup" in capsys.readouterr().err and other.read_bytes() == before
+    moved = photo.parent.rename(tmp_path / "moved")  # the same photos, under another name
+    assert main([str(moved), *backup, *options]) == 0
+    assert "1 skipped" in capsys.readouterr().out
+
+
+def test_the_copy_is_judged_where_it_is_restored_again(
+    photo: Path, options: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    judged: list[Path] = []
+    kinds = {True: "motion", False: "sharp"}
+
+    def diagnose(path: Path) -> Diagnosis:
+        judged.append(path)
+        return Diagnosis(kinds[path.read_bytes() == before], 0.99, 9.0, 0.0, 0.4, 0.3)
+
+    monkeypatch.setattr(diagnosis, "diagnose", diagnose)
+    before = photo.read_bytes()
+    command = [str(photo), "--in-place", "--only-blurred", *options]
+    for more in ([], ["--overwrite"]):
+        assert main([*command, *more]) == 0
+    assert judged == [photo, photo.with_name("a.png~")]
+
+
 def test_copies_go_to_a_folder_in_their_tree(
     photo: Path, options: list[str], picture: Callable[..., Path], tmp_path: Path
 ) -> None:
@@ -85,7 +144,8 @@ def test_copies_go_to_a_folder_in_their_tree(
     kept = photo.parent / "kept"
     for _ in range(2):  # the second time nothing of the copies is taken for a photo
         assert main([str(photo.parent), "--in-place", "--backup", str(kept), *options]) == 0
-        assert {name: (kept / name).read_bytes() for name in names(kept)} == before
+        copies = {name: (kept / name).read_bytes() for name in names(kept) - {SOURCES}}
+        assert copies == before
     assert photo.read_bytes() != before["a.png"] and other.read_bytes() != before["b/c.png"]
 
 
@@ -104,7 +164,8 @@ def test_copies_that_a_shell_names_are_left_out(
     for _ in range(2):
         assert main([*sorted(os.listdir()), "--in-place", *more, *options]) == 0
     copy = "kept/a.png" if backup else "a.png~"
-    assert names(photo.parent) == {"a.png", copy} and Path(copy).read_bytes() == before
+    assert names(photo.parent) - {f"kept/{SOURCES}"} == {"a.png", copy}
+    assert Path(copy).read_bytes() == before
     said = capsys.readouterr()
     assert "1 skipped" in said.out and (backup or copy) in said.err
     Path("only.png~").write_bytes(before)  # of no picture that is there
@@ -186,6 +247,21 @@ def test_an_editor_without_options(
     assert names(photo.parent) == {"a.png"}
     monkeypatch.setattr("sys.argv", ["deblur-edit"])
     assert edit() == 2
+
+
+def test_other_programs_options_are_read_with_care(
+    photo: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.argv", ["deblur-edit", str(photo), str(photo)])
+    monkeypatch.setenv("DEBLUR_EDIT", "--model 'mine")
+    assert edit() == 2 and "error: DEBLUR_EDIT: " in capsys.readouterr().err
+    monkeypatch.setenv("DEBLUR_EDIT", "--format jpg")
+    before = photo.read_bytes()
+    assert edit() == 2 and "contradicts the format jpg" in capsys.readouterr().err
+    assert photo.read_bytes() == before
+    calls: list[list[str]] = []
+    monkeypatch.setattr("deblur.__main__.main", lambda rest: calls.append(rest) or 130)
+    assert edit() == 130 and len(calls) == 1  # after Ctrl-C the next photo is not begun
 
 
 @pytest.mark.parametrize(

@@ -37,6 +37,13 @@ def test_a_table_has_a_row_for_each_photo(photos: Path, capsys: pytest.CaptureFi
     assert "scaled down first" in rows[3]
 
 
+def test_a_photo_that_is_named_twice_is_looked_at_once(
+    photos: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["look", str(photos), str(photos / "40.png")]) == 1
+    assert len(capsys.readouterr().out.splitlines()) == 5
+
+
 def test_the_status_says_whether_restoring_would_help(photos: Path) -> None:
     assert main(["look", str(photos / "40.png")]) == 1
     assert main(["look", *(str(photos / f"{width}.png") for width in (41, 42, 43))]) == 0

@@ -596,6 +596,7 @@ def test_photos_and_videos_have_other_default_models() -> None:
     assert choose() == [("maxim", [photo]), ("small", [video])]
     assert choose("--only-blurred") == [("maxim", [photo]), ("maxim", [video])]
     assert choose("--only-blurred", "--adapt")[1][0] == "small"
+    assert choose("--stages", "2") == [("maxim", [photo]), ("maxim", [video])]
     assert choose("--fast") == [("fast", [photo]), ("small", [video])]
     assert choose("--fast", "--only-blurred") == [("fast", [photo]), ("fast", [video])]
     assert choose("--model", "gan") == [("gan", [video, photo])]
@@ -639,6 +640,19 @@ def test_of_many_pictures_a_few_are_opened(
     )
     announce("maxim", 1.0, [Job(Path(f"{place}.png"), Path("x.png")) for place in range(1050)])
     assert len(opened) == 96 and "2100 megapixels" in capsys.readouterr().err
+
+
+def test_what_was_done_before_an_error_is_reported(
+    photos: Path, model: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    photo, video = photos / "a.png", photos / "a.mp4"
+    video.touch()
+    monkeypatch.setattr("deblur.commands.restore.FASTEST", "none.safetensors")
+    monkeypatch.setattr("deblur.commands.restore.name_best", lambda options: str(model))
+    out = ["-o", str(photos / "out"), "--device", "cpu", "--precision", "float32"]
+    assert main([str(photo), str(video), *out]) == 2
+    said = capsys.readouterr()
+    assert "1 restored, 1 left to do" in said.out and "none.safetensors" in said.err
 
 
 def test_stages_are_those_of_the_model(photos: Path, model: Path, tmp_path: Path) -> None:

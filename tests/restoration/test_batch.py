@@ -122,6 +122,30 @@ def test_a_format_changes_the_endings_of_pictures_alone(tree: Path, tmp_path: Pa
     assert targets == ["a.jpg", "c.jpeg", "e.mp4"]
 
 
+@pytest.mark.parametrize("system, refused", [("Darwin", True), ("Windows", True), ("Linux", False)])
+def test_names_that_a_file_system_takes_for_one_are_two_targets_of_one_name(
+    system: str, refused: bool, tree: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("platform.system", lambda: system)
+    other = tmp_path / "others" / "A.JPG"
+    other.parent.mkdir()
+    other.touch()
+    sources = [str(tree / "a.jpg"), str(other)]
+    if not refused:
+        assert len(find_jobs(sources, tmp_path / "out").jobs) == 2
+        return
+    with pytest.raises(ValueError, match="would both be written to"):
+        find_jobs(sources, tmp_path / "out")
+
+
+def test_a_sheet_never_has_the_name_of_a_target(tree: Path, tmp_path: Path) -> None:
+    for name in ("p.jpg", "p.png", "p.jpg_compare.png"):
+        (tree / name).touch()
+    jobs = find_jobs([str(tree)], tmp_path, sheets=True).jobs
+    files = [path for job in jobs for path in (job.target, job.sheet)]
+    assert len(files) == len({*files})
+
+
 def test_sheets_have_names_of_their_own(tree: Path, tmp_path: Path) -> None:
     for name in ("a.png", "x.jpg", "x_compare.png"):
         (tree / name).touch()

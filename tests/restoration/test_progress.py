@@ -32,6 +32,16 @@ def test_a_terminal_has_a_bar(
     assert said.out == "" and "images" in said.err
 
 
+def test_a_film_is_done_with_its_last_frame() -> None:
+    with Bar(2, True) as bar:
+        for done, completed in ((1, 0.25), (4, 1.0), (5, 1.0)):  # more frames than it claims
+            bar.watch(Progress(done, 4))
+            assert bar.progress.tasks[0].completed == completed
+        bar.advance()
+        bar.watch(Progress(9, None))
+        assert bar.progress.tasks[0].completed == 1
+
+
 @pytest.mark.parametrize(("total", "lines"), [(100, 11), (3, 3), (None, 5)])
 def test_a_film_has_a_few_lines_where_there_is_no_terminal(
     capsys: pytest.CaptureFixture[str],

@@ -23,6 +23,10 @@ def test_raw_files_other_kinds_and_linked_folders_are_counted(tree: Path, tmp_pa
         "passed over: 2 raw files of cameras (develop them first), "
         "3 files of other kinds (.txt, none), 1 linked folder (name them to have them restored)"
     )
+    again = [str(tree), str(tree / "in"), str(tree / "..")]
+    assert describe_passed(again[:2], tmp_path / "out", is_known) == describe_passed(
+        again[:1], tmp_path / "out", is_known
+    )
     assert describe_passed([str(tree / "link")], tmp_path / "out", is_known).startswith(
         "passed over: 1 raw file of cameras"
     )
