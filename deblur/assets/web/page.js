@@ -21,7 +21,7 @@ function add(files) {
   for (const file of files) {
     const photo = { file, name: file.name, results: {}, state: "waiting", wish: wish(), left: "original", strength: 1 };
     if (file.size > server.megabytes * 2 ** 20) {
-      Object.assign(photo, { state: "failed", told: `Larger than the limit of ${server.megabytes} MB.` });
+      Object.assign(photo, { state: "failed", refused: true, told: `Larger than the limit of ${server.megabytes} MB.` });
     }
     photos.push(photo);
     list(photo);
@@ -71,7 +71,13 @@ function tell(photo) {
   const ready = photos.filter((one) => one.right);
   $("all").hidden = ready.length < 2;
   $("all").textContent = `Download all ${ready.length} (.zip)`;
-  $("again").hidden = !photos.some((one) => one.key && !one.abort && one.state !== "waiting" && !one.results[wish()]);
+  $("again").hidden = !photos.some(isLeft);
+}
+
+// Whether a photo could be restored with the present settings, but neither is nor will be.
+function isLeft(photo) {
+  const coming = photo.state === "waiting" && photo.wish === wish();
+  return !photo.refused && !photo.abort && !photo.results[wish()] && !coming;
 }
 
 function pump() {
@@ -90,6 +96,7 @@ async function work(photo) {
     if (!photo.key) {
       const kept = await upload(photo.file, photo.name, signal);
       photo.key = kept.key;
+      photo.kept = kept.name;  // with the ending of what the file holds
       photo.size = kept.size;
       photo.region = new Region(...kept.size);
     }
@@ -104,7 +111,8 @@ async function work(photo) {
   } catch (error) {
     const stopped = signal.aborted;
     photo.state = stopped ? "stopped" : "failed";
-    photo.told = stopped ? "Stopped." : error.message.replace(`${photo.name}: `, "");
+    photo.refused = !photo.key && error.refused;
+    photo.told = stopped ? "Stopped." : explain(photo, error);
     if (!stopped) say(`${photo.name}: ${photo.told}`);
   }
   photo.abort = undefined;
@@ -113,6 +121,10 @@ async function work(photo) {
   if (photo.state !== "done") return;
   await (shown === null || shown === photo ? show(photo, shown === null) : null);
   await makeThumbs(photo).catch(() => {});
+}
+
+function explain(photo, error) {
+  return error.message.replace(`${photo.kept ?? photo.name}: `, "");
 }
 
 function hear(photo, told) {
@@ -177,8 +189,10 @@ function pick(side) {
   $(side).value = photo[side];
   tell(photo);
   const wait = setInterval(() => {
-    if (photo.state === "waiting" || photo.abort) return;
+    const removed = !photos.includes(photo);
+    if (!removed && (photo.state === "waiting" || photo.abort)) return;
     clearInterval(wait);
+    if (removed) return;
     if (photo.state === "done" && side === "left") Object.assign(photo, { left: photo.right, right: before });
     if (shown === photo) show(photo, false);
   }, 200);
@@ -215,7 +229,7 @@ async function sendChoice(photo) {
 
 function nameDownload() {
   const ending = $("format").value;
-  const name = shown.name.replace(/(\.[^.]*)?$/, (own) => `_restored${ending ? `.${ending}` : own}`);
+  const name = shown.kept.replace(/(\.[^.]*)?$/, (own) => `_restored${ending ? `.${ending}` : own}`);
   $("download").textContent = `Download ${name}`;
 }
 
@@ -231,7 +245,7 @@ async function fetchFiles(button, chosen, find) {
       noteSaved(photo, await write(photo.key));
       ready.push(photo);
     } catch (error) {
-      photo.trouble = error.message.replace(`${photo.name}: `, "");
+      photo.trouble = explain(photo, error);
       photo.unsaved = true;
       say(`${photo.name}: ${photo.trouble}`);
     }
@@ -307,7 +321,7 @@ for (const part of ["models", "scale"]) {
 }
 $("again").addEventListener("click", () => {
   for (const photo of photos) {
-    if (photo.key && !photo.abort && !photo.results[wish()]) {
+    if (isLeft(photo)) {
       Object.assign(photo, { wish: wish(), state: "waiting" });
       tell(photo);
     }

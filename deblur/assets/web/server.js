@@ -19,7 +19,8 @@ async function ask(url, options) {
 async function check(answer) {
   if (answer.ok) return answer;
   const told = await answer.json().catch(() => ({}));
-  throw new Failed(typeof told.detail === "string" ? told.detail : `The server answered ${answer.status}.`);
+  const reason = typeof told.detail === "string" ? told.detail : `The server answered ${answer.status}.`;
+  throw Object.assign(new Failed(reason), { refused: answer.status < 500 && answer.status !== 408 });
 }
 
 export const settings = async () => (await check(await ask("/page/settings"))).json();

@@ -222,6 +222,7 @@ export class Viewer {
   key(event) {
     const step = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }[event.key];
     if (!step || event.target !== $("stage")) return;
+    if (event.altKey || event.ctrlKey || event.metaKey) return;  // the browser's own: back, for one
     if (this.full) {
       this.pan(this.corner.x + 200 * step[0], this.corner.y + 200 * step[1]);
     } else if (step[0]) {
