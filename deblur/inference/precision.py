@@ -65,6 +65,11 @@ def measure(generator: nn.Module, device: torch.device) -> Verdict:
     return _race(generator, device, _list_arithmetics(generator, device, "auto"))
 
 
+def adapt_like(network: nn.Module, generator: nn.Module, device: torch.device) -> nn.Module:
+    """Adapt a generator in the arithmetic of another adapted network, without a race."""
+    return _build(generator, device, name_arithmetic(network))
+
+
 def name_arithmetic(network: nn.Module) -> str:
     """Return the name of the arithmetic of a network that `adapt` has returned."""
     return str(getattr(network, "arithmetic"))

@@ -4,6 +4,7 @@ import logging
 import math
 import time
 from collections.abc import Callable, Iterator
+from copy import copy
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from deblur.hardware import free_memory, is_out_of_memory
-from deblur.inference import Precision, adapt, name_arithmetic
+from deblur.inference import Precision, adapt, adapt_like
 from deblur.inference.example_photos import show_examples
 from deblur.restoration.flat_regions import find_detail, keep_flat
 from deblur.restoration.guard import find_harm, put_back
@@ -83,17 +84,11 @@ class TiledNetwork:
         self._bytes: float | None = None
 
     def renew(self, generator: nn.Module) -> "TiledNetwork":
-        """Return the same for another generator, in the same arithmetic, without a race."""
-        name = name_arithmetic(self.network)
-        precision: Any = "int8" if name.startswith("int8") else name
-        return TiledNetwork(
-            generator,
-            self.device,
-            precision=precision,
-            tile=self.tile,
-            self_ensemble=self.self_ensemble,
-            guard=self.guard,
-        )
+        """Return the same for a generator with other weights, in the same arithmetic."""
+        other = copy(self)
+        other.network = adapt_like(self.network, generator, self.device)
+        other.reach = other._bytes = None
+        return other
 
     @torch.inference_mode()
     def measure_pace(self) -> float:

@@ -9,6 +9,8 @@ from film_samples import make_film, pan
 from torch import Tensor, nn
 
 from deblur.blur.measured import Measured
+from deblur.inference import name_arithmetic, precision
+from deblur.networks import ResNet
 from deblur.pair import encode
 from deblur.restoration import adaptation
 from deblur.restoration.adaptation import NotAdaptedError, adapt_restorer, adapt_to, hold_out
@@ -112,6 +114,16 @@ def test_one_in_three_frames_is_held_out() -> None:
     learned, held_out = hold_out(frames)
     assert [int(frame[0, 0, 0]) for frame in learned] == [0, 2, 3, 5]
     assert [int(frame[0, 0, 0]) for frame in held_out] == [1, 4]
+
+
+def test_another_generator_is_restored_with_in_the_same_arithmetic_without_a_race(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    before = Restorer(ResNet(blocks=1, width=4), device="cpu", precision="auto")
+    monkeypatch.setattr(precision, "settle", None)
+    after = before.renew(ResNet(blocks=1, width=4))
+    assert name_arithmetic(after.network) == name_arithmetic(before.network)
+    assert after.tiles.reach is None and after.network is not before.network
 
 
 def test_a_restorer_keeps_its_settings(tmp_path: Path) -> None:
