@@ -50,12 +50,15 @@ def main(cfg: DictConfig) -> float | None:
         ]
         models = dict(zip(distinguish(given), loaded))
         for model in loaded if cfg.tlc else []:
-            localize(model.network, cfg.tlc)
+            if not localize(model.network, cfg.tlc):
+                kind = type(model.network).__name__
+                raise ValueError(f"tlc={cfg.tlc}: {kind} has no statistics that can be local")
         methods = {
             label: adapt(model.network, device, cfg.precision) for label, model in models.items()
         }
         arithmetics = [name_arithmetic(method) for method in methods.values()]
         name, cfg = data_recipe.recall_data(cfg, [model.data for model in loaded])
+        command_line.expand_home(cfg)
         settings.check_groups(cfg, "blur", "data")  # again, since a file may have chosen others
         data = instantiate(cfg.data, _convert_="all")
         data.setup("test")

@@ -217,6 +217,28 @@ def test_local_statistics_are_taken_on_request(
         means.append(found["protocols"]["wang-rgb"]["results"]["restored"]["psnr"]["mean"])
     assert means[0] == means[2] != means[1]  # 256 covers the crops of 32 pixels
     assert found["tlc"] == 256
+    with pytest.raises(SystemExit, match="tlc=16: ResNet has no statistics"):
+        start("eval", f"ckpt={generator}", "tlc=16", f"hydra.run.dir={tmp_path / 'none'}")
+
+
+def test_a_checkpoints_own_data_may_lie_below_home(
+    generator: Path,
+    gopro: Path,
+    tmp_path: Path,
+    start: Callable[..., None],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    (tmp_path / "sets").mkdir()
+    (tmp_path / "sets" / "GOPRO_Large").symlink_to(gopro)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("DEBLUR_DATA", "~/sets")  # as in a file of settings, which no shell expands
+    loaded = load_generator(generator)
+    recipe = {"data": "gopro", "blur": "pinned", "scalars": {"data.crop": 32}}
+    save_generator(tmp_path / "it.safetensors", loaded.network, loaded.config, recipe)
+    options = ["limit=1", "check=false", "unsharp=false", f"hydra.run.dir={tmp_path / 'out'}"]
+    start("eval", f"ckpt={tmp_path / 'it.safetensors'}", *options)
+    source = metrics(tmp_path / "out")["data"]["source"]
+    assert source == str(tmp_path / "sets" / "GOPRO_Large")
 
 
 def test_other_data_can_be_named(

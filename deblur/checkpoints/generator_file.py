@@ -1,6 +1,7 @@
 """Reads and writes generators: our own checkpoints and safetensors, and others' formats."""
 
 import json
+import logging
 from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
@@ -18,9 +19,22 @@ from deblur.checkpoints.contents import Contents, describe_difference
 from deblur.checkpoints.safetensors_file import digest
 from deblur.networks.arguments import find_config
 
+log = logging.getLogger(__name__)
 GENERATORS = [name for name in networks.__all__ if not name.endswith("Discriminator")]
 USED = "stages"
 """The metadata key of the default number of a network's stages."""
+FREE = {
+    "zero_last",
+    "init",
+    "dropout",
+    "norm_momentum",
+    "weights",
+    "stages",
+    "gelu",
+    "tlc",
+    "window",
+}
+"""Arguments of networks in which fine-tuning may differ from the training before it."""
 SPARE = 1 << 20
 """Bytes that weights may have beyond their file: some formats leave out values that are zero."""
 
@@ -169,12 +183,22 @@ def save_generator(
 
 
 def fill(network: nn.Module, path: str | Path) -> None:
-    """Load the weights of a file's generator, which must have the same config, into a network."""
+    """Load the weights of a file's generator into a network of the same layers.
+
+    What would make the network compute something else, such as another padding, is logged. Raises
+    ValueError for weights that do not fit.
+    """
     stages = len(network.stages) if isinstance(network, networks.MAXIM) else None
-    weights = load_generator(path, stages=stages).network.state_dict()
+    source = load_generator(path, stages=stages).network
+    weights = source.state_dict()
     if difference := describe_difference(weights, network.state_dict()):
         raise ValueError(f"{path}: does not fit the configured generator: {difference}")
     network.load_state_dict(weights)
+    before, now = (find_config(one) or {} for one in (source, network))
+    for key in sorted((before.keys() & now.keys()) - FREE):
+        if before[key] != now[key]:
+            told = (path, key, before[key], now[key])
+            log.warning("%s: was trained with %s=%s, and is now used with %s", *told)
 
 
 def fill_parts(network: nn.Module, paths: Mapping[str, str | Path]) -> None:

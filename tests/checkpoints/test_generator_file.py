@@ -92,6 +92,16 @@ def test_another_configs_weights_do_not_fit(saved: Path) -> None:
         fill(ResNet(blocks=2, width=4), saved)
 
 
+def test_weights_for_another_padding_are_told(
+    saved: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    fill(ResNet(blocks=1, width=4, dropout=0.1, zero_last=True), saved)
+    assert not caplog.messages
+    fill(ResNet(blocks=1, width=4, padding="same"), saved)
+    told = f"{saved}: was trained with padding=symmetric, and is now used with same"
+    assert caplog.messages == [told]
+
+
 @pytest.mark.parametrize("target", ["os.system", "deblur.networks.resnet.nn.Module", "ResNet", ""])
 def test_only_our_networks_are_built(tmp_path: Path, target: str) -> None:
     path = tmp_path / "evil.safetensors"
