@@ -37,9 +37,11 @@ def find_rank(environment: Mapping[str, str] = os.environ) -> tuple[int, int, in
 
     They are those set by torchrun (RANK, WORLD_SIZE, LOCAL_RANK) or Slurm's srun, else 0, 1, 0.
     """
+    # A job's script, which srun has not started, has the job's SLURM_NTASKS and SLURM_PROCID=0.
+    count = "SLURM_STEP_NUM_TASKS" if "SLURM_JOB_ID" in environment else "SLURM_NTASKS"
     for names in (
         ("RANK", "WORLD_SIZE", "LOCAL_RANK"),
-        ("SLURM_PROCID", "SLURM_NTASKS", "SLURM_LOCALID"),
+        ("SLURM_PROCID", count, "SLURM_LOCALID"),
     ):
         if names[0] in environment and names[1] in environment:
             rank, ranks = (int(environment[name]) for name in names[:2])

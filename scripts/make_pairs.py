@@ -8,6 +8,7 @@ The settings are those of train.py. On two cores the full camera takes a third o
 
 import argparse
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -53,10 +54,13 @@ def _make(settings: list[str], split: str, count: int) -> Iterator[tuple[str, Pi
     make = instantiate(cfg.dataset, _convert_="all", size=count, held_out=held_out)
     dataset = make(root=cfg.root, split=split, crop=cfg.crop, seed=cfg.seed)
     places = [(0, index) for index in range(count)]
+    drawn = Counter[str]()  # real pairs are drawn more than once
     pair: Pair
     for pair in DataLoader(dataset, None, sampler=places, num_workers=cfg.workers or 1):
         both = decode(torch.stack([pair.blur, pair.sharp]))
-        yield pair.name, both.permute(0, 2, 3, 1).contiguous().numpy()
+        drawn[pair.name] += 1
+        again = f"-{drawn[pair.name]}" if drawn[pair.name] > 1 else ""
+        yield f"{pair.name.replace('/', '-')}{again}", both.permute(0, 2, 3, 1).contiguous().numpy()
 
 
 if __name__ == "__main__":

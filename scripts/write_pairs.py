@@ -43,6 +43,8 @@ def main() -> None:
             for kind, picture in (("blur", pair.blur), ("sharp", pair.sharp)):
                 levels = decode(picture)
                 if options.crop:
+                    if min(levels.shape[1:]) < options.crop:
+                        raise ValueError(f"{pair.name}: smaller than --crop {options.crop}")
                     levels = center_crop(levels, [options.crop, options.crop])
                 path = options.out / "test" / kind / f"{pair.name.replace('/', '-')}.png"
                 path.parent.mkdir(parents=True, exist_ok=True)

@@ -103,6 +103,8 @@ def test_the_pairs_of_a_test_are_written_as_files(run: Run, tmp_path: Path) -> N
     assert "2 pairs" in said
     assert {read(path).shape for path in tmp_path.rglob("*.png")} == {(32, 32, 3)}
     assert {len([*tmp_path.glob(f"test/{side}/*.png")]) for side in ("blur", "sharp")} == {2}
+    with pytest.raises(SystemExit, match="smaller than --crop 64"):
+        run("scripts/write_pairs.py", str(tmp_path / "large"), "--crop", "64", held_out)
 
 
 @pytest.mark.parametrize("truth", [True, False])

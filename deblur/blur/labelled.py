@@ -28,7 +28,8 @@ SENSOR = {"linear": 0.7, "optics": 0.4, "highlights": 0.3, "noise": 0.5, "mosaic
 class Smear(NamedTuple):
     """How far, and in which direction, a point is smeared.
 
-    An extent is the square root of 12 times the variance along it: for a uniform line, its length.
+    An extent of motion is the square root of 12 times the variance along it: for a uniform line,
+    its length. Of defocus, both are the disc's diameter.
     """
 
     length: float

@@ -11,6 +11,7 @@ listed, too, with a note.
 import argparse
 import csv
 import math
+import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -126,11 +127,21 @@ def _split(
 def _find(root: Path) -> list[Path]:
     """List the training runs in a folder, itself included; raise where there is none."""
     places = {path.parent.parent for path in root.glob(f"**/{CONFIG}")}
-    places = {folder for folder in places if "trainer" in OmegaConf.load(folder / CONFIG)}
+    places = {folder for folder in places if _is_run(folder)}
     refused = {path.parent for path in root.glob(f"**/{run_status.NAME}")}  # jobs of sweeps
     if runs := sorted(places | refused):
         return runs
     raise FileNotFoundError(f"{root}: no training run (a folder with {CONFIG}) in it")
+
+
+def _is_run(folder: Path) -> bool:
+    """Return whether a folder is a training run's; say so where that cannot be read."""
+    try:
+        return "trainer" in OmegaConf.load(folder / CONFIG)
+    except Exception as error:  # libraries raise anything for a damaged file
+        reason = " ".join(str(error).split())
+        print(f"left out {printable(folder)}: {CONFIG}: {printable(reason)}", file=sys.stderr)
+        return False
 
 
 def _read(folder: Path, metric: str) -> Run:

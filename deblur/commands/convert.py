@@ -16,6 +16,7 @@ trained from: it forgets less.
 """
 
 import argparse
+import os
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -121,12 +122,13 @@ def _write(out: Path, model: Any, options: argparse.Namespace, shipped: str | No
     else:
         from deblur.checkpoints import export
 
-        with TemporaryDirectory(prefix=".deblur-", dir=out.parent) as folder:
-            place = Path(folder) / out.name
+        target = Path(os.path.realpath(out))
+        with TemporaryDirectory(prefix=".deblur-", dir=target.parent) as folder:
+            place = Path(folder) / target.name
             if out.suffix == ".pt2":
                 export.export_program(place, model)
             else:
                 export.export_onnx(place, model, value_range=options.range, half=options.fp16)
             # Weights of 1.5 GB are a file beside it, which comes first.
-            for file in sorted(Path(folder).iterdir(), key=lambda file: file.name == out.name):
-                install(file, out.parent / file.name)
+            for file in sorted(Path(folder).iterdir(), key=lambda file: file == place):
+                install(file, target.parent / file.name)

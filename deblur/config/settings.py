@@ -64,6 +64,7 @@ INSTEAD: Mapping[str, tuple[tuple[Any, ...], str]] = {
         "it would replace the norms of networks by others. Each device normalizes its own images, "
         "and running statistics are averaged",
     ),
+    "trainer.use_distributed_sampler": ((False,), "deblur.data shares the samples itself"),
 }
 """Lightning's settings that do not work here: the values that do, and what to type instead."""
 PRECISIONS = ("32-true", "16-mixed", "bf16-mixed", "32", "16", "bf16", 32, 16)

@@ -149,7 +149,8 @@ def keep(
     """Write pairs that are not read from files as arrays; yield the number done after each one.
 
     pairs: unique names, and 8-bit arrays (2, H, W, 3). Other splits in the folder are kept. Raises
-    FileExistsError if the folder already holds this split.
+    FileExistsError if the folder already holds this split, and ValueError for a name that is not
+    unique.
     """
     out.mkdir(parents=True, exist_ok=True)
     old = _read_index(out / INDEX) if (out / INDEX).is_file() else {}
@@ -157,7 +158,11 @@ def keep(
     if old.get("files") or any(row["split"] == split for row in rows):
         raise FileExistsError(f"{out}: already holds {split} pairs")
     (out / split).mkdir(exist_ok=True)
+    names: set[str] = set()
     for count, (name, both) in enumerate(pairs, 1):
+        if name in names:
+            raise ValueError(f"{name}: the name of two pairs")
+        names.add(name)
         path = out / split / f"{name}.npy"
         _save(path, both)
         files = [f"{split}/{side}/{name}.png" for side in ("blur", "sharp")]

@@ -11,6 +11,7 @@ PICTURES = {
     b"msf1",
     b"avif",
     b"avis",
+    b"crx ",  # Canon's raw files
 }
 """The brands of pictures in MP4's container."""
 STARTS = (
@@ -29,7 +30,7 @@ def is_video_content(content: bytes) -> bool:
     """Return whether bytes start like a video's file."""
     if content[4:8] == b"ftyp":
         return content[8:12] not in PICTURES
-    if content[4:8] in (b"moov", b"mdat", b"wide"):
+    if content[4:8] in (b"moov", b"mdat", b"wide", b"free", b"skip"):
         return True
     if content[:4] == b"RIFF":
         return content[8:12] == b"AVI "

@@ -150,7 +150,7 @@ class TimeEstimate(Callback):
 
 
 def rehearse(module: DeblurGAN, batch: Pair, batch_idx: int) -> None:
-    """Run the passes of one training step without changing weights or reaching other devices."""
+    """Run the passes of one training step without changing weights; all devices must take part."""
     weights = [weight for weight in module.parameters() if weight.requires_grad]
     scales = module.losses.restore(batch.blur)
     for turn in module.losses.turns(batch, scales, batch_idx):

@@ -67,6 +67,15 @@ def test_a_folder_without_runs_is_refused(
     assert "no training run" in capsys.readouterr().err
 
 
+def test_a_run_whose_settings_are_damaged_is_left_out(
+    runs: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (runs / "1" / ".hydra" / "config.yaml").write_text("trainer: {max_epochs: [")
+    assert main(["compare", str(runs)]) == 0
+    said = capsys.readouterr()
+    assert "30" in said.out and f"left out {runs / '1'}: " in said.err
+
+
 def test_a_figure_that_no_run_logs_is_refused(
     runs: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -65,7 +65,7 @@ def test_nothing_is_written_over(published: Path, capsys: pytest.CaptureFixture[
 
 @pytest.mark.parametrize("ending, writer", [(".onnx", "export_onnx"), (".pt2", "export_program")])
 def test_endings_choose_the_format(
-    ending: str, writer: str, published: Path, monkeypatch: pytest.MonkeyPatch
+    ending: str, writer: str, published: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def write(path: Path, generator: Generator, **settings: object) -> None:
         path.write_text(generator.about["license"])
@@ -74,6 +74,12 @@ def test_endings_choose_the_format(
     out = published.with_suffix(ending)
     assert main(["convert", str(published), "-o", str(out), "--license", "CC0"]) == 0
     assert out.read_text() == "CC0"
+    (tmp_path / "models").mkdir()
+    link = tmp_path / f"link{ending}"
+    link.symlink_to(tmp_path / "models" / "linked")
+    assert main(["convert", str(published), "-o", str(link), "--license", "CC0"]) == 0
+    assert link.is_symlink() and (tmp_path / "models" / "linked").read_text() == "CC0"
+    assert [path.name for path in (tmp_path / "models").iterdir()] == ["linked"]
 
 
 @pytest.mark.parametrize(

@@ -136,6 +136,7 @@ def test_configs_as_they_are_are_right(config: tuple[str, ...]) -> None:
         ("trainer.enable_checkpointing", False, "trainer.enable_checkpointing is False, expected"),
         ("trainer.barebones", True, "trainer.barebones is True, expected False: all runs are log"),
         ("trainer.sync_batchnorm", True, "trainer.sync_batchnorm is True, expected False: it wou"),
+        ("trainer.use_distributed_sampler", True, "trainer.use_distributed_sampler is True, exp"),
         ("trainer.gradient_clip_val", 1.0, "trainer.gradient_clip_val is 1.0, expected 0"),
         ("trainer.overfit_batches", 3, "trainer.overfit_batches is 3, expected 0"),
         ("trainer.devices", -3, "trainer: `devices` selected with `CPUAccelerator` should be an"),

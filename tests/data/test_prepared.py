@@ -201,5 +201,7 @@ def test_pairs_that_come_from_no_files_are_kept_too(tmp_path: Path) -> None:
     found = folder(tmp_path)
     assert [(pair.name, pair.split) for pair in found.pairs] == [(name, "train") for name in "abc"]
     assert np.array_equal(found.frames(1), pairs["b"])
+    with pytest.raises(ValueError, match="a: the name of two pairs"):
+        [*keep(tmp_path / "twice", "train", [*pairs.items()] * 2)]
     with pytest.raises(FileExistsError, match="already holds train pairs"):
         next(keep(tmp_path, "train", pairs.items()))

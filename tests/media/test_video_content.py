@@ -21,5 +21,6 @@ def test_videos_are_told_by_their_content(tmp_path: Path, ending: str, codec: st
 def test_pictures_are_no_videos() -> None:
     assert not is_video_content(make_cover())
     assert not is_video_content(b"\0\0\0\x18ftypheic\0\0\0\0")
+    assert not is_video_content(b"\0\0\0\x18ftypcrx \0\0\0\1")  # a camera's raw file
     assert not is_video_content(b"RIFF\0\0\0\0WEBPVP8 ")
     assert not is_video_content(b"")
