@@ -362,6 +362,38 @@ def test_work_is_stopped_by_its_button_and_by_closing_the_tab(
     wait_for_result(other)
 
 
+def test_what_was_not_uploaded_or_waits_takes_the_present_settings(
+    visit: Callable[..., Page], server: Server, tmp_path: Path
+) -> None:
+    page = visit()
+    again = page.get_by_role("button", name="Restore all with these settings")
+    page.route("**/page/photos", lambda route: route.abort())
+    add(page, photograph(tmp_path / "a.jpg"))
+    expect(row(page, "a.jpg")).to_contain_text("The server does not answer")
+    page.unroute("**/page/photos")
+    server.hold.touch()
+    again.click()
+    expect(row(page, "a.jpg")).to_contain_text("Restoring.")
+    add(page, *(photograph(tmp_path / f"{name}.jpg") for name in "bc"))
+    expect(row(page, "b.jpg")).to_contain_text("1 before it")
+    expect(again).to_be_hidden()
+    page.locator("#scale").select_option("2")
+    again.click()
+    server.hold.unlink()
+    wait_for_result(page, 3)
+    expect(row(page, "b.jpg")).to_contain_text("pixels, tiny, ")
+    expect(row(page, "c.jpg")).to_contain_text("pixels, tiny, half size, ")
+
+
+def test_a_photo_is_downloaded_under_the_ending_of_its_content(
+    visit: Callable[..., Page], tmp_path: Path
+) -> None:
+    page = visit()
+    add(page, photograph(tmp_path / "a.webp").rename(tmp_path / "a.jpg"))
+    wait_for_result(page)
+    expect(page.locator("#download")).to_have_text("Download a_restored.webp")
+
+
 def test_photos_are_dropped_and_removed(visit: Callable[..., Page]) -> None:
     page = visit()
     page.evaluate("""async () => {
@@ -451,6 +483,8 @@ def test_the_keyboard_is_enough(visit: Callable[..., Page], tmp_path: Path) -> N
     page.keyboard.press("ArrowRight")
     moved = page.locator("#line").bounding_box()
     assert line and moved and moved["x"] > line["x"]
+    page.keyboard.press("Control+ArrowRight")  # the browser's or the desktop's
+    assert page.locator("#line").bounding_box() == moved
     page.locator("#strength").focus()
     page.keyboard.press("ArrowLeft")
     expect(page.locator("#percent")).to_have_text("99%")
