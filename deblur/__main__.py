@@ -27,14 +27,22 @@ VERBS = {
 def main(arguments: list[str] | None = None) -> int:
     """Run one verb; return the exit status: 1 if the verb reports a fault, 2 for a wrong call."""
     verb, *rest = (sys.argv[1:] if arguments is None else arguments) or ["--help"]
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # the caller has closed it
+            setattr(sys, name, open(os.devnull, "w"))
     try:
-        try:
-            return _run(verb, rest)
-        finally:
-            sys.stdout.flush()  # at the interpreter's end it would be too late to handle an error
-    except BrokenPipeError:
-        # The reader of the output has closed it; prevent another error when stdout is flushed.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        status = _explain(verb, rest)
+    finally:
+        written = _flush()
+    return status if written else 2
+
+
+def _explain(verb: str, rest: list[str]) -> int:
+    """Run one verb; print what went wrong in one line."""
+    try:
+        return _run(verb, rest)
+    except BrokenPipeError:  # the reader of the output has closed it
+        _mute()
         return 0
     except (ValueError, OSError, ImportError) as error:
         print(f"error: {printable(describe(error))}", file=sys.stderr)
@@ -44,6 +52,24 @@ def main(arguments: list[str] | None = None) -> int:
         return stop.status
     except KeyboardInterrupt:
         return 130
+
+
+def _flush() -> bool:
+    """Write what stdout still holds, while errors can be handled; return whether that worked."""
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        _mute()
+    except OSError as error:
+        _mute()
+        print(f"error: {printable(describe(error))}", file=sys.stderr)
+        return False
+    return True
+
+
+def _mute() -> None:
+    """Discard what is left in stdout, which the interpreter flushes once more at its end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _run(verb: str, rest: list[str]) -> int:
@@ -92,9 +118,11 @@ def edit() -> int:
 
 def _split(options: str) -> list[str]:
     """Split options as a shell does; on Windows backslashes are those of paths."""
-    if os.name != "nt":
-        return shlex.split(options)
-    return [option.strip("\"'") for option in shlex.split(options, posix=False)]
+    lexer = shlex.shlex(options, posix=True)
+    lexer.whitespace_split, lexer.commenters = True, ""
+    if os.name == "nt":
+        lexer.escape = ""
+    return list(lexer)
 
 
 if __name__ == "__main__":

@@ -43,8 +43,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     names = ", ".join(FORMATS).lower()
     add("--format", type=_format, metavar="NAME", help=f"{names} (default the picture's own)")
     about = (
-        "quality of JPEG, WebP, HEIC, AVIF and video (default: JPEG and lossless WebP as they "
-        "were, the other pictures 90, video 80)"
+        "quality of JPEG, WebP, HEIC, AVIF and video (default: JPEG as it was, lossless pictures "
+        "as lossless WebP, the other pictures 90, video 80)"
     )
     add("--quality", type=whole(1, 100), metavar="1..100", help=about)
     add("--strength", type=float, default=1.0, help="share of the change, 0 to 1 (default 1)")

@@ -178,15 +178,15 @@ def fold(path: Path) -> str:
 def _name_sheets(jobs: list[Job]) -> list[Job]:
     """Name sheets NAME_compare.png, or NAME.ENDING_compare.png if another file has that name."""
     short = [job.target.with_name(f"{job.target.stem}_compare.png") for job in jobs]
-    taken = {path for job in jobs for path in (job.source, job.target)}
-    counts = Counter([*short, *taken])
+    taken = {fold(path) for job in jobs for path in (job.source, job.target)}
+    counts = Counter([*map(fold, short), *taken])
     named = []
     for job, sheet in zip(jobs, short):
-        if counts[sheet] > 1:
+        if counts[fold(sheet)] > 1:
             sheet = job.target.with_name(f"{job.target.name}_compare.png")
-        while sheet in taken:
+        while fold(sheet) in taken:
             sheet = sheet.with_name(f"{sheet.stem}_compare.png")
-        taken.add(sheet)
+        taken.add(fold(sheet))
         named.append(job._replace(sheet=sheet))
     return named
 

@@ -17,6 +17,7 @@ from deblur.restoration.classifier import KINDS, load_classifier, measure_featur
 from deblur.restoration.noise import measure_noise
 from deblur.restoration.sharpness import measure_sharpness
 from deblur.restoration.spectra import cut_windows
+from deblur.restoration.transparency import fill_hidden
 
 Verdict = Literal["motion", "defocus", "noise", "sharp", "unclear"]
 BLURRED = 0.8
@@ -111,7 +112,9 @@ def read_luma(path: Path) -> NDArray[np.uint8]:
         with Image.open(path, formats=["JPEG", "MPO"]) as picture:
             picture.draft("L", picture.size)
             return np.asarray(ImageOps.exif_transpose(picture).convert("L"))
-    return to_luma(next(photo.frames()).pixels)
+    frame = next(photo.frames())
+    pixels = frame.pixels if frame.alpha is None else fill_hidden(frame.pixels, frame.alpha)
+    return to_luma(pixels)
 
 
 def to_luma(pixels: NDArray[np.uint8] | NDArray[np.uint16]) -> NDArray[np.uint8]:

@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from deblur.atomic import discard, hide, install, replacing, write_text
@@ -35,7 +36,8 @@ def plan_in_place(paths: Sequence[str], backup: Path | None) -> Plan:
 
     jobs: dict[Path, Job] = {}
     owners: dict[str, Path] = {}
-    earlier = _read_sources(backup) if backup is not None else {}
+    noted = _read_sources(backup) if backup is not None else {}
+    earlier = {fold(copy): place for copy, place in noted.items()}
     sources = find_sources(paths, fail)
     copies = [source for source in sources if _is_copy(source, backup)]
     for source in [source for source in sources if source not in copies]:
@@ -45,9 +47,12 @@ def plan_in_place(paths: Sequence[str], backup: Path | None) -> Plan:
                 fail(str(file), "a video, which is not restored in place; name a folder with -o")
             elif place not in jobs:
                 copy = place.with_name(place.name + MARK) if backup is None else backup / inside
+                if Path(os.path.realpath(copy)) == place:
+                    fail(str(file), f"its copy, {copy}, would be the picture itself")
+                    continue
                 owner = owners.setdefault(fold(copy), place)
                 if owner == place and copy.exists():
-                    owner = earlier.get(copy, place)
+                    owner = earlier.get(fold(copy), place)
                 if owner != place and owner.exists():
                     raise ValueError(
                         f"{owner} and {place} would both be kept as {copy}; name another --backup"
@@ -96,7 +101,9 @@ def is_restored(job: Job) -> bool:
     copy = job.backup
     if copy is None or not copy.exists():
         return False
-    return not filecmp.cmp(job.source, copy, shallow=False)
+    with suppress(OSError):  # the restoration fails, and says why
+        return not filecmp.cmp(job.source, copy, shallow=False)
+    return False
 
 
 def find_original(job: Job) -> Path:

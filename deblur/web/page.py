@@ -85,7 +85,7 @@ def make_router(
     def upload(file: UploadFile) -> dict[str, Any]:
         try:
             photo = store.add(file.filename or "", file.file, megapixels)
-        except (Full, ValueError) as error:
+        except (Full, ValueError, OSError) as error:
             raise refuse(error, metrics) from error
         return {"key": photo.key, "name": photo.name, "size": photo.size}
 
@@ -239,6 +239,8 @@ def _refuse(error: BaseException, photo: StoredPhoto, metrics: Metrics) -> HTTPE
     if photo.discarded:
         metrics.count("stopped")
         return _gone()
+    if isinstance(error, OSError) and error.errno is not None:  # the disk's, not the photo's
+        return refuse(error, metrics)
     reason = photo.explain(error) if isinstance(error, Exception) else None
     return refuse(ValueError(reason) if reason else error, metrics)
 

@@ -50,7 +50,7 @@ class PhotoStore:
         """Keep an uploaded file.
 
         megapixels: of the largest photo, all frames counted. Raises ValueError for what is no
-        picture, or too large, and Full where there is no room.
+        picture, or too large, Full where there is no room, and OSError where it cannot be written.
         """
         self.discard_old()
         self.check_room()
@@ -67,7 +67,8 @@ class PhotoStore:
             photo.source = photo.source.rename(folder / f"source{clean_ending(photo.name)}")
         except BaseException as error:
             shutil.rmtree(folder, ignore_errors=True)
-            if isinstance(error, (ValueError, OSError)):
+            full = isinstance(error, OSError) and error.errno is not None
+            if isinstance(error, (ValueError, OSError)) and not full:
                 raise ValueError(photo.explain(error)) from error
             raise
         with self._lock:

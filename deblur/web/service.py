@@ -292,4 +292,6 @@ def refuse(error: BaseException, metrics: Metrics) -> HTTPException:
         return HTTPException(422, str(error))
     metrics.count("failed")
     log.error("a photo could not be restored", exc_info=error)
+    if isinstance(error, OSError) and error.strerror:
+        return HTTPException(500, f"the server: {error.strerror}")
     return HTTPException(500, "something went wrong; the server's log says what")

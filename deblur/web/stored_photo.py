@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from deblur.atomic import replacing
-from deblur.media.formats.frame import Frame
+from deblur.media.formats.frame import Frame, fit
 from deblur.media.photo import open_photo
 from deblur.restoration.restorer import Restorer
 from deblur.restoration.tiled_network import Harm
@@ -118,11 +118,11 @@ class StoredPhoto:
         def restored() -> Iterator[Frame]:
             for frame in photo.frames():
                 if not arrays:
-                    self._keep_original(frame.pixels)
+                    self._keep_original(frame)
                 (after,) = restorer.restore_frames([frame], harm)
                 arrays.append(target.with_suffix(f".{len(arrays)}.npy"))
                 np.save(arrays[-1], after.pixels)
-                changes.append(measure_change(frame.pixels, after.pixels))
+                changes.append(measure_change(frame, after.pixels))
                 yield after
 
         photo = open_photo(self.source)
@@ -141,16 +141,19 @@ class StoredPhoto:
         return self.results[key]
 
     def show(self, key: str, box: tuple[int, int, int, int] | None = None) -> bytes:
-        """Return a JPEG of the photo, or of a result of it: small, or a part as it is.
+        """Return a JPEG of the photo, or of a result of it, on white: small, or a part as it is.
 
         box: left, top, width and height, in pixels. Raises KeyError for a result that is not there.
         """
         path = self._original if key == ORIGINAL else self.results[key].arrays[0]
         pixels: NDArray[Any] = np.load(path, mmap_mode="r")
+        alpha = np.load(self._alpha, mmap_mode="r") if self._alpha.exists() else None
+        part = slice(None), slice(None)
         if box is not None:
             left, top, width, height = box
-            pixels = pixels[top : top + min(height, CROP), left : left + min(width, CROP)]
-        return write_jpeg(open_photo(self.source), pixels)
+            part = slice(top, top + min(height, CROP)), slice(left, left + min(width, CROP))
+        shown = Frame(pixels[part], None if alpha is None else alpha[part])
+        return write_jpeg(open_photo(self.source), shown)
 
     def choose(self, choice: Choice, mask: bytes | None = None) -> None:
         """Set what is downloaded next; the earlier choice's mask is deleted.
@@ -203,8 +206,6 @@ class StoredPhoto:
 
     def explain(self, error: Exception) -> str | None:
         """Return a sentence on what went wrong, without folders; None for other errors."""
-        if isinstance(error, OSError) and error.strerror:
-            return f"{self.name}: {error.strerror}."
         if isinstance(error, (ValueError, OSError, ImportError)):
             reason = str(error).replace(str(self.source), self.name)
             return f"{reason.replace(f'{self.folder}/', '').rstrip('.')}."
@@ -227,11 +228,16 @@ class StoredPhoto:
     def _original(self) -> Path:
         return self.folder / f"{ORIGINAL}.npy"
 
-    def _keep_original(self, pixels: NDArray[Any]) -> None:
+    @property
+    def _alpha(self) -> Path:
+        return self.folder / f"{ORIGINAL}.alpha.npy"
+
+    def _keep_original(self, frame: Frame) -> None:
         """Save the first frame once: a file that others have mapped must never be truncated."""
-        if not self._original.exists():
-            with replacing(self._original) as file:
-                np.save(file, pixels)
+        for path, values in ((self._alpha, frame.alpha), (self._original, frame.pixels)):
+            if values is not None and not path.exists():
+                with replacing(path) as file:
+                    np.save(file, values)
 
     def _name_file(self, ending: str) -> Path:
         return self.folder / f"{secrets.token_hex(8)}{ending}"
@@ -242,15 +248,18 @@ def _delete(path: Path) -> None:
         path.unlink()
 
 
-def measure_change(before: NDArray[Any], after: NDArray[Any]) -> float:
-    """Return the root mean square change, of black to white, of every fourth pixel."""
-    top = np.iinfo(before.dtype).max
-    apart = before[::4, ::4].astype(np.float32) - after[::4, ::4]
-    return float(np.sqrt(np.mean(np.square(apart / top))))
+def measure_change(before: Frame, after: NDArray[Any]) -> float:
+    """Return the root mean square change, of black to white, of every fourth visible pixel."""
+    top = np.iinfo(after.dtype).max
+    apart = before.pixels[::4, ::4].astype(np.float32) - after[::4, ::4]
+    if before.alpha is not None:
+        apart = apart[before.alpha[::4, ::4] > 0]
+    return float(np.sqrt(np.mean(np.square(apart / top)))) if apart.size else 0.0
 
 
-def write_jpeg(photo: Any, pixels: NDArray[Any]) -> bytes:
-    """Write pixels, at most as many as a preview has, in a photo's own colours."""
+def write_jpeg(photo: Any, shown: Frame) -> bytes:
+    """Write a frame, of at most as many pixels as a preview has, in a photo's own colours."""
+    pixels = fit(shown, "JPEG", lambda note: None, alpha=False, deep=True).pixels
     small = (pixels >> 8).astype(np.uint8) if pixels.dtype == np.uint16 else np.array(pixels)
     if max(small.shape[:2]) > PREVIEW:
         image = Image.fromarray(small[..., 0] if small.shape[2] == 1 else small)

@@ -118,6 +118,24 @@ def test_a_copy_of_another_folder_is_not_taken_for_ones_own(
     assert "1 skipped" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("backup", [None, "originals"])
+def test_a_copy_that_would_be_the_picture_itself_is_refused(
+    backup: str | None, photo: Path, options: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    before, more = photo.read_bytes(), []
+    named = photo
+    if backup is None:
+        photo.with_name("a.png~").symlink_to(photo)
+    else:
+        more = ["--backup", str(photo.parent)]
+        named = photo.parent.with_name("picked") / "a.png"
+        named.parent.mkdir()
+        named.symlink_to(photo)
+    assert main([str(named.parent), "--in-place", *more, *options]) == 1
+    assert "would be the picture itself" in capsys.readouterr().err
+    assert photo.read_bytes() == before
+
+
 def test_the_copy_is_judged_where_it_is_restored_again(
     photo: Path, options: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -177,6 +195,29 @@ def test_what_a_killed_process_left_is_restored(photo: Path, options: list[str])
     shutil.copy(photo, photo.parent / "a.png~")  # it kept the copy, and no more
     assert main([str(photo), "--in-place", *options]) == 0
     assert not filecmp.cmp(photo, photo.parent / "a.png~", shallow=False)
+
+
+def test_a_photo_that_cannot_be_read_fails_alone(
+    photo: Path,
+    options: list[str],
+    picture: Callable[..., Path],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    other = picture(photo.with_name("b.png"), seed=2)
+    shutil.copy(photo, photo.with_name("a.png~"))
+    compare = filecmp.cmp
+
+    def refuse(one: Path, two: Path, **settings: bool) -> bool:
+        if one == photo:
+            raise PermissionError(errno.EACCES, "Permission denied", str(one))
+        return compare(one, two, **settings)
+
+    monkeypatch.setattr(filecmp, "cmp", refuse)
+    before = other.read_bytes()
+    assert main([str(photo.parent), "--in-place", *options]) == 1
+    assert f"failed: {photo}: Permission denied" in capsys.readouterr().err
+    assert other.read_bytes() != before
 
 
 def test_a_photo_that_fails_stays(photo: Path, options: list[str]) -> None:

@@ -1,4 +1,5 @@
 import os
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -6,7 +7,7 @@ from pathlib import Path
 import pytest
 from imitations import write
 
-from deblur.__main__ import VERBS, main
+from deblur.__main__ import VERBS, _split, main
 
 
 def test_help_names_every_verb(capsys: pytest.CaptureFixture[str]) -> None:
@@ -46,6 +47,49 @@ def test_a_reader_that_has_left_is_no_error(verb: list[str], unbuffered: str) ->
     done = subprocess.run(command, stdout=writer, stderr=subprocess.PIPE, env=environment)
     os.close(writer)
     assert (done.returncode, done.stderr) == (0, b"")
+
+
+@pytest.mark.skipif(os.name != "posix", reason="asks a shell")
+@pytest.mark.parametrize(
+    "command, status, said",
+    [
+        ("look EMPTY | true", 2, "error: found no photos in EMPTY"),
+        ("verify small >&-", 0, ""),
+        ("look EMPTY 2>&-", 2, ""),
+        ("--help > /dev/full", 2, "error: [Errno 28] No space left on device"),
+    ],
+)
+def test_outputs_that_cannot_be_written_hide_no_error(
+    command: str, status: int, said: str, tmp_path: Path
+) -> None:
+    (tmp_path / "EMPTY").mkdir()
+    verb, *rest = command.split(" | ")
+    whole = " | ".join([f"{shlex.quote(sys.executable)} -m deblur {verb}", *rest])
+    done = subprocess.run(
+        ["bash", "-o", "pipefail", "-c", whole],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONUNBUFFERED": ""},
+        capture_output=True,
+        text=True,
+    )
+    assert (done.returncode, done.stderr.strip()) == (status, said)
+
+
+@pytest.mark.parametrize(
+    "system, options, expected",
+    [
+        ("posix", r"--model 'my models'/a\ b --fast", ["--model", "my models/a b", "--fast"]),
+        ("nt", r'--model="C:\my models\x.ckpt" --fast', [r"--model=C:\my models\x.ckpt", "--fast"]),
+        ("nt", r"--model C:\models\x.ckpt", ["--model", r"C:\models\x.ckpt"]),
+    ],
+)
+def test_the_options_of_editors_are_split_as_by_the_system(
+    system: str, options: str, expected: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr("os.name", system)
+        found = _split(options)
+    assert found == expected
 
 
 def test_check_data_reports_and_tells_by_its_status(

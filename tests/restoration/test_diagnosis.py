@@ -44,6 +44,17 @@ def test_a_file_is_looked_at_upright(tmp_path: Path) -> None:
     assert diagnose(tmp_path / "a.png") == diagnose_luma(plain)
 
 
+def test_hidden_colours_are_not_looked_at(tmp_path: Path) -> None:
+    pixels = np.asarray(Image.open(BUILT_IN / "petra.webp").convert("RGBA")).copy()
+    pixels[:, :100, 3] = 0
+    lumas = []
+    for hidden in (0, 255):
+        pixels[:, :100, :3] = hidden
+        Image.fromarray(pixels).save(tmp_path / "a.png")
+        lumas.append(read_luma(tmp_path / "a.png"))
+    assert np.array_equal(*lumas)
+
+
 @pytest.mark.parametrize("size", [(1, 1), (40, 60), (300, 200)])
 def test_nothing_is_said_of_pictures_without_detail(size: tuple[int, int]) -> None:
     flat = diagnose_luma(np.full(size, 128, np.uint8))

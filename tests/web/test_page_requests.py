@@ -1,5 +1,6 @@
 """The page's own requests, over real HTTP."""
 
+import errno
 import json
 import os
 import socket
@@ -132,3 +133,16 @@ def test_who_closes_the_page_is_counted(client: Client, picture: Write, tmp_path
     wait_until(lambda: count(client, "stopped") == before + 1)
     assert client.queue.waiting == 0
     held.go.set()
+
+
+def test_a_full_disk_is_the_servers_fault(
+    client: Client, picture: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fill_disk(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    before = count(client, "failed")
+    monkeypatch.setattr("deblur.web.photo_store.shutil.copyfileobj", fill_disk)
+    answer = client.send("/page/photos", picture(tmp_path / "a.png"))
+    assert (answer.status, count(client, "failed")) == (500, before + 1)
+    assert "No space left on device" in answer.json["detail"]

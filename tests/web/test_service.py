@@ -204,6 +204,7 @@ def test_a_full_disk_is_not_the_photos_fault(
     before = count(client, "failed")
     answer = client.send("/v1/restore", picture(tmp_path / "a.png", (16, 16)))
     assert answer.status == 500 and count(client, "failed") == before + 1
+    assert answer.json == {"detail": "the server: No space left on device"}
 
 
 def test_connections_without_a_request_are_ended(

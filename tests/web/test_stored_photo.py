@@ -186,3 +186,22 @@ def test_files_may_vanish_while_the_room_is_measured(
     monkeypatch.setattr(os, "walk", walk_and_discard)
     store.check_room()
     assert not len(store)
+
+
+@pytest.mark.parametrize("box", [None, (0, 0, 40, 40)])
+def test_what_is_hidden_is_shown_white_and_does_not_count(
+    store: PhotoStore, tmp_path: Path, box: tuple[int, int, int, int] | None
+) -> None:
+    pixels = np.random.default_rng(0).integers(0, 100, (40, 80, 4), np.uint8)
+    pixels[..., 3] = np.where(np.arange(80) < 40, 0, 255)
+    Image.fromarray(pixels).save(tmp_path / "a.png")
+    with open(tmp_path / "a.png", "rb") as file:
+        photo = store.add("a.png", file, 1)
+    restorer: Any = Shift(10)
+    photo.restore("tiny@1", restorer)
+    for key in ("original", "tiny@1"):
+        shown = np.asarray(Image.open(BytesIO(photo.show(key, box))).convert("L"))
+        assert shown[:, :32].min() > 240 and (box or shown[:, 48:].mean() < 100)
+    frame = Frame(pixels[..., :3], pixels[..., 3])
+    half = np.where(pixels[..., 3:] > 0, pixels[..., :3] + np.uint8(10), pixels[..., :3])
+    assert stored_photo.measure_change(frame, half) == pytest.approx(10 / 255)
