@@ -66,8 +66,13 @@ def measure(generator: nn.Module, device: torch.device) -> Verdict:
 
 
 def adapt_like(network: nn.Module, generator: nn.Module, device: torch.device) -> nn.Module:
-    """Adapt a generator in the arithmetic of another adapted network, without a race."""
-    return _build(generator, device, name_arithmetic(network))
+    """Adapt a generator in the arithmetic of another adapted network, without a race.
+
+    network: of the generator's structure, with other weights. What it keeps in floats beside
+    integers stays in floats. Raises ValueError where that structure is another one.
+    """
+    like: Ranges | None = getattr(network, "ranges", None)
+    return _build(generator, device, name_arithmetic(network), like)
 
 
 def name_arithmetic(network: nn.Module) -> str:
@@ -145,8 +150,13 @@ def _run(network: nn.Module, device: torch.device) -> Run:
 
 
 @torch.inference_mode()
-def _build(generator: nn.Module, device: torch.device, name: str) -> nn.Module:
-    """Copy a generator into one with the named arithmetic."""
+def _build(
+    generator: nn.Module, device: torch.device, name: str, like: Ranges | None = None
+) -> nn.Module:
+    """Copy a generator into one with the named arithmetic.
+
+    like: ranges for other weights; where they have None, measured ones have None, too.
+    """
     integers, _, rest = name.rpartition(" and ")
     dtype = torch.bfloat16 if rest == "bfloat16" else torch.float32
     network = streamline(generator, device, dtype)
@@ -154,6 +164,13 @@ def _build(generator: nn.Module, device: torch.device, name: str) -> nn.Module:
         use_winograd(network)
     if integers:
         ranges: Ranges | None = getattr(generator, "ranges", None)
-        quantize(network, ranges or calibrate(network, show_examples(SIDE, SIDE)))
+        if not ranges:
+            ranges = calibrate(network, show_examples(SIDE, SIDE))
+            if like:
+                ranges = [
+                    None if old is None else new for old, new in zip(like, ranges, strict=True)
+                ]
+        quantize(network, ranges)
+        setattr(network, "ranges", ranges)  # for `adapt_like`
     setattr(network, "arithmetic", name)
     return network

@@ -1,9 +1,10 @@
 """What a video shows of its own blur: its sharpest frames, and how its blurred ones are smeared."""
 
 import heapq
+import math
 from collections.abc import Iterator
 from contextlib import suppress
-from itertools import islice
+from itertools import dropwhile, islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -92,18 +93,44 @@ def _cut_parts(source: Path) -> Iterator[Iterator[Picture]]:
     with open_video(source) as (container, video):
         rate = float(video.average_rate or 0)
         frames = video.frames or (container.duration or 0) / 1e6 * rate
-        yield _decode(container, video, PARTS * LENGTH if frames <= PARTS * LENGTH else LENGTH)
+        parts = _Parts(container, video)
+        yield parts.decode(PARTS * LENGTH if frames <= PARTS * LENGTH else LENGTH)
         if frames <= PARTS * LENGTH:
             return
-        for part in range(1, PARTS):
+        for part in range(1, PARTS if container.duration else 1):
+            start = (container.start_time or 0) + container.duration * part // PARTS
             with suppress(import_av().FFmpegError):
-                container.seek((container.start_time or 0) + container.duration * part // PARTS)
-                yield _decode(container, video, LENGTH)
+                container.seek(start)
+                yield parts.decode(LENGTH, start / 1e6)
 
 
-def _decode(container: Any, video: Any, count: int) -> Iterator[Picture]:
-    """Decode the next frames up to a count, or to where the file is broken."""
-    colours = Colours()
-    with suppress(import_av().FFmpegError):
-        for frame in islice(container.decode(video), count):
-            yield Picture(frame, colours.to_rgb(frame, "rgb24"))
+class _Parts:
+    """Decodes parts of a video, none of whose frames is in two of them."""
+
+    def __init__(self, container: Any, video: Any) -> None:
+        self.container, self.video = container, video
+        self.last = -math.inf
+
+    def decode(self, count: int, start: float = -math.inf) -> Iterator[Picture]:
+        """Decode frames from a time on, in seconds, up to a count, or to where the file is broken.
+
+        A seek ends at a key frame, which may lie before that time and before parts already decoded.
+        """
+        colours = Colours()
+
+        def is_passed(frame: Any) -> bool:
+            time = _find_time(frame)
+            return time is not None and (time < start or time <= self.last)
+
+        with suppress(import_av().FFmpegError):
+            frames = dropwhile(is_passed, self.container.decode(self.video))
+            for frame in islice(frames, count):
+                time = _find_time(frame)
+                self.last = self.last if time is None else time
+                yield Picture(frame, colours.to_rgb(frame, "rgb24"))
+
+
+def _find_time(frame: Any) -> float | None:
+    """Return a frame's time in seconds; None where the file does not say."""
+    stamp = frame.dts if frame.pts is None else frame.pts
+    return None if stamp is None else float(stamp * frame.time_base)

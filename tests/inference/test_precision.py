@@ -1,4 +1,5 @@
 import logging
+import math
 from contextlib import nullcontext
 from typing import Any
 
@@ -6,8 +7,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from deblur.inference import adapt, has_int8, name_arithmetic, precision
+from deblur.checkpoints import load_generator
+from deblur.checkpoints.shipped import find_model
+from deblur.inference import adapt, adapt_like, has_int8, name_arithmetic, precision
 from deblur.inference.convolutions import Conv
+from deblur.inference.example_photos import show_examples
 from deblur.inference.quantized import Row
 from deblur.inference.verdicts import Verdict
 from deblur.networks import NAFNet, ResNet
@@ -118,6 +122,25 @@ def test_int8_says_where_it_changes_nothing(caplog: pytest.LogCaptureFixture) ->
     with caplog.at_level(logging.WARNING):
         adapt(NAFNet(width=8, encoder=(1,), decoder=(1,)), CPU, "int8")
     assert "no suitable convolutions" in caplog.text
+
+
+@pytest.mark.skipif(not has_int8(CPU), reason="no int8 units")
+@torch.inference_mode()
+def test_what_costs_too_much_stays_in_floats_with_other_weights(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(precision, "SIDE", 128)
+    generator = load_generator(find_model("small")).network
+    network = precision._build(generator, CPU, "int8 and float32")
+    vars(generator).pop("ranges")  # as adaptation does
+    again = adapt_like(network, generator, CPU)
+    assert name_arithmetic(again) == "int8 and float32"
+    assert sum(isinstance(part, Row) for part in again.modules()) == 3  # of 5
+    for blur in show_examples(128, 128):
+        error = (again(blur) - generator(blur)).square().mean()
+        assert 10 * math.log10(4 / float(error)) > 50, "44 if all rows are integers"
+    with pytest.raises(ValueError):
+        adapt_like(network, ResNet(blocks=1, width=32), CPU)
 
 
 def test_winograd_says_where_it_changes_nothing(caplog: pytest.LogCaptureFixture) -> None:
