@@ -12,7 +12,7 @@ STYLED := deblur tests benchmarks scripts examples browser/serve.py train.py eva
 DEMO := runs/demo/$(shell date +%Y-%m-%d_%H-%M-%S)
 
 help:  ## list the targets
-	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@awk -F ':.*## ' '/^[a-z-]+:.*##/ {printf "%-12s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 # $(1): the folder of the environment; $(2): pip's constraints.
 define environment
@@ -84,9 +84,9 @@ browser: $(READY)  ## build the page that restores in the browser into dist/brow
 	$(BIN)/python scripts/build_browser.py dist/browser
 
 dist: $(READY)  ## build the source archive and the wheel into dist/, and check them
-	rm -rf build dist
+	rm -rf build/lib build/bdist* dist/*.whl dist/*.tar.gz
 	$(BIN)/python -m build
-	$(BIN)/twine check --strict dist/*
+	$(BIN)/twine check --strict dist/*.whl dist/*.tar.gz
 
 soak-resume: $(READY)  ## kill and resume a run 20 times, compare it with an uninterrupted one
 	$(BIN)/python benchmarks/soak_resume.py

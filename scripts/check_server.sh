@@ -4,7 +4,7 @@
 set -euo pipefail
 source=$(cd "$(dirname "$0")/.." && pwd)
 work=$(mktemp -d)
-"$@" serve --port 0 --model small >"$work/log" &
+env -u DEBLUR_TOKEN "$@" serve --port 0 --model small >"$work/log" &
 server=$!
 trap 'kill "$server" 2>/dev/null || true; rm -rf "$work"' EXIT
 for _ in $(seq 600); do

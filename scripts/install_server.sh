@@ -11,6 +11,7 @@ if [ ! -x "$folder/bin/python" ]; then
 fi
 # shellcheck disable=SC2086  # several words
 "$folder/bin/pip" install --quiet --no-cache-dir $TORCH
+rm -rf "$source/build/lib"  # modules that are deleted since would be installed, too
 "$folder/bin/pip" install --quiet --no-cache-dir "$source[heif,web]"
 if [ "${2:-}" = check ]; then
     "$source/scripts/check_server.sh" "$folder/bin/python" -m deblur

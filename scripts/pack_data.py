@@ -19,6 +19,8 @@ from hydra.utils import instantiate
 from PIL import Image
 from rich.progress import track
 
+from deblur.atomic import discard, hide, install
+from deblur.data.names import tell_apart
 from deblur.media.images import list_pictures
 
 CONF = Path(__file__).resolve().parent.parent / "conf"
@@ -47,12 +49,17 @@ def main() -> None:
         mean = sum(len(encode(path, quality)) for path in sample) / len(sample)
         if len(files) * mean > NEAR * most:
             continue
-        pack(options.archive, files, quality)
-        size = options.archive.stat().st_size
-        if size <= most:
-            print(f"{options.archive}: {len(files)} files, {size / 2**20:.1f} MiB, WebP {quality}")
-            return
-    options.archive.unlink(missing_ok=True)
+        part = hide(options.archive)
+        try:
+            pack(part, files, quality)
+            size = part.stat().st_size
+            if size <= most:
+                install(part, options.archive)
+                told = f"{len(files)} files, {size / 2**20:.1f} MiB, WebP {quality}"
+                print(f"{options.archive}: {told}")
+                return
+        finally:
+            discard(part)
     sys.exit(
         f"error: more than {options.megabytes:g} MiB at WebP quality {QUALITIES[-1]}: "
         "leave out photos or pairs"
@@ -63,12 +70,16 @@ def list_files(settings: list[str]) -> dict[str, Path]:
     """Return the files that training reads, by their names in the archive."""
     with initialize_config_dir(str(CONF), version_base="1.3"):
         data = instantiate(compose("config", ["data=wide", *settings]).data, _convert_="all")
+    if data.root is None:
+        raise ValueError("data.root=FOLDER is required: the photos")
     data.setup("validate")  # "fit" would also decode all
     splits = [
         data.splits["val"],
         data.dataset(root=data.root, split="train", crop=data.crop, seed=0),
     ]
-    files = {f"photos/{path.stem}.webp": path for path in list_pictures(Path(data.root))}
+    photos = list_pictures(Path(data.root))
+    names = tell_apart([one.stem for one in photos], [one.name.replace(".", "-") for one in photos])
+    files = {f"photos/{name}.webp": path for name, path in zip(names, photos)}
     root = Path(os.environ.get("DEBLUR_DATA", "datasets"))
     for part in (part for split in splits for part in split.parts.values()):
         for path in (path for pair in part.pairs for path in (*pair.blur, pair.sharp)):

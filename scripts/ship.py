@@ -9,7 +9,7 @@ python scripts/ship.py maxim both.safetensors --later maxim-gopro ...
 
 --share leaves out a part of the network that is a bundled model, from which it is read. --later
 adds the later stages of a bundled model, which are read from there, too. The model's metadata are
-written into its file and, with its figures, into its card, deblur/assets/weights/NAME.md.
+written into its file; its card, deblur/assets/weights/NAME.md, is written by hand.
 """
 
 import argparse
@@ -21,6 +21,7 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import save
 
+from deblur.atomic import discard, hide, install
 from deblur.checkpoints import load_generator, save_generator
 from deblur.checkpoints.generator_file import USED
 from deblur.checkpoints.safetensors_file import PARTS, digest
@@ -61,11 +62,17 @@ def main() -> None:
         about |= {USED: str(config["stages"]), PARTS: json.dumps({"": later})}
         config = {**config, "stages": json.loads(metadata["generator"])["stages"]}
     out = WEIGHTS / f"{options.name}.safetensors"
-    out.parent.mkdir(exist_ok=True)
-    save_generator(out, model.network, config, TEST, about, precision=torch.float16)
-    if options.share:
-        leave_out(out, *options.share.split("="))
-    load_generator(out)  # raises ValueError if it is not whole with its parts
+    part = hide(out, out.suffix)
+    try:
+        save_generator(part, model.network, config, TEST, about, precision=torch.float16)
+        if options.share:
+            leave_out(part, *options.share.split("="))
+        load_generator(part)  # raises ValueError if it is not whole with its parts
+        install(part, out)
+    except (ValueError, OSError) as error:
+        sys.exit(f"error: {error}")
+    finally:
+        discard(part)
     print(f"{out}: {out.stat().st_size / 1e6:.1f} MB;  python eval.py ckpt={options.name}")
 
 
@@ -80,6 +87,8 @@ def leave_out(path: Path, part: str, name: str) -> None:
     """Remove the weights of a part, which must be those of a bundled model, from a file."""
     with safe_open(find_model(name), "pt") as shared, safe_open(path, "pt") as own:
         for key in shared.keys():
+            if f"{part}.{key}" not in own.keys():
+                raise ValueError(f"{part} is not {name}: it has no {key}")
             if not torch.equal(own.get_tensor(f"{part}.{key}"), shared.get_tensor(key)):
                 raise ValueError(f"{part}.{key} is not that of {name}")
         keys = [key for key in own.keys() if not key.startswith(f"{part}.")]

@@ -35,11 +35,25 @@ save() {
         $python -m deblur convert "$work/$name.ckpt" -o "$work/$name.safetensors" \
             --precision float16 --overwrite > "$work/convert.log" 2>&1 ||
             { cat "$work/convert.log"; continue; }
+        rm -rf "$out/.new" && mkdir "$out/.new"
+        split -b 15M -d "$work/$name.safetensors" "$out/.new/$name.safetensors."
         rm -f "$out/$name.safetensors".*
-        split -b 15M -d "$work/$name.safetensors" "$out/$name.safetensors."
+        mv "$out/.new/"* "$out" && rmdir "$out/.new"
     done
 }
-(while sleep "$EVERY"; do save; done) &
+
+# keep_saving: save every so many seconds, until there is the file stop
+keep_saving() {
+    local waited
+    while :; do
+        for ((waited = 0; waited < EVERY; waited++)); do
+            [ ! -e "$work/stop" ] || return 0
+            sleep 1
+        done
+        save
+    done
+}
+keep_saving &
 saver=$!
 
 # train NAME MINUTES SETTING...: run a stage; if it fails, the next one begins
@@ -55,7 +69,8 @@ train paper "$PAPER" experiment=paper data=wide blur=shipped
 train maxim "$WIDE" experiment=wide data.batch_size="${BATCH:-16}" "${epochs[@]}"
 train fast "$FAST" experiment=fast data.batch_size="${BATCH:-16}" "${epochs[@]}" \
     model.schedule.freeze_epochs=1000
-kill "$saver" 2> /dev/null || true
+touch "$work/stop"
+wait "$saver"  # which may be saving
 saver=
 save
 ls -l "$out"

@@ -33,6 +33,8 @@ def main() -> None:
     parser.add_argument("settings", nargs="*", help="settings of data and blur, as for eval.py")
     options = parser.parse_intermixed_args()
     try:
+        if any(options.out.glob("test/*/*")):
+            raise FileExistsError(f"{options.out}: already holds test pairs")
         with initialize_config_dir(str(CONF), version_base="1.3"):
             data = instantiate(compose("config", options.settings).data, _convert_="all")
         data.setup("test")

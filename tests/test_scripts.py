@@ -2,6 +2,7 @@
 
 import os
 import runpy
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -12,8 +13,10 @@ import pytest
 from conftest import ROOT
 from imitations import picture, write
 
-from deblur.checkpoints import load_generator
+from deblur.checkpoints import load_generator, save_generator, shipped
+from deblur.checkpoints.shipped import find_model
 from deblur.media.images import read
+from deblur.networks import ResNet
 
 Run = Callable[..., str]
 
@@ -103,6 +106,8 @@ def test_the_pairs_of_a_test_are_written_as_files(run: Run, tmp_path: Path) -> N
     assert "2 pairs" in said
     assert {read(path).shape for path in tmp_path.rglob("*.png")} == {(32, 32, 3)}
     assert {len([*tmp_path.glob(f"test/{side}/*.png")]) for side in ("blur", "sharp")} == {2}
+    with pytest.raises(SystemExit, match="already holds test pairs"):
+        run("scripts/write_pairs.py", str(tmp_path), held_out)
     with pytest.raises(SystemExit, match="smaller than --crop 64"):
         run("scripts/write_pairs.py", str(tmp_path / "large"), "--crop", "64", held_out)
 
@@ -125,6 +130,22 @@ def test_what_a_teacher_makes_of_frames_is_written_as_pairs(
     sharp = read(tmp_path / "GOPRO_rebuilt" / "train" / "A" / "sharp" / "000001.png")
     target = read(out / "train" / "A_rebuilt_33" / "sharp" / "000001.png")
     assert target.shape == sharp.shape and (target == sharp).all() == truth
+
+
+def test_a_model_that_is_not_whole_replaces_none(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bundled = Path(shutil.copy(find_model("small"), tmp_path))
+    before = bundled.read_bytes()
+    monkeypatch.setattr(shipped, "WEIGHTS", tmp_path)
+    other = tmp_path / "other.safetensors"
+    save_generator(other, ResNet(blocks=1, width=4))
+    with pytest.raises(SystemExit, match="encoder is not small"):
+        run("scripts/ship.py", "small", str(other), "--share", "encoder=small", "--about", "x")
+    assert bundled.read_bytes() == before
+    assert {path.name for path in tmp_path.iterdir()} == {"other.safetensors", "small.safetensors"}
+    run("scripts/ship.py", "small", str(other), "--about", "x")
+    assert load_generator(bundled).config["width"] == 4
 
 
 @pytest.fixture
@@ -154,7 +175,11 @@ def test_training_data_are_packed_below_a_size(run: Run, tmp_path: Path, packed:
     where = f"data.root={tmp_path / 'photos'}"
     with pytest.raises(SystemExit, match="more than 0.001 MiB"):
         run("scripts/pack_data.py", str(archive), "--megabytes", "0.001", where, *packed)
-    assert not archive.exists()
+    with tarfile.open(archive) as tar:
+        assert tar.getnames() == names  # the earlier one stays
+    assert not [*tmp_path.glob(".deblur-*")]
+    with pytest.raises(SystemExit, match="data.root=FOLDER is required"):
+        run("scripts/pack_data.py", str(archive))
     with pytest.raises(SystemExit, match="^error: .*none"):
         run("scripts/pack_data.py", str(archive), f"data.root={tmp_path / 'none'}")
 
