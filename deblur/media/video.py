@@ -71,8 +71,8 @@ class VideoFrames:
 
     def __init__(self, file: Path) -> None:
         self.file = file
-        with open_video(file) as (_, stream):
-            self.count: int | None = stream.frames or None
+        with open_video(file) as (container, stream):
+            self.count: int | None = count_frames(container, stream)
 
     def __iter__(self) -> Iterator[Pixels]:
         return _of_one_size((f"{self.file}, frame {i}", f) for i, f in enumerate(self._decode()))
@@ -119,6 +119,18 @@ def open_video(file: Path) -> Iterator[tuple[Any, Any]]:
         yield container, stream
 
 
+def count_frames(container: Any, stream: Any) -> int | None:
+    """Return the number of a stream's frames by the file's head; None where it does not say.
+
+    Frames that MOV's edit lists hide, as cuts without encoding make them, are not counted: those
+    are not in the index, or marked in it.
+    """
+    if stream.frames and "mov" in container.format.name.split(","):
+        if shown := sum(not entry.is_discard for entry in stream.index_entries):
+            return shown
+    return stream.frames or None
+
+
 def unreadable(file: Path, error: Any) -> ValueError:
     """Return an error that says in one line why PyAV cannot read a video."""
     return ValueError(f"{file}: not a readable video ({error.strerror})")
@@ -142,7 +154,7 @@ class Colours:
     def __init__(self) -> None:
         import_av()
         library = import_module("av.video.reformatter")
-        self._to, self._back = library.VideoReformatter(), library.VideoReformatter()
+        self._to, self._back, self._copy = (library.VideoReformatter() for _ in range(3))
         way = library.Interpolation
         # Without accurate rounding everything gets a level darker.
         self._way = way.BICUBIC | way.ACCURATE_RND | way.FULL_CHR_H_INT | way.FULL_CHR_H_INP
@@ -153,6 +165,18 @@ class Colours:
         rgb = self._to.reformat(frame, format=format, interpolation=self._way, dst_color_range=FULL)
         rgb.make_writable()
         return rgb
+
+    def rename(self, frame: Any) -> Any:
+        """Return a frame of yuvj420p as one of yuv420p and the full range, and so on.
+
+        Its values, its times and what it says of itself stay; other frames are returned as they
+        are.
+        """
+        if not frame.format.name.startswith("yuvj"):
+            return frame
+        plain = frame.format.name.replace("yuvj", "yuv")
+        ranges = {"src_color_range": FULL, "dst_color_range": FULL}
+        return self._copy.reformat(frame, format=plain, interpolation=self._way, **ranges)
 
     def from_rgb(self, rgb: Any, format: str, range: int, size: tuple[int, int]) -> Any:
         """Convert a result of to_rgb to a format, a width and a height; range: LIMITED or FULL."""

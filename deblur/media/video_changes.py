@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from deblur.media.video import open_video
+from deblur.media.video import count_frames, open_video
 from deblur.media.video_tags import current_tags
 
 SLACK = 2
@@ -22,13 +22,14 @@ def describe_changes(source: Path, target: Path, frames: int, end: float) -> lis
         if lost := [key for key in current_tags(container.metadata) if key.lower() not in kept]:
             notes.append(f"left out the tags {', '.join(lost)}: {new.format.name} cannot hold them")
         rate = float(video.average_rate or video.guessed_rate or 25)
-        start, length = _find_span(container)
-        if frames < video.frames:
-            notes.append(f"it should have {video.frames} frames, and has {frames}")
-        elif length and end - start < length - SLACK / rate:
-            seconds = f"{length:.2f} s, and ends after {end - start:.2f}"
+        expected = count_frames(container, video) or 0
+        start, stop = _find_span(container)
+        if frames < expected:
+            notes.append(f"it should have {expected} frames, and has {frames}")
+        elif end < stop - SLACK / rate:
+            seconds = f"{stop - start:.2f} s, and ends after {end - start:.2f}"
             notes.append(f"it should last {seconds}: nothing can be read behind")
-        if frames < video.frames or new.format.name.startswith("mpeg"):  # whose lengths are guessed
+        if frames < expected or new.format.name.startswith("mpeg"):  # whose lengths are guessed
             return notes
         before, after = (_find_length(one) for one in (video, restored))
         if before and after and abs(after - before) > SLACK / rate:
@@ -37,8 +38,12 @@ def describe_changes(source: Path, target: Path, frames: int, end: float) -> lis
 
 
 def _find_span(container: Any) -> tuple[float, float]:
-    """Return where a file starts, and how long it lasts by its head, in seconds; 0 for unknown."""
-    return (container.start_time or 0) / 1e6, (container.duration or 0) / 1e6
+    """Return where a file starts, and where it ends by its head, in seconds; 0 for unknown."""
+    start, length = (container.start_time or 0) / 1e6, (container.duration or 0) / 1e6
+    # FFmpeg writes Matroska's end as its length; others write its length, which is no later.
+    if "matroska" in container.format.name or not length:
+        return start, length
+    return start, start + length
 
 
 def _find_length(stream: Any) -> float:

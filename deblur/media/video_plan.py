@@ -32,13 +32,15 @@ identify; and the number of packets after which other streams are not awaited.""
 class Beginning(NamedTuple):
     """The beginning of a file, as it was read back."""
 
-    streams: Counter[tuple[str, str]]
+    streams: Counter[tuple[str, str | None]]
     """The number of streams of each type and codec, the main stream among them."""
     profile: str | None
     first: Any
     """The first frame."""
     frames: int
     """The number of the main stream's frames."""
+    timecode: str | None
+    """The time of the first frame that the main stream tells."""
 
 
 def plan_encoding(
@@ -71,7 +73,7 @@ def plan_encoding(
     notes = _describe(encoding, codec, beginning)
     if first.format.is_rgb and not import_av().VideoFormat(encoding.stored).is_rgb:
         assume_tags(first)
-    encoding, more = _add_others(source, target, encoding)
+    encoding, more = _add_others(source, target, encoding, beginning.timecode)
     return encoding, notes + more
 
 
@@ -93,7 +95,7 @@ def _try(source: Path, target: Path, encoding: Encoding) -> Beginning | None:
             if writer is not None:
                 with suppress(av.FFmpegError, ValueError):
                     writer.container.close()
-    wanted = Counter((stream.type, stream.codec.canonical_name) for stream in encoding.copies)
+    wanted = Counter(map(_identify, encoding.copies))
     wanted["video", av.Codec(encoding.encoder.name, "w").canonical_name] += 1
     if beginning is None or beginning.frames != writer.count or wanted - beginning.streams:
         return None
@@ -124,22 +126,38 @@ def _read_beginning(file: Path) -> Beginning | None:
         frames = [*container.decode(video)]
         if any(frame.pts is None and frame.dts is None for frame in frames):
             return None
-        streams = Counter(
-            (stream.type, stream.codec.canonical_name)
-            for stream in container.streams
-            if stream.codec_context is not None
-        )
-        return Beginning(streams, video.profile, frames[0], len(frames)) if frames else None
+        if not frames:
+            return None
+        streams = Counter(one for one in map(_identify, container.streams) if one[1])
+        timecode = _find_timecode(video)
+        return Beginning(streams, video.profile, frames[0], len(frames), timecode)
 
 
-def _add_others(source: Path, target: Path, encoding: Encoding) -> tuple[Encoding, list[str]]:
-    """Add the other streams, as far as the container can hold them."""
+def _identify(stream: Any) -> tuple[str, str | None]:
+    """Return a stream's type and codec; an attachment's name; None for what has no known codec."""
+    if stream.codec_context is None:
+        return stream.type, getattr(stream, "name", None)
+    return stream.type, stream.codec.canonical_name
+
+
+def _add_others(
+    source: Path, target: Path, encoding: Encoding, timecode: str | None
+) -> tuple[Encoding, list[str]]:
+    """Add the other streams, as far as the container can hold them.
+
+    timecode: that of the main stream, as it was read back.
+    """
     encoding, streams, notes = _add_covers(source, encoding)
     for stream in encoding.source.streams:
         # Chapters are a stream, too, that no one shall read.
         if stream.index == encoding.video.index or stream.discard.name == "all":
             continue
         if _is_cover(stream):
+            continue
+        if _is_timecode(stream):
+            # FFmpeg makes the track anew, or keeps the main stream's tag.
+            if _find_timecode(stream) != timecode:
+                notes.append(_say_left_out(stream, encoding.format))
             continue
         # Other containers would take a video's times for a count of frames.
         if stream.type == "video" and not has_times(encoding.format):
@@ -181,12 +199,23 @@ def _is_cover(stream: Any) -> bool:
     return stream.type == "video" and bool(stream.disposition & COVER)
 
 
+def _is_timecode(stream: Any) -> bool:
+    return stream.type == "data" and _find_timecode(stream) is not None
+
+
+def _find_timecode(stream: Any) -> str | None:
+    tags = {key.lower(): value for key, value in stream.metadata.items()}  # Matroska's are capitals
+    return tags.get("timecode")
+
+
 def _read_cover(source: Path, index: int) -> bytes:
     with open_video(source) as (container, _):
         return bytes(next(container.demux(container.streams[index])))
 
 
 def _name(stream: Any) -> str:
+    if _is_timecode(stream):
+        return "timecode"
     kind = "cover" if _is_cover(stream) else stream.type
     return f"{kind} ({getattr(stream, 'name', None)})"
 

@@ -52,8 +52,11 @@ class VideoWriter:
             self.losses["has frames that are damaged"] += 1
         if (frame.width, frame.height) != (encoding.first.width, encoding.first.height):
             self.losses["scaled frames of another size"] += 1
+        frame = self.again.rename(frame)
         fits = frame.format.name == encoding.stored and not encoding.turns
         fits = fits and (frame.width, frame.height) == encoding.size
+        full = frame.color_range == FULL
+        fits = fits and (frame.format.is_rgb or full == (self.range == FULL))
         fits = fits and all(plane.line_size > 0 for plane in frame.planes)
         if rgb is None and not fits:
             rgb = self.again.to_rgb(frame, self.packed)

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deblur.atomic import discard, hide, install
-from deblur.media.video import import_av, open_video, view
+from deblur.media.video import count_frames, import_av, open_video, view
 from deblur.media.video_changes import describe_changes
 from deblur.media.video_encoding import Encoding
 from deblur.media.video_plan import plan_encoding
@@ -131,9 +131,19 @@ def _peek(source: Path) -> Any:
 
 
 def _count(container: Any, encoding: Encoding) -> int | None:
+    if (frames := count_frames(container, encoding.video)) is not None:
+        return frames
     seconds = Fraction(container.duration or 0, 1_000_000)
+    if "matroska" in container.format.name and _is_by_ffmpeg(container):
+        seconds -= Fraction(container.start_time or 0, 1_000_000)
     rate = encoding.rate if encoding.video.average_rate else 0
-    return int(encoding.video.frames or seconds * rate) or None
+    return int(seconds * rate) or None
+
+
+def _is_by_ffmpeg(container: Any) -> bool:
+    """Return whether FFmpeg wrote a Matroska file: then its end stands for its length."""
+    tags = {key.lower(): value for key, value in container.metadata.items()}
+    return bool(tags.get("encoder", "").startswith("Lavf"))
 
 
 def _restore_frames(
