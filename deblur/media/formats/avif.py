@@ -6,8 +6,8 @@ from io import BytesIO
 from typing import BinaryIO
 
 from deblur.media.formats.frame import Frame, as_image
-from deblur.media.formats.metadata import Cicp
-from deblur.media.formats.original import QUALITY, Original
+from deblur.media.formats.metadata import Cicp, hide_orientation
+from deblur.media.formats.original import QUALITY, SIGNATURE_BOX, UNSIGNED, Original
 from deblur.media.formats.plain import read_timing, save, settings_of, shown
 
 HEAD = 1 << 20
@@ -15,6 +15,7 @@ HEAD = 1 << 20
 TAGS = b"colrnclx"
 """What precedes the colour tags: primaries and transfer, of two bytes each, and then the matrix."""
 LEFT_OUT = {
+    SIGNATURE_BOX: UNSIGNED,
     b"tmap": "the gain map was left out",
     b"clli": "the content's light level was left out",
     b"mdcv": "the mastering display's colours were left out",
@@ -30,6 +31,9 @@ def write(
     grey = all(image.mode == "L" for image in images)
     settings = settings_of(original.metadata.upright(), 1 if grey else 3)
     settings["quality"] = quality or QUALITY
+    exif = settings["exif"]
+    # Pillow would take the orientation out and move all else, such as maker notes.
+    settings["exif"] = hidden = hide_orientation(exif)
     if not grey:
         settings["subsampling"] = _subsampling(original)
     if len(images) > 1:
@@ -37,7 +41,8 @@ def write(
         settings["duration"] = [round(one) for one in timing.durations[timing.cover :]]
     coded = BytesIO()
     save(images[0], coded, original, "AVIF", settings)
-    file.write(_tagged(coded.getvalue(), original.metadata.cicp))
+    content = coded.getvalue().replace(hidden, exif) if exif else coded.getvalue()
+    file.write(_tagged(content, original.metadata.cicp))
 
 
 def _tagged(content: bytes, cicp: Cicp | None) -> bytes:

@@ -57,14 +57,16 @@ def decode(
     again: opens the picture anew, at the same frame. orientation: how the stored pixels lie, 1 to
     8 as EXIF counts. Raises ValueError for pixels of other than 8 or 16 bits.
     """
-    raw = _raw_mode(picture)
+    raw, white = _raw_mode(picture), _white(picture)
     key = _key(picture, raw)
     if DEEP.fullmatch(raw):
         still = picture.format == "TIFF" or getattr(picture, "n_frames", 1) == 1
         if still and picture.mode in CHANNELS:
-            return _keyed(_decode_deep(again, raw, orientation), key)
+            return _keyed(_scaled(_decode_deep(again, raw, orientation), white), key)
         # Of an animation, Pillow puts 8 bits together; CMYK it converts by 8.
         note("16 bits were read as 8")
+    if white > 255 and picture.mode == "RGB":
+        note(f"{white.bit_length()} bits were rounded to 8: PPM as text is read so")
     image = _convert(picture, note)
     deep = image.mode.startswith("I")
     frame = _canvas(image.size, CHANNELS.get(image.mode, 1), "A" in image.mode, deep, orientation)
@@ -95,7 +97,7 @@ def _decode_deep(again: Callable[[], ImageFile.ImageFile], raw: str, orientation
 
 def _raw_mode(picture: ImageFile.ImageFile) -> str:
     """Return the raw mode that Pillow takes samples for; raise ValueError where it is mistaken."""
-    if picture.format == "PPM" and picture.tile and picture.tile[0].args == ("RGB", 65535):
+    if picture.mode == "RGB" and _white(picture) > 255 and picture.tile[0].codec_name == "ppm":
         return "RGB;16B"
     tags = getattr(picture, "tag_v2", {})
     if tags.get(284) == 2 and max(tags.get(258, (8,))) > 8:
@@ -104,6 +106,12 @@ def _raw_mode(picture: ImageFile.ImageFile) -> str:
         return picture.mode
     args: Any = picture.tile[0].args
     return str(args if isinstance(args, str) else args[0])
+
+
+def _white(picture: ImageFile.ImageFile) -> int:
+    """Return which sample is white in a PPM whose samples Pillow scales; 0 for other pictures."""
+    args: Any = picture.tile[0].args if picture.format == "PPM" and picture.tile else ()
+    return int(args[1]) if isinstance(args, tuple) and len(args) == 2 else 0
 
 
 def _retiled(tile: Any, raw: str) -> Any:
@@ -131,10 +139,16 @@ def _convert(picture: ImageFile.ImageFile, note: Note) -> Image.Image:
 
 
 def _from_palette(picture: ImageFile.ImageFile, note: Note) -> Image.Image:
-    colours = np.array(picture.getpalette("RGB")).reshape(-1, 3)
+    palette = picture.getpalette("RGB")
+    if palette is None:
+        raise ValueError("colours behind a grey frame, which Pillow mixes up: make it a WebP first")
+    colours = np.array(palette).reshape(-1, 3)
     # An animation's frames are all to be of a kind, and later ones have colour from Pillow.
     still = getattr(picture, "n_frames", 1) == 1
-    grey, clear = still and not np.ptp(colours, -1).any(), picture.has_transparency_data
+    # A profile of RGB is none for grey, which PNG forbids.
+    coloured = (picture.info.get("icc_profile") or b"")[16:20] == b"RGB "
+    grey = still and not coloured and not np.ptp(colours, -1).any()
+    clear = picture.has_transparency_data
     if picture.format != "GIF":
         note("the palette was converted to " + ("grey" if grey else "RGB") + " with alpha" * clear)
     return picture.convert(("LA" if clear else "L") if grey else ("RGBA" if clear else "RGB"))
@@ -221,6 +235,17 @@ def _keyed(frame: Frame, key: tuple[int, ...] | None) -> Frame:
     alpha = np.full(frame.pixels.shape[:2], np.iinfo(kind).max, kind)
     alpha[(frame.pixels == key).all(-1)] = 0
     return Frame(frame.pixels, alpha)
+
+
+def _scaled(frame: Frame, white: int) -> Frame:
+    """Scale 16-bit pixels so that white is 65535; 0 leaves them."""
+    if white in (0, 65535):
+        return frame
+    for top in range(0, len(frame.pixels), ROWS):
+        rows = slice(top, top + ROWS)
+        wide = np.minimum(frame.pixels[rows], white).astype(np.uint32) * 65535
+        frame.pixels[rows] = (wide + white // 2) // white
+    return frame
 
 
 def _divided(frame: Frame) -> Frame:

@@ -11,7 +11,7 @@ import numpy as np
 from deblur.extras import install_command
 from deblur.media.formats.frame import Frame
 from deblur.media.formats.metadata import EXIF_HEAD, Cicp, Metadata, fitting_profile
-from deblur.media.formats.original import QUALITY, Original, Timing
+from deblur.media.formats.original import QUALITY, SIGNATURE_BOX, UNSIGNED, Original, Timing
 from deblur.media.formats.source import Source
 
 KEPT = (
@@ -53,6 +53,8 @@ class HeifReader:
                 source.note("other pictures in the file (bursts, depth, gain maps) were left out")
             if VIDEO.search(content):
                 source.note("the video of a motion photo was left out")
+            if SIGNATURE_BOX in content:
+                source.note(UNSIGNED)
             tags = info.get("nclx_profile") or {}
             self.metadata = Metadata(
                 (info.get("exif") or b"").removeprefix(EXIF_HEAD),
@@ -100,6 +102,8 @@ def write(
     samples = pixels if alpha is None else np.concatenate([pixels, alpha[..., None]], -1)
     height, width, channels = samples.shape
     deep = samples.dtype == np.uint16
+    if deep and not isinstance(original, HeifReader):
+        original.source.note("16 bits were rounded to 10: HEIC is written with no more")
     mode = ("L", "LA", "RGB", "RGBA")[channels - 1] + ";16" * deep
     picture = heif.from_bytes(
         mode, (width, height), samples.astype("<u2" if deep else "u1").tobytes()

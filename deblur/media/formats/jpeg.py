@@ -110,7 +110,7 @@ def _kept(picture: JpegImagePlugin.JpegImageFile, original: Original) -> list[Se
     kept = []
     for name, content in picture.applist:
         marker = COMMENT if name == "COM" else 0xE0 + int(name[3:])
-        content = _upright(marker, content)
+        content = _upright(marker, content, original.metadata.is_turned)
         used = picture.mode == "CMYK" and content.startswith(ICC_HEAD)
         if content and marker != CREDENTIALS and not used:
             kept.append((marker, content))
@@ -134,11 +134,16 @@ def has_credentials(picture: JpegImagePlugin.JpegImageFile) -> bool:
     return any(name == "APP11" for name, _ in picture.applist)
 
 
-def _upright(marker: int, content: bytes) -> bytes:
-    """Return a segment's content for the upright, restored picture; empty where it must go."""
+def _upright(marker: int, content: bytes, turned: bool) -> bytes:
+    """Return a segment's content for the upright, restored picture; empty where it must go.
+
+    turned: whether the pixels lie on their side.
+    """
     if marker == JFIF:
         # Its preview is behind 12 bytes and two of the preview's size, or in a segment of its own.
-        return content[:12] + bytes(2) if content.startswith(b"JFIF\0") else b""
+        across, down = content[8:10], content[10:12]
+        density = down + across if turned else across + down
+        return content[:8] + density + bytes(2) if content.startswith(b"JFIF\0") else b""
     if marker == APP1 and content.startswith(EXIF_HEAD):
         return EXIF_HEAD + upright_exif(content[len(EXIF_HEAD) :])
     if marker == APP1:

@@ -11,10 +11,14 @@ from typing import Literal, NamedTuple
 
 EXIF_HEAD = b"Exif\0\0"
 ORIENTATION = 0x0112
+SIDEWAYS = range(5, 9)
+"""The orientations of a picture that lies on its side."""
+UNUSED = 0x0113
+"""A tag without a meaning."""
 INSIDE = 0x8769
 """The tag whose value is the place of the directory with the camera's settings."""
-SIDES = ((0x0100, 0x0101), (0xA002, 0xA003))
-"""The tags of a picture's width and height."""
+SIDES = ((0x0100, 0x0101), (0xA002, 0xA003), (0x011A, 0x011B))
+"""The tags of a picture's width and height, and of its density across and down."""
 PREVIEWS = {1033, 1036}
 """Photoshop's resources that hold a small picture."""
 PROMISES: dict[bytes, tuple[bytes, ...]] = {
@@ -58,9 +62,15 @@ class Metadata(NamedTuple):
     own: tuple[str, ...] = ()
     """What else there is, by name, which only files of the same format can hold."""
 
+    @property
+    def is_turned(self) -> bool:
+        """Whether the stored pixels lie on their side."""
+        return orientation(self.exif, self.xmp) in SIDEWAYS
+
     def upright(self) -> "Metadata":
         """Return the metadata for the upright, restored picture."""
-        return self._replace(exif=upright_exif(self.exif), xmp=upright_xmp(self.xmp))
+        dpi = self.dpi[::-1] if self.dpi and self.is_turned else self.dpi
+        return self._replace(exif=upright_exif(self.exif), xmp=upright_xmp(self.xmp), dpi=dpi)
 
     def list_lost(self, held: Container[str]) -> list[str]:
         """List the kinds of metadata that are here, but not in `held`, those of a format."""
@@ -95,7 +105,7 @@ def upright_exif(exif: bytes) -> bytes:
     changed = bytearray(exif)
     if found := _find(exif):
         place, size, order = found
-        turned = int.from_bytes(exif[place : place + size], order) in (5, 6, 7, 8)
+        turned = int.from_bytes(exif[place : place + size], order) in SIDEWAYS
         changed[place : place + size] = (1).to_bytes(size, order)
         if turned:
             _swap_sides(exif, changed)
@@ -104,6 +114,15 @@ def upright_exif(exif: bytes) -> bytes:
         link = start + 12 * count
         changed[link : link + 4] = bytes(len(changed[link : link + 4]))
     return bytes(changed)
+
+
+def hide_orientation(exif: bytes) -> bytes:
+    """Return a block of the same length whose orientation has a tag that nobody uses."""
+    hidden = bytearray(exif)
+    if found := _find(exif):
+        place, _, order = found
+        hidden[place - 8 : place - 6] = UNUSED.to_bytes(2, order)
+    return bytes(hidden)
 
 
 def upright_xmp(xmp: bytes) -> bytes:
@@ -171,7 +190,7 @@ def without_preview(resources: bytes) -> bytes:
 
 
 def _swap_sides(exif: bytes, changed: bytearray) -> None:
-    """Swap what an EXIF block says of the width and of the height in a copy of it."""
+    """Swap what an EXIF block says of both sides in a copy of it."""
     head = _directory(exif)
     assert head is not None  # its orientation was found
     start, count, order = head

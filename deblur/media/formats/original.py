@@ -9,6 +9,10 @@ from deblur.media.formats.source import Source
 
 QUALITY = 90
 """The quality of a lossy format if the original's is unknown."""
+UNSIGNED = "content credentials were left out: they are for the old pixels"
+"""The note on a file whose pixels were signed (C2PA)."""
+SIGNATURE_BOX = b"uuid" + bytes.fromhex("d8fec3d61b0e483c92975828877ec481")
+"""How the box of a signature begins in an AVIF or a HEIC (C2PA, A.5)."""
 
 
 class Timing(NamedTuple):
@@ -17,7 +21,7 @@ class Timing(NamedTuple):
     durations: list[float]
     """The duration of each frame, in milliseconds."""
     loop: int | None = None
-    """How often it plays, 0 without end; None where the file does not say, which means once."""
+    """How often it plays in all, 0 without end; None where the file does not say: once."""
     background: tuple[int, ...] = (0, 0, 0, 0)
     """The background's colour, RGBA."""
     cover: bool = False

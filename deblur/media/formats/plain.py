@@ -13,14 +13,17 @@ from PIL import Image
 
 from deblur.media.formats.frame import Frame, as_image, bands
 from deblur.media.formats.metadata import Metadata, fitting_profile
-from deblur.media.formats.original import QUALITY, Original, Timing
+from deblur.media.formats.original import QUALITY, UNSIGNED, Original, Timing
 
 LOSSLESS = {"PNG", "TIFF", "GIF", "BMP", "PPM"}
 CLEAR = 255
 """The index of GIF's transparent colour in the palette."""
+MOST = 65535
+"""The largest number of plays, or of repetitions, in a WebP or a GIF."""
 HEAD = 1 << 16
 LEFT_OUT = {
     "GIF": {
+        b"\x21\xff\x0bC2PA_GIF": UNSIGNED,
         b"\x21\xff\x0bXMP DataXMP": "XMP was left out",
         b"\x21\xff\x0bICCRGBG1012": "the ICC profile was left out",
     },
@@ -43,7 +46,7 @@ def write_webp(
     if len(images) > 1:
         settings |= {"save_all": True, "append_images": images[1:]}
         settings["duration"] = [round(one) for one in timing.durations[timing.cover :]]
-        settings["loop"] = 1 if timing.loop is None else timing.loop
+        settings["loop"] = 1 if timing.loop is None else min(timing.loop, MOST)
         settings["background"] = timing.background
     save(images[0], file, original, "WEBP", settings)
 
@@ -68,7 +71,9 @@ def write_gif(
         clear = any("transparency" in image.info for image in images)
         settings |= {"save_all": True, "append_images": images[1:], "disposal": 2 if clear else 1}
         settings["duration"] = timing.durations[timing.cover :]
-        settings |= {} if timing.loop is None else {"loop": timing.loop}
+        if timing.loop is not None and timing.loop != 1:
+            # GIF counts repetitions.
+            settings["loop"] = max(0, min(timing.loop - 1, MOST))
     save(images[0], file, original, "GIF", settings)
 
 
@@ -89,7 +94,8 @@ def write_bmp(
     file: BinaryIO, frames: Iterable[Frame], original: Original, quality: int | None = None
 ) -> None:
     """Write the first frame, which has no alpha, with its density."""
-    settings = {"dpi": original.metadata.dpi} if original.metadata.dpi else {}
+    dpi = original.metadata.upright().dpi
+    settings = {"dpi": dpi} if dpi else {}
     save(as_image(next(iter(frames))), file, original, "BMP", settings)
 
 
@@ -112,6 +118,8 @@ def list_left_out(file: BinaryIO, format: str) -> Iterator[str]:
     if format == "BMP":
         head = head[70:74] if head[14] >= 124 else b""  # the kind of colours, of its version 5
     yield from (said for mark, said in LEFT_OUT.get(format, {}).items() if mark in head)
+    if format == "WEBP" and any(kind == b"C2PA" for kind in _walk_chunks(file)):
+        yield UNSIGNED
     behind = file.seek(0, 2) - 8 - int.from_bytes(head[4:8], "little") if format == "WEBP" else 0
     if behind > 1:  # one may make the length even
         yield f"{behind} bytes behind the picture were left out"
@@ -142,17 +150,20 @@ def _is_lossless(original: Original) -> bool:
     if original.format != "WEBP":
         return original.format in LOSSLESS
     with original.source.open() as file:
-        file.seek(12)
-        while len(head := file.read(8)) == 8:
-            kind, size = head[:4], int.from_bytes(head[4:], "little")
-            if kind == b"ANMF":
-                # A frame holds chunks itself, behind 16 bytes of its own.
-                file.seek(16, 1)
-            elif kind in (b"VP8 ", b"VP8L"):
-                return kind == b"VP8L"
-            else:
-                file.seek(size + size % 2, 1)
-    return False
+        kinds = (kind for kind in _walk_chunks(file) if kind in (b"VP8 ", b"VP8L"))
+        return next(kinds, b"") == b"VP8L"
+
+
+def _walk_chunks(file: BinaryIO) -> Iterator[bytes]:
+    """Yield the kinds of a WebP's chunks, and of those in its frames."""
+    file.seek(4)
+    end = 8 + int.from_bytes(file.read(4), "little")
+    file.seek(12)
+    while file.tell() < end and len(head := file.read(8)) == 8:
+        kind, size = head[:4], int.from_bytes(head[4:], "little")
+        yield kind
+        # A frame holds chunks itself, behind 16 bytes of its own.
+        file.seek(16 if kind == b"ANMF" else size + size % 2, 1)
 
 
 def _in_palette(frame: Frame) -> Image.Image:

@@ -22,7 +22,7 @@ from deblur.media.formats.metadata import (
     upright_exif,
     upright_xmp,
 )
-from deblur.media.formats.original import Original
+from deblur.media.formats.original import UNSIGNED, Original
 from deblur.media.formats.png_chunks import PIXELS, SIGNATURE, Chunk, read_chunks
 
 KEPT = {b"cHRM", b"gAMA", b"iCCP", b"sRGB", b"cICP", b"mDCV", b"cLLI", b"tIME"}
@@ -71,11 +71,13 @@ def _list_own(chunks: list[tuple[Chunk, bytes]]) -> Iterator[str]:
             yield f"chunk {kind.decode()}"
 
 
-def count_behind(file: BinaryIO) -> int:
-    """Count the bytes that follow a picture."""
-    read_chunks(file)
+def list_left_out(file: BinaryIO) -> Iterator[str]:
+    """Yield notes on content credentials, and on the bytes that follow a picture."""
+    if any(chunk.kind == b"caBX" for chunk in read_chunks(file)):
+        yield UNSIGNED
     place = file.tell()
-    return max(0, file.seek(0, 2) - place)
+    if (count := file.seek(0, 2) - place) > 0:
+        yield f"{count} bytes behind the picture were left out"
 
 
 def write(
@@ -94,7 +96,7 @@ def write(
             head = _header(frame)
             if original.format == "PNG":
                 with original.source.open() as stream, original.source.reading():
-                    before, after = _kept(read_chunks(stream))
+                    before, after = _kept(read_chunks(stream), original.metadata.is_turned)
             else:
                 before = _made(original.metadata.upright(), frame.pixels.shape[2])
             for chunk in (head, *before):
@@ -170,15 +172,24 @@ def _filter(rows: NDArray[np.uint8], above: NDArray[np.uint8], step: int) -> NDA
     return np.concatenate([best.astype(np.uint8), np.choose(best, filtered)], -1)
 
 
-def _kept(chunks: list[Chunk]) -> tuple[list[Chunk], list[Chunk]]:
-    """Choose the chunks that go into the new file: those before the pixels, and those after."""
+def _kept(chunks: list[Chunk], turned: bool) -> tuple[list[Chunk], list[Chunk]]:
+    """Choose the chunks that go into the new file: those before the pixels, and those after.
+
+    turned: whether the pixels lie on their side.
+    """
     kept: tuple[list[Chunk], list[Chunk]] = ([], [])
-    place = chunks.index(PIXELS)
+    place, there = chunks.index(PIXELS), False
     for number, (chunk, packet) in enumerate(_unpacked(chunks)):
         if chunk.kind == b"eXIf":
+            if there:
+                continue  # a PNG may have one; `read_metadata` reads the first, too
+            there = True
             chunk = Chunk(b"eXIf", upright_exif(chunk.data.removeprefix(EXIF_HEAD)))
         elif packet and (upright := upright_xmp(packet)) != packet:
             chunk = _xmp(upright)
+        elif turned and chunk.kind == b"pHYs":
+            across, down, unit = chunk.data[:4], chunk.data[4:8], chunk.data[8:]
+            chunk = Chunk(b"pHYs", down + across + unit)
         if chunk.kind in KEPT or chunk.kind[:1].islower() and chunk.kind[3:].islower():
             kept[number > place].append(chunk)
     return kept

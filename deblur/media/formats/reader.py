@@ -10,8 +10,15 @@ from PIL.JpegImagePlugin import JpegImageFile
 from deblur.media.formats import avif, jpeg, plain, png, tiff
 from deblur.media.formats.decoding import decode
 from deblur.media.formats.frame import Frame
-from deblur.media.formats.metadata import EXIF_HEAD, Metadata, orientation
-from deblur.media.formats.original import Timing
+from deblur.media.formats.metadata import (
+    EXIF_HEAD,
+    ORIENTATION,
+    SIDEWAYS,
+    Metadata,
+    orientation,
+    upright_xmp,
+)
+from deblur.media.formats.original import UNSIGNED, Timing
 from deblur.media.formats.source import Source
 
 Opener = Callable[[], ImageFile.ImageFile]
@@ -62,10 +69,12 @@ class PillowReader:
                 picture.seek(index)
                 picture.load()
                 durations.append(float(picture.info.get("duration", 0)))
-            background = picture.info.get("background")
+            background, loop = (picture.info.get(key) for key in ("background", "loop"))
+            if self.format == "GIF" and loop:
+                loop += 1  # GIF counts repetitions
             return Timing(
                 durations,
-                picture.info.get("loop"),
+                loop,
                 background if isinstance(background, tuple) else (0, 0, 0, 0),
                 bool(getattr(picture, "default_image", False)),
             )
@@ -113,11 +122,11 @@ class PillowReader:
         if isinstance(picture, JpegImageFile):
             yield from jpeg.list_left_out(stream)
             if jpeg.has_credentials(picture):
-                yield "content credentials were left out: they are for the old pixels"
+                yield UNSIGNED
         if picture.format == "MPO":
             yield jpeg.OTHERS
-        if self.format == "PNG" and (count := png.count_behind(stream)):
-            yield f"{count} bytes behind the picture were left out"
+        if self.format == "PNG":
+            yield from png.list_left_out(stream)
         if self.format == "AVIF":
             yield from avif.list_left_out(stream)
         yield from plain.list_left_out(stream, self.format)
@@ -136,11 +145,22 @@ class PillowReader:
             told = png.read_metadata(stream)
             return metadata._replace(exif=told.exif, xmp=told.xmp, cicp=told.cicp, own=told.own)
         if self.format == "TIFF":
-            own = tuple(tiff.list_own(stream))
-            return metadata._replace(exif=tiff.exif_of(stream), own=own)
+            return self._tiff_metadata(metadata, picture, stream)
         if isinstance(picture, JpegImageFile):
             return metadata._replace(own=tuple(dict.fromkeys(jpeg.list_own(picture))))
         return metadata._replace(cicp=avif.read_cicp(stream) if self.format == "AVIF" else None)
+
+    def _tiff_metadata(
+        self, metadata: Metadata, picture: ImageFile.ImageFile, stream: BinaryIO
+    ) -> Metadata:
+        """Return a TIFF's metadata, upright from the start, as Pillow turns its pixels itself."""
+        turned = getattr(picture, "tag_v2", {}).get(ORIENTATION) in SIDEWAYS
+        return metadata._replace(
+            exif=tiff.exif_of(stream, turned),
+            xmp=upright_xmp(metadata.xmp),
+            dpi=metadata.dpi[::-1] if metadata.dpi and turned else metadata.dpi,
+            own=tuple(tiff.list_own(stream)),
+        )
 
 
 def _density(dpi: Any) -> tuple[float, float] | None:

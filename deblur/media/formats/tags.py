@@ -71,6 +71,13 @@ class _Layout:
         return int.from_bytes(data, self.order)
 
 
+def swapped(directory: Directory, one: int, other: int) -> Directory:
+    """Return a directory in which two tags have changed places, where it has both."""
+    if one not in directory or other not in directory:
+        return directory
+    return {**directory, one: directory[other], other: directory[one]}
+
+
 def is_big(file: BinaryIO) -> bool:
     """Return whether a TIFF file is a BigTIFF."""
     file.seek(0)

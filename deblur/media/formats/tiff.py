@@ -16,15 +16,21 @@ from PIL import Image
 
 from deblur.media.formats import raw, tags
 from deblur.media.formats.frame import Frame, bands
-from deblur.media.formats.metadata import Metadata, fitting_profile, upright_xmp, without_preview
-from deblur.media.formats.original import QUALITY, Original
+from deblur.media.formats.metadata import (
+    SIDEWAYS,
+    Metadata,
+    fitting_profile,
+    upright_xmp,
+    without_preview,
+)
+from deblur.media.formats.original import QUALITY, UNSIGNED, Original
 from deblur.media.formats.tags import Directory, Tag, longs, shorts
 
 Note = Callable[[str], None]
 WIDTH, HEIGHT, BITS, COMPRESSION, PHOTOMETRIC, OFFSETS, SAMPLES = 256, 257, 258, 259, 262, 273, 277
 ROWS, COUNTS, X_DENSITY, Y_DENSITY, PLANES, UNIT = 278, 279, 282, 283, 284, 296
 PREDICTOR, EXTRA, ORIENTATION, XMP, ICC, PHOTOSHOP = 317, 338, 274, 700, 34675, 34377
-KIND, LAYERS, DNG, SUB, FORMAT, IPTC = 254, 37724, 50706, 330, 339, 33723
+KIND, LAYERS, DNG, SUB, FORMAT, IPTC, C2PA = 254, 37724, 50706, 330, 339, 33723, 52545
 SIGNED = 2
 COLOURS = {0: 1, 1: 1, 2: 3, 3: 1, 5: 4, 6: 3, 8: 3}
 """The number of colour channels, by PHOTOMETRIC."""
@@ -35,12 +41,14 @@ OF_PIXELS = {
     *(*OF_JPEG, *range(512, 522), 529, 531),
     # Of 1 bit, of palettes, of tiles, of inks, and what points to other pixels.
     *(255, *range(263, 267), 280, 281, *range(288, 294), 301, 320, 321),
-    *(*range(322, 326), 330, *range(332, 343), LAYERS),
+    *(*range(322, 326), 330, *range(332, 343), LAYERS, C2PA),
 }
-"""Tags about how pixels were stored, or about other pixels."""
+"""Tags about how pixels were stored, or about other pixels, such as the old ones."""
 NAMES = {1: "raw", 5: "tiff_lzw", 6: "jpeg", 7: "jpeg", 8: "tiff_adobe_deflate"}
 NAMES |= {32773: "packbits", 32946: "tiff_adobe_deflate", 34925: "lzma", 50000: "zstd"}
 """Compressions that are kept, as Pillow names them."""
+DIFFERENT = {"tiff_lzw", "tiff_adobe_deflate", "lzma", "zstd"}
+"""Those that may replace samples by differences; for others readers ignore PREDICTOR."""
 CODES = {name: code for code, name in NAMES.items()} | {"tiff_adobe_deflate": 8}
 DEFLATE = {COMPRESSION: shorts(8), PREDICTOR: shorts(2)}
 """The tags of how pictures of other formats are packed."""
@@ -59,9 +67,13 @@ class _Packing(NamedTuple):
     quality: int
 
 
-def exif_of(file: BinaryIO) -> bytes:
-    """Make an EXIF block of a TIFF file's first page, for files of other formats."""
+def exif_of(file: BinaryIO, turned: bool) -> bytes:
+    """Make an EXIF block of a TIFF file's first page, for files of other formats.
+
+    turned: whether its pixels lie on their side.
+    """
     page = next(tags.read(file))
+    page = tags.swapped(page, X_DENSITY, Y_DENSITY) if turned else page
     others = OF_PIXELS | {KIND, ORIENTATION, XMP, ICC, PHOTOSHOP, IPTC}
     kept = {number: tag for number, tag in page.items() if number not in others}
     if not kept.keys() - {X_DENSITY, Y_DENSITY, UNIT}:
@@ -92,6 +104,8 @@ def examine(file: BinaryIO, note: Note) -> None:
             note("smaller or other pictures inside of a page (TIFF's SubIFDs) were left out")
         if LAYERS in page:
             note("Photoshop's layers were left out: they hold the old pixels")
+        if C2PA in page:
+            note(UNSIGNED)
 
 
 def _count_spare(page: Directory) -> int:
@@ -184,7 +198,7 @@ def _packing(page: Directory, frame: Frame, quality: int | None, note: Note) -> 
     if not name or name == "jpeg" and (frame.alpha is not None or frame.pixels.itemsize > 1):
         note(f"TIFF's compression {code} became deflate")
         name, differences = "tiff_adobe_deflate", 2
-    return _Packing(name, differences == 2 and name not in ("jpeg", "raw"), quality or QUALITY)
+    return _Packing(name, differences == 2 and name in DIFFERENT, quality or QUALITY)
 
 
 def _write_pixels(file: BinaryIO, frame: Frame, packing: _Packing) -> Directory:
@@ -238,6 +252,8 @@ def _pack(band: NDArray[Any], packing: _Packing) -> tuple[bytes, dict[int, Tag |
 
 def _carried(page: Directory, frame: Frame) -> Iterator[tuple[int, Tag | Directory]]:
     """Yield the tags for the new file, as the upright, restored pixels require them."""
+    if (*tags.numbers(page, ORIENTATION), 1)[0] in SIDEWAYS:
+        page = tags.swapped(page, X_DENSITY, Y_DENSITY)
     for number, tag in page.items():
         if number in OF_PIXELS:
             continue

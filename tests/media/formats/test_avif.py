@@ -1,8 +1,9 @@
 import struct
 from pathlib import Path
+from typing import Any
 
 import pytest
-from photo_samples import ICC, noise
+from photo_samples import ICC, exif_block, noise
 from pictures import pixels
 from PIL import Image
 
@@ -80,6 +81,22 @@ def test_a_colour_profile_goes_before_colour_tags(tmp_path: Path) -> None:
     photo.write(tmp_path / "b.jpg", photo.frames())
     photo.write(tmp_path / "b.png", photo.frames())
     assert photo.notes == [] and b"cICP" not in (tmp_path / "b.png").read_bytes()
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize("count", [1, 2])
+def test_exif_is_kept_byte_for_byte(tmp_path: Path, count: int, order: str) -> None:
+    frames = [Image.fromarray(noise(seed=seed)) for seed in range(count)]
+    settings: dict[str, Any] = {"save_all": True, "append_images": frames[1:]} if count > 1 else {}
+    frames[0].save(tmp_path / "a.webp", exif=exif_block(6, order), **settings)
+    photo = written(open_photo(tmp_path / "a.webp"), tmp_path / "b.avif")
+    assert photo.size == frames[0].size[::-1] and photo.count == count
+    again = written(photo, tmp_path / "c.avif")
+    assert again.size == photo.size
+    for name in ("b.avif", "c.avif"):
+        assert (tmp_path / name).read_bytes().count(exif_block(1, order)) == 1
+        with Image.open(tmp_path / name) as picture:
+            assert picture.info["exif"] == exif_block(1, order)
 
 
 @pytest.mark.parametrize("kind", [b"tmap", b"clli", b"mdcv"])

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pillow_heif
 import pytest
-from photo_samples import ICC, exif_block, photo_of, xmp_packet
+from photo_samples import ICC, exif_block, frame, photo_of, xmp_packet
 from pictures import pixels
 from PIL import Image
 
@@ -59,6 +59,21 @@ def test_heic_keeps_its_bits_and_metadata(tmp_path: Path, bits: int) -> None:
     assert (info["bit_depth"], info["chroma"], info["icc_profile"]) == (bits, 444, ICC)
     assert info["exif"].removeprefix(b"Exif\0\0") == exif_block(1) and info["xmp"] == xmp_packet()
     assert np.abs(before.pixels.astype(int) - after.pixels).mean() < np.iinfo(waves.dtype).max / 50
+
+
+def test_more_bits_than_are_written_are_said(tmp_path: Path) -> None:
+    photo = photo_of(tmp_path / "a.png", frame(3, deep=True))
+    photo.write(tmp_path / "a.heic", photo.frames())
+    assert photo.notes == ["16 bits were rounded to 10: HEIC is written with no more"]
+    assert (
+        pillow_heif.open_heif(tmp_path / "a.heic", convert_hdr_to_8bit=False).info["bit_depth"]
+        == 10
+    )
+    small = photo_of(tmp_path / "b.png")
+    small.write(tmp_path / "b.heic", small.frames())
+    heic = open_photo(tmp_path / "a.heic")
+    heic.write(tmp_path / "c.heic", heic.frames())
+    assert small.notes == heic.notes == []
 
 
 def test_white_is_white_of_ten_bits(tmp_path: Path) -> None:

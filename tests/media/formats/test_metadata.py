@@ -8,6 +8,7 @@ from deblur.media.formats.metadata import (
     Cicp,
     Metadata,
     fitting_profile,
+    hide_orientation,
     orientation,
     upright_exif,
     upright_xmp,
@@ -43,6 +44,28 @@ def test_sides_are_those_of_the_upright_picture(stored: int, turned: bool) -> No
     inside = told.get_ifd(0x8769)
     sides = [told[0x0100], told[0x0101], inside[0xA002], inside[0xA003]]
     assert sides == ([48, 64, 70000, 64] if turned else [64, 48, 64, 70000])
+
+
+@pytest.mark.parametrize(("stored", "turned"), [(1, False), (4, False), (5, True), (8, True)])
+def test_density_is_that_of_the_upright_picture(stored: int, turned: bool) -> None:
+    exif = Image.Exif()
+    exif.update({0x0112: stored, 0x011A: 204, 0x011B: 98})
+    upright = Metadata(exif.tobytes().removeprefix(b"Exif\0\0"), dpi=(204, 98)).upright()
+    told = Image.Exif()
+    told.load(b"Exif\0\0" + upright.exif)
+    expected = (98, 204) if turned else (204, 98)
+    assert (told[0x011A], told[0x011B]) == upright.dpi == expected
+    assert Metadata(xmp=xmp_packet(6), dpi=(204, 98)).upright().dpi == (98, 204)
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_a_hidden_orientation_is_found_by_nobody(order: str) -> None:
+    hidden = hide_orientation(exif_block(6, order))
+    assert orientation(hidden, b"") == 1 and len(hidden) == len(exif_block(6, order))
+    exif = Image.Exif()
+    exif.load(hidden)
+    assert 0x0112 not in exif and exif[0x010F] == "ABC"
+    assert hide_orientation(b"") == b"" and hide_orientation(b"broken") == b"broken"
 
 
 def test_exif_goes_before_xmp() -> None:

@@ -1,4 +1,5 @@
 import struct
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -138,6 +139,16 @@ def test_the_cover_of_an_animation_is_left_out(tmp_path: Path, ending: str) -> N
     assert any(note.startswith("the cover was left out") for note in photo.notes)
 
 
+def test_a_gif_of_colours_behind_a_grey_frame_is_refused(tmp_path: Path) -> None:
+    grey = Image.fromarray(np.arange(512, dtype=np.uint8).reshape(16, 32))
+    colours = Image.fromarray(pixels(16, 32)).quantize(64)
+    grey.save(tmp_path / "a.gif", save_all=True, append_images=[colours])
+    photo = open_photo(tmp_path / "a.gif")
+    assert photo.count == 2
+    with pytest.raises(ValueError, match="a.gif: .*colours behind a grey frame"):
+        [*photo.frames()]
+
+
 def test_a_gif_has_frames_of_one_size(tmp_path: Path) -> None:
     pages = [Image.fromarray(noise(seed=1)), Image.fromarray(noise()[:20])]
     pages[0].save(tmp_path / "a.tif", save_all=True, append_images=pages[1:])
@@ -231,6 +242,38 @@ def test_a_pgm_of_16_bits_keeps_them(tmp_path: Path) -> None:
         rewritten(tmp_path / "a.pgm").read_bytes()
         == b"P5\n37 23\n65535\n" + deep.astype(">u2").tobytes()
     )
+
+
+@pytest.mark.parametrize("white", [256, 1023, 4095, 65534, 65535])
+@pytest.mark.parametrize("kind", ["P5", "P6"])
+def test_a_ppm_of_more_than_8_bits_is_read_at_its_depth(
+    tmp_path: Path, kind: str, white: int
+) -> None:
+    samples = noise(3 if kind == "P6" else 1, deep=True).astype(np.int64) % (white + 1)
+    samples[0, :2] = [[0], [white]]
+    head = f"{kind} 37 23 {white}\n".encode()
+    (tmp_path / "a.ppm").write_bytes(head + samples.astype(">u2").tobytes())
+    photo = open_photo(tmp_path / "a.ppm")
+    (read,) = photo.frames()
+    assert read.pixels.dtype == np.uint16 and photo.notes == []
+    assert np.abs(read.pixels - samples * 65535 / white).max() <= 0.5
+    assert read.pixels[0, :2, 0].tolist() == [0, 65535]
+    cut = (tmp_path / "a.ppm").read_bytes()[:-9]
+    with pytest.raises(ValueError, match="not a readable picture"):
+        [*open_photo(BytesIO(cut)).frames()]
+
+
+def test_a_ppm_as_text_is_read_as_8_bits_and_it_is_said(tmp_path: Path) -> None:
+    for white, notes in (
+        (255, []),
+        (1023, ["10 bits were rounded to 8: PPM as text is read so"]),
+        (65535, ["16 bits were rounded to 8: PPM as text is read so"]),
+    ):
+        (tmp_path / "a.ppm").write_text(f"P3 2 1 {white}\n{white} 0 0 0 {white} 0\n")
+        photo = open_photo(tmp_path / "a.ppm")
+        (read,) = photo.frames()
+        assert read.pixels.dtype == np.uint8 and photo.notes == notes
+        assert read.pixels[0].tolist() == [[255, 0, 0], [0, 255, 0]]
 
 
 def test_an_animated_avif_keeps_its_times(tmp_path: Path) -> None:

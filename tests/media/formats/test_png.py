@@ -159,6 +159,19 @@ def test_exif_as_text_becomes_a_chunk_of_its_own(tmp_path: Path) -> None:
     assert rewritten(tmp_path / "a.png")[1] == (b"eXIf", exif_block(1))
 
 
+def test_of_several_blocks_of_exif_the_first_is_kept(tmp_path: Path) -> None:
+    lines = f"\nexif\n{len(exif_block(3)):8}\n{exif_block(3).hex()}\n"
+    said = (b"zTXt", b"Raw profile type exif\0\0" + zlib.compress(lines.encode()))
+    for extra, upright in (
+        (((b"eXIf", exif_block(6, ">")), said), exif_block(1, ">")),
+        ((said, (b"eXIf", exif_block(6, ">"))), exif_block(1)),
+    ):
+        (tmp_path / "a.png").write_bytes(encoded(noise(), extra))
+        found = rewritten(tmp_path / "a.png")
+        assert [data for kind, data in found if kind == b"eXIf"] == [upright]
+        assert {kind for kind, _ in found} == {b"IHDR", b"eXIf", b"IDAT", b"IEND"}
+
+
 @pytest.mark.parametrize("deep", [False, True])
 @pytest.mark.parametrize("channels", [1, 3])
 def test_a_transparent_colour_becomes_alpha(tmp_path: Path, channels: int, deep: bool) -> None:
@@ -254,6 +267,23 @@ def test_metadata_of_other_formats_comes_along(tmp_path: Path) -> None:
     assert found[b"iTXt"].endswith(b"\0" + xmp_packet(1))
     assert found[b"pHYs"] == struct.pack(">LLB", 11811, 11811, 1)
     assert found[b"tEXt"] == b"Comment\0hello"
+
+
+@pytest.mark.parametrize("clear", [False, True])
+@pytest.mark.parametrize("space, channels", [(b"RGB ", 3), (b"GRAY", 1), (None, 1)])
+def test_a_grey_palette_becomes_what_its_profile_is_for(
+    tmp_path: Path, space: bytes | None, channels: int, clear: bool
+) -> None:
+    grey = Image.fromarray(noise(1)[..., 0], "P")
+    grey.putpalette(bytes(255 - place // 3 for place in range(768)))
+    about: dict[str, Any] = {"icc_profile": ICC[:16] + space + ICC[20:]} if space else {}
+    grey.save(tmp_path / "a.png", **about | ({"transparency": 7} if clear else {}))
+    (read,) = open_photo(tmp_path / "a.png").frames()
+    assert np.array_equal(read.pixels, np.repeat(255 - noise(1), channels, -1))
+    assert (read.alpha is not None) == clear
+    found = dict(rewritten(tmp_path / "a.png"))
+    assert found[b"IHDR"][9] == COLOURS[channels + clear]
+    assert (b"iCCP" in found) == (space is not None)
 
 
 def test_an_animation_of_16_bits_is_written_so_but_read_as_8(tmp_path: Path) -> None:

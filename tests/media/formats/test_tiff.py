@@ -1,3 +1,4 @@
+import struct
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -83,6 +84,27 @@ def test_the_compression_is_kept(
     assert tags.numbers(page, PREDICTOR) == ((2,) if code in (5, 8) else ())
     (read,) = open_photo(tmp_path / "b.tif").frames()
     assert same(read, before)
+
+
+@pytest.mark.parametrize("compression, code", [("packbits", 32773), (None, 1)])
+@pytest.mark.parametrize("deep", [False, True])
+def test_a_predictor_that_readers_ignore_goes(
+    tmp_path: Path, deep: bool, compression: str | None, code: int
+) -> None:
+    kind = {"compression": compression} if compression else {}
+    Image.fromarray(noise()).save(tmp_path / "a.tif", **kind)
+    # libtiff writes none there; here it takes the place of PLANES.
+    content = (tmp_path / "a.tif").read_bytes()
+    planes = struct.pack("<HHLHH", 284, 3, 1, 1, 0)
+    assert content.count(planes) == 1
+    predictor = struct.pack("<HHLHH", PREDICTOR, 3, 1, 2, 0)
+    (tmp_path / "a.tif").write_bytes(content.replace(planes, predictor))
+    assert tags.numbers(pages(tmp_path / "a.tif")[0], PREDICTOR) == (2,)
+    open_photo(tmp_path / "a.tif").write(tmp_path / "b.tif", [before := frame(3, deep)])
+    (page,) = pages(tmp_path / "b.tif")
+    assert tags.numbers(page, COMPRESSION) == (code,)
+    assert PREDICTOR not in page
+    assert np.array_equal(tifffile.imread(tmp_path / "b.tif"), before.pixels)
 
 
 @pytest.mark.parametrize("channels", [1, 3])

@@ -34,10 +34,22 @@ def test_metadata_stays_but_for_the_orientation() -> None:
     upright = make_upright(stored(Image.fromarray(noise()), "JPEG", comment="hello", **settings))
     assert upright.info["exif"] == b"Exif\0\0" + exif_block(1) and MAKER_NOTE in exif_block(1)
     assert upright.info["xmp"] == xmp_packet(1)
-    assert (upright.info["dpi"], upright.info["comment"]) == ((300, 200), b"hello")
+    assert (upright.info["dpi"], upright.info["comment"]) == ((200, 300), b"hello")
     plain = Image.fromarray(noise())
     plain.info["mine"] = 7
     assert make_upright(plain).info == {"mine": 7}
+
+
+@pytest.mark.parametrize("orientation, dpi", [(1, (300, 200)), (3, (300, 200)), (6, (200, 300))])
+@pytest.mark.parametrize("format", ["JPEG", "PNG", "TIFF"])
+def test_density_is_turned_too(format: str, orientation: int, dpi: tuple[int, int]) -> None:
+    exif = Image.Exif()
+    exif.update({0x0112: orientation, 0x010F: "Maker", 0x011A: 300, 0x011B: 200, 0x0128: 2})
+    upright = make_upright(stored(Image.fromarray(noise()), format, exif=exif, dpi=(300, 200)))
+    told = Image.Exif()
+    told.load(upright.info["exif"])
+    assert (told[0x011A], told[0x011B]) == dpi
+    assert tuple(round(value) for value in upright.info["dpi"]) == dpi
 
 
 def test_orientation_and_exif_as_text_of_a_png() -> None:
