@@ -25,6 +25,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 from torch.utils.data import DataLoader
 
+from deblur.atomic import write_text
 from deblur.data.crops import EpochSampler
 from deblur.data.folder import PairedFolder
 from deblur.data.lists import find_list
@@ -193,7 +194,7 @@ def main() -> None:
             for column, pairs in columns.items():
                 if column not in known:
                     known[column] = score(network, pairs)
-                    file.write_text(json.dumps(scores, indent=1))
+                    write_text(file, json.dumps(scores, indent=1))
     print(table(scores))
 
 

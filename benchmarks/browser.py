@@ -2,9 +2,10 @@
 
 python benchmarks/browser.py [dist/browser] [--side 1024] [--rounds 3]
 
-Of one thread and of as many as there are cores, the best of the rounds is printed: the wall time,
-and the processor time of all of the browser's processes. On a machine that is shared the latter
-means more. The runtime is loaded and warm. Photos of several tiles take more, as tiles overlap.
+Of one thread and of as many as there are cores, at most 8, the best of the rounds is printed: the
+wall time, and the processor time of all of the browser's processes. On a machine that is shared the
+latter means more. The runtime is loaded and warm. Photos of several tiles take more, as tiles
+overlap.
 """
 
 import argparse

@@ -112,10 +112,13 @@ def _train(ranks: int) -> tuple[float, int]:
         subprocess.run([sys.executable, "train.py", *settings], check=True, env=alone)
         with open(Path(folder) / "csv" / "metrics.csv", encoding="utf-8") as file:
             times = [float(row["time/batch"]) for row in csv.DictReader(file) if row["time/batch"]]
-    return (
-        statistics.median(times[1:]),
-        1024 * resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss,
-    )
+    return statistics.median(times[1:]), _peak_of_children()
+
+
+def _peak_of_children() -> int:
+    """Return the peak memory in bytes of the largest process that has ended."""
+    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
 
 
 def _prepare(curve: str, value: float) -> Callable[[], Any]:

@@ -42,15 +42,20 @@ def main() -> int:
     parser.add_argument("--model", default="small")
     options = parser.parse_args()
     command = [sys.executable, "-m", "deblur", "serve", "--port=0", f"--model={options.model}"]
-    limits = [f"--queue={options.clients // 2}", f"--max-mb={MEGABYTES}", "--max-seconds=600"]
-    with subprocess.Popen([*command, *limits], stdout=subprocess.PIPE, text=True) as server:
-        assert server.stdout is not None
-        port = int(server.stdout.readline().split("/")[2].split(":")[1])
-        load = Load(port)
-        load.prepare(60 * options.minutes)
-        memory = run(load, options.clients, server.pid)
-        server.terminate()
-        ended = server.wait(90)
+    command += [f"--queue={options.clients // 2}", f"--max-mb={MEGABYTES}", "--max-seconds=600"]
+    # The clients send no token.
+    env = {name: value for name, value in os.environ.items() if name != "DEBLUR_TOKEN"}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=env) as server:
+        try:
+            assert server.stdout is not None
+            port = int(server.stdout.readline().split("/")[2].split(":")[1])
+            load = Load(port)
+            load.prepare(60 * options.minutes)
+            memory = run(load, options.clients, server.pid)
+            server.terminate()
+            ended = server.wait(90)
+        finally:
+            server.kill()  # unless it has ended
     return report(load, memory, ended)
 
 
@@ -171,7 +176,10 @@ def photograph(size: tuple[int, int], rng: random.Random) -> bytes:
 
 def run(load: Load, clients: int, process: int) -> list[float]:
     """Let clients send; return the server's memory in MB, twice a second."""
-    threads = [threading.Thread(target=load.client, args=(number,)) for number in range(clients)]
+    threads = [  # daemons, which end with this process if the server fails or Ctrl-C is pressed
+        threading.Thread(target=load.client, args=(number,), daemon=True)
+        for number in range(clients)
+    ]
     for thread in threads:
         thread.start()
     memory = []

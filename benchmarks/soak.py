@@ -15,8 +15,9 @@ Its messages are checked each time. At the end no epoch and no row of its table 
 duplicate, and after the first tenth of the time neither the memory nor the open files of all its
 processes may change by more than 3%. Exits with status 1 if anything else is found.
 
-The disk is a tmpfs of 256 MB in its own mount namespace, which Linux allows any user to create if
-user namespaces are enabled.
+What an earlier soak test left in the folder is removed; any other folder is refused unless it is
+empty. The disk is a tmpfs of 256 MB in its own mount namespace, which Linux allows any user to
+create if user namespaces are enabled.
 """
 
 import argparse
@@ -37,7 +38,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from processes import Sample, Verdict, judge, measure
-from watched import ROOT, SMALL, Watched, looks
+from watched import ROOT, SMALL, Watched, clear, looks
 
 from deblur.data.bounds import list_own
 from deblur.data.photos import BUILT_IN
@@ -77,10 +78,10 @@ def main() -> None:
             sys.exit("error: no command unshare found: this requires Linux with util-linux")
         command = ["unshare", "--map-root-user", "--mount", sys.executable, *sys.argv, "--apart"]
         os.execvp(command[0], command)
+    out: Path = options.out.resolve()
+    clear(out)
     every = options.every or min(4, 6 * options.hours)
     print(f"seed {options.seed}: {options.hours:g} hours, a fault every {every:g} minutes\n")
-    out: Path = options.out.resolve()
-    shutil.rmtree(out, ignore_errors=True)
     with small_disk(out / "disk") as disk:
         soak = Soak(disk, np.random.default_rng(options.seed))
         soak.make_trouble(3600 * options.hours, 60 * every)

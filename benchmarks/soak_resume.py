@@ -7,11 +7,12 @@ drawn uniformly over its batches from the seed, and resumed by hydra.run.dir=FOL
 of the kills wait until a checkpoint is being written, and leave an unfinished file. Then both
 networks, both optimizers and their rates, the average weights, everything else in the newest and
 the best checkpoint, and every logged value are compared. Exits with status 1 if anything differs.
+What an earlier soak test left in the folder is removed; any other folder is refused unless it is
+empty.
 """
 
 import argparse
 import os
-import shutil
 import sys
 import time
 from collections.abc import Iterator
@@ -21,7 +22,7 @@ from typing import Any
 import numpy as np
 import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-from watched import ROOT, SMALL, Watched
+from watched import ROOT, SMALL, Watched, clear
 
 from deblur.evaluation.tables import markdown
 from deblur.jobs.resume import find
@@ -47,8 +48,7 @@ def main() -> None:
     )
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
-    shutil.rmtree(options.out, ignore_errors=True)
-    options.out.mkdir(parents=True)
+    clear(options.out.resolve())
     whole, killed = (Watched(options.out.resolve() / name, SETTINGS) for name in ("whole", "kill"))
     rng = np.random.default_rng(options.seed)
     moments = np.sort(rng.uniform(0, EPOCHS * BATCHES, options.kills))

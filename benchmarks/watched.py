@@ -2,6 +2,7 @@
 
 import csv
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -31,6 +32,18 @@ SMALL = [
 """A small GAN on small crops: a step takes a twentieth of a second."""
 PATIENCE = 300
 """Seconds after which a run counts as hanging."""
+MARK = ".soak"
+"""A file by which the folder of a soak test is known."""
+
+
+def clear(folder: Path) -> None:
+    """Make a folder for a soak test; empty that of an earlier one, and exit for any other."""
+    if (folder / MARK).is_file():
+        shutil.rmtree(folder)
+    elif folder.exists() and not (folder.is_dir() and not os.listdir(folder)):
+        sys.exit(f"error: {folder}: neither empty nor of an earlier soak test: name another folder")
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / MARK).touch()
 
 
 def looks(interval: float) -> Iterator[None]:
