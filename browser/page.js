@@ -71,6 +71,7 @@ async function startWorker(provider, signal) {
   const { script, wasm } = RUNTIMES[provider];
   const [code, ...binaries] = await Promise.all(
     [script, wasm, MODEL].map((name) => load(name, signal)));
+  signal.throwIfAborted(); // what is inlined is unpacked all the same
   worker = makeWorker(provider);
   await worker.request({
     start: { runtime: makeModuleAddress(code), wasm: binaries[0], model: binaries[1], provider, threads: THREADS },
@@ -90,6 +91,7 @@ async function restore(bitmap, file, providers, signal) {
       signal.throwIfAborted();
       tell(`Loading the network for ${NAMES[provider]} …`);
       const started = await startWorker(provider, signal);
+      signal.throwIfAborted();
       tell(`Removing blur on ${NAMES[provider]} …`);
       const { restored } = await started.request({ restore: { bitmap, file } }, showProgress);
       return { restored, provider };
@@ -97,6 +99,8 @@ async function restore(bitmap, file, providers, signal) {
       endWorker();
       if (signal.aborted || index + 1 === providers.length) throw error;
       console.info(`${provider} failed, so it is ${providers[index + 1]} now:`, error);
+      // The next photo would fail there, too; whoever wants to try again can tick the box.
+      find("gpu").checked = false;
     }
   }
 }
@@ -207,6 +211,7 @@ async function findGpu() {
 }
 
 function begin() {
+  showBusy(false); // a browser may remember what was disabled before a reload
   find("threads").textContent = describeThreads();
   if (location.protocol === "file:" && !INLINED) {
     find("restore").disabled = true;

@@ -1,9 +1,15 @@
 "use strict";
 // What a camera wrote beside the pixels. It is kept byte for byte but for what the upright, restored
-// pixels make untrue, as in deblur/media/formats/metadata.py.
+// pixels make untrue, as in deblur/media/formats/metadata.py, and what pixels in sRGB make untrue.
 
 const EXIF_HEAD = [0x45, 0x78, 0x69, 0x66, 0, 0]; // "Exif", of a JPEG's segment APP1
 const ORIENTATION = 0x0112;
+const INSIDE = 0x8769; // names the directory with the camera's settings
+// A picture's width and height, and its density across and down.
+const SIDES = [[0x0100, 0x0101], [0xa002, 0xa003], [0x011a, 0x011b]];
+const COLOUR_SPACE = 0xa001; // 1 is sRGB
+const INTEROPERABILITY = 0xa005; // names a directory
+const INTEROPERABILITY_INDEX = 0x0001;
 
 /** Return a JPEG's EXIF block, from its "II" or "MM" on; null if there is none. */
 function readExif(bytes) {
@@ -18,26 +24,79 @@ function readExif(bytes) {
   return null;
 }
 
-/** Set the orientation to 1, for the pixels are upright, and unlink the preview, which is blurred. */
+/**
+ * Return the block for the upright, restored pixels, which are sRGB.
+ *
+ * The orientation becomes 1, what is said of both sides changes places if the photo lay on its side,
+ * the colour space becomes sRGB, and the preview, which is blurred, is unlinked.
+ */
 function makeUpright(exif) {
   const changed = exif.slice();
-  const view = new DataView(changed.buffer);
-  const little = changed[0] === 0x49;
-  try {
-    const directory = view.getUint32(4, little);
-    const count = view.getUint16(directory, little);
-    const link = directory + 2 + 12 * count;
-    for (let entry = directory + 2; entry < link; entry += 12) {
-      if (view.getUint16(entry, little) !== ORIENTATION) continue;
-      if (view.getUint16(entry + 2, little) === 3) view.setUint16(entry + 8, 1, little);
-      else view.setUint32(entry + 8, 1, little);
-    }
-    view.setUint32(link, 0, little);
-  } catch (error) {
-    // A block that ends too early: no program finds more in it than was found here.
-    if (!(error instanceof RangeError)) throw error;
+  if (exif.length < 10 || !["II", "MM"].includes(decodeText(exif, 0, 2))) return changed;
+  const directory = readNumber(exif, 4, 4);
+  const own = listEntries(exif, directory);
+  const entries = new Map([...followEntry(exif, own.get(INSIDE)), ...own]);
+  const orientation = setToOne(changed, own.get(ORIENTATION));
+  if (orientation >= 5 && orientation <= 8) swapSides(exif, changed, entries);
+  setToOne(changed, entries.get(COLOUR_SPACE));
+  const index = followEntry(exif, entries.get(INTEROPERABILITY)).get(INTEROPERABILITY_INDEX);
+  if (index !== undefined && decodeText(exif, index + 8, 4) === "R03\0") {
+    changed.set([0x52, 0x39, 0x38], index + 8); // "R98", sRGB; R03 is Adobe RGB
   }
+  const link = directory + 2 + 12 * readNumber(exif, directory, 2);
+  changed.fill(0, link, link + 4);
   return changed;
+}
+
+/** Swap what a block says of both sides in a copy of it. */
+function swapSides(exif, changed, entries) {
+  for (const [across, down] of SIDES) {
+    if (!entries.has(across) || !entries.has(down)) continue;
+    const [one, other] = [entries.get(across), entries.get(down)];
+    // Types and counts go with the values.
+    changed.set(exif.subarray(other + 2, other + 12), one + 2);
+    changed.set(exif.subarray(one + 2, one + 12), other + 2);
+  }
+}
+
+/** Set an entry's integer to 1 and return what it was; null if there is none. */
+function setToOne(changed, entry) {
+  if (entry === undefined) return null;
+  const size = { 3: 2, 4: 4 }[readNumber(changed, entry + 2, 2)];
+  if (size === undefined) return null;
+  const before = readNumber(changed, entry + 8, size);
+  changed.fill(0, entry + 8, entry + 8 + size);
+  changed[entry + 8 + (isLittle(changed) ? 0 : size - 1)] = 1;
+  return before;
+}
+
+/** Return where the entries of a directory lie, 12 bytes each, by their tags. */
+function listEntries(exif, directory) {
+  const start = directory + 2;
+  const end = Math.min(start + 12 * readNumber(exif, directory, 2), exif.length - 11);
+  const entries = new Map();
+  for (let entry = start; entry < end; entry += 12) entries.set(readNumber(exif, entry, 2), entry);
+  return entries;
+}
+
+/** Return the entries of the directory that an entry names, if there is one. */
+function followEntry(exif, entry) {
+  return entry === undefined ? new Map() : listEntries(exif, readNumber(exif, entry + 8, 4));
+}
+
+/** Return a number in the block's byte order, of what bytes there are. */
+function readNumber(exif, at, size) {
+  const bytes = exif.slice(at, at + size);
+  if (isLittle(exif)) bytes.reverse();
+  return bytes.reduce((number, byte) => number * 256 + byte, 0);
+}
+
+function isLittle(exif) {
+  return exif[0] === 0x49;
+}
+
+function decodeText(exif, at, size) {
+  return String.fromCharCode(...exif.subarray(at, at + size));
 }
 
 /** Return a file with an EXIF block; kind: jpeg or png. */

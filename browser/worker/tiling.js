@@ -3,6 +3,7 @@
 
 /** Cut a picture into rows and columns of tiles of `area` pixels at most, with the fewest pixels in all. */
 function planTiles(height, width, area, overlap, stride) {
+  if (height * width <= area) return { rows: placeTiles(height, 1), columns: placeTiles(width, 1) };
   let best = null;
   for (let across = 1; across < Math.floor(width / (overlap + stride)) + 2; across++) {
     const columns = placeTiles(width, across, overlap, stride);
@@ -67,8 +68,7 @@ function rise(at, length) {
  */
 async function restorePixels(pixels, { area, overlap, stride }, compute, report) {
   const { width, height } = pixels;
-  const shared = width * height <= area ? 0 : overlap;
-  const { rows, columns } = planTiles(height, width, area, shared, stride);
+  const { rows, columns } = planTiles(height, width, area, overlap, stride);
   const grey = isGrey(pixels.data);
   let done = 0;
   let kept = new Float32Array(0);

@@ -4,7 +4,8 @@
 const TILES = { area: 1024 ** 2, overlap: 240, stride: 8 };
 // Overlap and stride are those that Python measures of `small`; tests compare them. Smaller tiles
 // take less memory (at this size about 600 MB) and more time, for the overlap stays the same.
-const FORMATS = { jpeg: { type: "image/jpeg", quality: 0.95 }, png: { type: "image/png" } };
+// JPEG is last, as the canvas is laid on white for it.
+const FORMATS = { png: { type: "image/png" }, jpeg: { type: "image/jpeg", quality: 0.95 } };
 let ort = null;
 let session = null;
 
@@ -41,9 +42,17 @@ async function restorePhoto({ bitmap, file }) {
   const exif = found && makeUpright(found);
   const files = {};
   for (const [kind, options] of Object.entries(FORMATS)) {
+    if (kind === "jpeg") layOnWhite(context);
     files[kind] = await addExif(await canvas.convertToBlob(options), kind, exif);
   }
   return files;
+}
+
+/** Fill what is transparent with white, as Python does for formats without transparency. */
+function layOnWhite(context) {
+  context.globalCompositeOperation = "destination-over";
+  context.fillStyle = "white";
+  context.fillRect(0, 0, context.canvas.width, context.canvas.height);
 }
 
 /** Restore a tile: (1, 3, height, width) in [0, 1]. */

@@ -2,6 +2,8 @@
 
 import json
 import os
+import re
+import struct
 from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
@@ -15,6 +17,7 @@ from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 
 from deblur import Restorer
+from deblur.media.formats.metadata import orientation, upright_exif
 from deblur.restoration.tiling import plan_tiles, weigh
 
 pytestmark = pytest.mark.web
@@ -135,6 +138,106 @@ def test_a_preview_is_unlinked_and_all_else_stays(browser: Browser) -> None:
     page.close()
 
 
+ASCII, SHORT, LONG, RATIONAL, UNDEFINED = 2, 3, 4, 5, 7
+
+
+def write_exif(
+    order: str, orientation: int, kind: int = SHORT, space: int = 1, index: bytes = b"R98\0"
+) -> bytes:
+    """Write a camera's EXIF block with a link to a preview.
+
+    order: of the bytes, struct's "<" or ">". kind: the type of the orientation and of a width.
+    space, index: what it says of the colours.
+    """
+
+    def short(value: int) -> bytes:
+        return struct.pack(f"{order}HH", value, 0)
+
+    def long(value: int) -> bytes:
+        return struct.pack(f"{order}I", value)
+
+    def directory(*entries: tuple[int, int, int, bytes], link: int = 0) -> bytes:
+        rows = (struct.pack(f"{order}HHI4s", *entry) for entry in entries)
+        return struct.pack(f"{order}H", len(entries)) + b"".join(rows) + long(link)
+
+    either = long if kind == LONG else short
+    own, inside, beside = 8, 200, 300  # where the directories are
+    densities = 140
+    blocks = {
+        0: {"<": b"II", ">": b"MM"}[order] + struct.pack(f"{order}HI", 42, own),
+        own: directory(
+            (0x0100, kind, 1, either(4000)),
+            (0x0101, SHORT, 1, short(3000)),
+            (ORIENTATION, kind, 1, either(orientation)),
+            (0x011A, RATIONAL, 1, long(densities)),
+            (0x011B, RATIONAL, 1, long(densities + 8)),
+            (0x8769, LONG, 1, long(inside)),
+            link=beside,
+        ),
+        densities: struct.pack(f"{order}4I", 300, 1, 150, 1),
+        inside: directory(
+            (0xA001, SHORT, 1, short(space)),
+            (0xA002, LONG, 1, long(4000)),
+            (0xA003, SHORT, 1, short(3000)),
+            (0xA005, LONG, 1, long(beside)),
+        ),
+        beside: directory((0x0001, ASCII, 4, index), (0x0002, UNDEFINED, 4, b"0100")),
+    }
+    whole = bytearray(400)
+    for place, block in blocks.items():
+        whole[place : place + len(block)] = block
+    return bytes(whole)
+
+
+@pytest.mark.parametrize("order", "<>")
+def test_blocks_are_pythons(browser: Browser, order: str) -> None:
+    kinds = (SHORT, LONG, UNDEFINED)
+    blocks = [write_exif(order, at, kind) for at in range(10) for kind in kinds]
+    blocks += [blocks[18][:length] for length in range(len(blocks[18]))]
+    blocks += [b"XX" + blocks[18][2:]]
+    expected = [upright_exif(block) for block in blocks]
+    assert orientation(blocks[18], b"") == 6 and expected[18] != expected[3]  # sides are swapped
+    assert make_upright(browser, blocks) == expected
+
+
+@pytest.mark.parametrize("order", "<>")
+def test_exif_says_that_the_pixels_are_srgb(browser: Browser, order: str) -> None:
+    wide = [(at, 0xFFFF, b"R03\0") for at in (1, 6)]
+    blocks = [write_exif(order, at, space=space, index=index) for at, space, index in wide]
+    expected = [upright_exif(write_exif(order, at)) for at, *_ in wide]
+    assert make_upright(browser, blocks) == expected
+    unknown = write_exif(order, 1, index=b"THM\0")
+    assert make_upright(browser, [unknown]) == [upright_exif(unknown)]
+
+
+def make_upright(browser: Browser, blocks: list[bytes]) -> list[bytes]:
+    """Change EXIF blocks as the page does."""
+    page = load_worker(browser, "exif.js")
+    change = "blocks => blocks.map(block => [...makeUpright(new Uint8Array(block))])"
+    changed = page.evaluate(change, [list(block) for block in blocks])
+    page.close()
+    return [bytes(block) for block in changed]
+
+
+def test_jpeg_shows_the_transparent_as_white(
+    visit: Callable[..., Page], isolated: str, tmp_path: Path
+) -> None:
+    photo = tmp_path / "clear.png"
+    colours = np.full((64, 96, 4), (40, 90, 160, 255), np.uint8)
+    colours[:, :32, 3] = 0
+    colours[:, 32:64, 3] = 128
+    Image.fromarray(colours).save(photo)
+    saved = restore(visit(isolated), photo)
+    with Image.open(BytesIO(saved.png)) as image:
+        assert image.mode == "RGBA"
+        np.testing.assert_array_equal(np.asarray(image)[..., 3], colours[..., 3])
+        white = Image.new("RGBA", image.size, "white")
+        expected = np.asarray(Image.alpha_composite(white, image).convert("RGB"))
+    jpeg = np.asarray(Image.open(BytesIO(saved.jpeg)))
+    assert jpeg[:16, :16].min() > 250
+    assert compute_psnr(jpeg, expected) > 30
+
+
 def load_worker(browser: Browser, name: str) -> Page:
     """Open an empty page with the functions of a part of the worker."""
     page = browser.new_page()
@@ -142,7 +245,7 @@ def load_worker(browser: Browser, name: str) -> Page:
     return page
 
 
-@pytest.mark.parametrize("size", [(5, 3), (830, 1300), (140, 9000), (3000, 4000)])
+@pytest.mark.parametrize("size", [(5, 3), (830, 1300), (140, 9000), (3000, 4000), (16, 65535)])
 def test_tiles_are_pythons(browser: Browser, size: tuple[int, int]) -> None:
     page = load_worker(browser, "tiling.js")
     height, width = size
@@ -193,6 +296,62 @@ def test_work_can_be_cancelled(visit: Callable[..., Page], isolated: str, tmp_pa
     while page.workers:  # Chromium takes a moment to end threads that compute
         page.wait_for_timeout(50)
     restore(page, write_photo(tmp_path / "small.jpg", (160, 120)))
+
+
+def test_unpacking_can_be_cancelled(
+    visit: Callable[..., Page], built: Path, tmp_path: Path
+) -> None:
+    page = visit((built / "offline.html").as_uri())
+    # Cancels while the inlined files are unpacked: after the page says so, before it goes on.
+    page.evaluate("""new MutationObserver((changes, self) => {
+            if (!find("status").textContent.startsWith("Loading")) return;
+            self.disconnect();
+            find("cancel").click();
+        }).observe(find("status"), { childList: true })""")
+    photo = write_photo(tmp_path / "bear.jpg", (160, 120))
+    page.set_input_files("#photo", photo)
+    page.get_by_role("button", name="Remove blur").click()
+    expect(page.get_by_role("status")).to_contain_text(re.compile("^(Cancelled|Done|Could)"))
+    expect(page.get_by_role("status")).to_have_text("Cancelled.")
+    assert not page.workers
+    restore(page, photo)
+
+
+def test_a_reload_during_work_leaves_the_page_usable(
+    visit: Callable[..., Page], isolated: str
+) -> None:
+    page = visit(isolated)
+    # Firefox remembers what was disabled unless the form forbids that.
+    expect(page.locator("form")).to_have_attribute("autocomplete", "off")
+    page.evaluate("showBusy(true); begin();")
+    expect(page.get_by_label("Photo")).to_be_enabled()
+    expect(page.get_by_role("button", name="Remove blur")).to_be_enabled()
+    expect(page.get_by_role("button", name="Cancel")).to_be_disabled()
+    expect(page.get_by_role("progressbar")).to_be_hidden()
+
+
+def test_a_gpu_that_fails_is_not_tried_again(
+    visit: Callable[..., Page], isolated: str, tmp_path: Path
+) -> None:
+    page = visit(isolated)
+    # The page finds an adapter, its worker does not.
+    adapter = "{ value: { requestAdapter: async () => ({}) } }"
+    page.add_init_script(f"Object.defineProperty(navigator, 'gpu', {adapter})")
+    page.reload()
+    box = page.get_by_label("Compute on the graphics processor")
+    expect(box).to_be_checked()
+    asked: list[str] = []
+    page.on("request", lambda one: asked.append(one.url.rpartition("/")[2]))
+    photo = write_photo(tmp_path / "bear.jpg", (160, 120))
+    for _ in range(2):
+        restore(page, photo)
+        expect(page.get_by_role("status")).to_contain_text("processor core")
+        expect(box).not_to_be_checked()
+        expect(box).to_be_enabled()
+        assert asked.count("ort.webgpu.bundle.min.mjs") == 1
+        assert (
+            asked.count("ort.wasm.bundle.min.mjs") == 1
+        )  # the second photo's worker is the first's
 
 
 def test_what_is_no_picture_is_told(
