@@ -70,7 +70,7 @@ train maxim "$WIDE" experiment=wide data.batch_size="${BATCH:-16}" "${epochs[@]}
 train fast "$FAST" experiment=fast data.batch_size="${BATCH:-16}" "${epochs[@]}" \
     model.schedule.freeze_epochs=1000
 touch "$work/stop"
-wait "$saver"  # which may be saving
+wait "$saver" || true  # which may be saving, or have failed
 saver=
 save
 ls -l "$out"

@@ -24,7 +24,7 @@ from deblur.web.metrics import Metrics
 from deblur.web.photo_store import Full, PhotoStore
 from deblur.web.restoration_queue import Job, RestorationQueue, Stopped
 from deblur.web.service import SCALES, refuse, send_file
-from deblur.web.stored_photo import Choice, Result, StoredPhoto, Written
+from deblur.web.stored_photo import Choice, Result, StoredPhoto, Written, is_of_disk
 
 ASSETS = Path(__file__).parent.parent / "assets"
 FILES = ASSETS / "web"
@@ -239,7 +239,7 @@ def _refuse(error: BaseException, photo: StoredPhoto, metrics: Metrics) -> HTTPE
     if photo.discarded:
         metrics.count("stopped")
         return _gone()
-    if isinstance(error, OSError) and error.errno is not None:  # the disk's, not the photo's
+    if is_of_disk(error):
         return refuse(error, metrics)
     reason = photo.explain(error) if isinstance(error, Exception) else None
     return refuse(ValueError(reason) if reason else error, metrics)

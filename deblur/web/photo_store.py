@@ -12,7 +12,7 @@ from typing import BinaryIO
 
 from deblur.media.photo import Photo, format_of, open_photo
 from deblur.media.picture_kinds import ENDINGS
-from deblur.web.stored_photo import StoredPhoto
+from deblur.web.stored_photo import StoredPhoto, is_of_disk
 
 KEPT = 3600
 """The seconds that photos are kept after they were last asked for."""
@@ -67,8 +67,7 @@ class PhotoStore:
             photo.source = photo.source.rename(folder / f"source{clean_ending(photo.name)}")
         except BaseException as error:
             shutil.rmtree(folder, ignore_errors=True)
-            full = isinstance(error, OSError) and error.errno is not None
-            if isinstance(error, (ValueError, OSError)) and not full:
+            if isinstance(error, (ValueError, OSError)) and not is_of_disk(error):
                 raise ValueError(photo.explain(error)) from error
             raise
         with self._lock:

@@ -23,6 +23,7 @@ from deblur.restoration.scale import Scale
 from deblur.web.metrics import Metrics
 from deblur.web.photo_store import Full, check_photo, clean_ending, clean_name, name_by_content
 from deblur.web.restoration_queue import Closing, Job, QueueFull, RestorationQueue, Stopped
+from deblur.web.stored_photo import is_of_disk
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)
@@ -156,8 +157,8 @@ def make_router(
                 try:
                     return restore_upload(queue, job, source, order, megapixels)
                 except (ValueError, OSError) as error:
-                    if getattr(error, "errno", None) is not None:
-                        raise  # of this computer, such as a full disk: not the photo's fault
+                    if is_of_disk(error):
+                        raise
                     raise ValueError(str(error).replace(str(source), name)) from error
 
         done = await finish(request, queue, metrics, work, seconds)

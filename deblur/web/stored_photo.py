@@ -248,6 +248,11 @@ def _delete(path: Path) -> None:
         path.unlink()
 
 
+def is_of_disk(error: BaseException) -> bool:
+    """Return whether an error is this computer's, such as a full disk, and not a photo's fault."""
+    return isinstance(error, OSError) and error.errno is not None
+
+
 def measure_change(before: Frame, after: NDArray[Any]) -> float:
     """Return the root mean square change, of black to white, of every fourth visible pixel."""
     top = np.iinfo(after.dtype).max
