@@ -3,12 +3,15 @@
 from pathlib import Path
 
 WEIGHTS = Path(__file__).parent.parent / "assets" / "weights"
+AUTO = "auto"
+"""The default for photos: DEFAULT, and FAST for the noisy ones."""
 DEFAULT = "maxim"
 FAST = "fast"
 """The model of --fast."""
 FASTEST = "small"
 """The default for videos of which all frames are restored."""
 HINTS = {
+    "auto": "maxim, or fast for noisy photos",
     "maxim": "strong, and true to the photo",
     "fast": "a quarter of the time; removes noise too, but less blur than maxim",
     "small": "fastest, cautious; for videos",
@@ -21,6 +24,13 @@ def list_shipped() -> list[str]:
     """Return the names of the bundled models, the default one first, then the fast one."""
     names = (path.stem for path in WEIGHTS.glob("*.safetensors"))
     return sorted(names, key=lambda name: (name != DEFAULT, name != FAST, name))
+
+
+def find_models(name_or_path: str | Path) -> tuple[Path, Path | None]:
+    """Return a model's file, and for AUTO that of the one for noisy pictures, as `find_model`."""
+    if str(name_or_path) == AUTO and not Path(AUTO).is_file():
+        return find_model(DEFAULT), find_model(FAST)
+    return find_model(name_or_path), None
 
 
 def find_model(name_or_path: str | Path) -> Path:

@@ -29,7 +29,7 @@ from pathlib import Path
 from typing import Any
 
 from deblur.atomic import discard_parts
-from deblur.checkpoints.shipped import FAST, FASTEST, find_model
+from deblur.checkpoints.shipped import AUTO, DEFAULT, FAST, FASTEST, find_models
 from deblur.commands.edit import edit
 from deblur.commands.pipe import pipe
 from deblur.commands.restore_options import (
@@ -73,7 +73,7 @@ def run(options: argparse.Namespace) -> int:
     if not plan.jobs and not plan.failed:
         reason = f"found no pictures or videos in {', '.join(options.paths)}"
         raise ValueError(f"{reason}; {passed}" if passed else reason)
-    find_model(options.model or name_best(options))
+    find_models(options.model or name_best(options))
     if options.backup is not None:
         note_sources(plan.jobs, options.backup)
     if plan.results and rank == 0:
@@ -113,16 +113,17 @@ def choose_models(
     jobs: list[Job], options: argparse.Namespace
 ) -> list[tuple[argparse.Namespace, list[Job]]]:
     """Return the options with a model, and its jobs: the defaults of photos and videos differ."""
-    if options.model is not None:
+    if options.model not in (None, AUTO):
         return [(options, jobs)]
     best = name_best(options)
     # Of a video's many frames few are blurred, and adapting requires a network that trains fast;
     # only the best one has stages.
     slowly = options.only_blurred and options.adapt is None or options.stages is not None
+    steady = DEFAULT if best == AUTO else best  # a video's frames are not restored by two models
     photos, videos = ([job for job in jobs if job.moves is moves] for moves in (False, True))
     return [
         (argparse.Namespace(**{**vars(options), "model": model}), part)
-        for model, part in ((best, photos), (best if slowly else FASTEST, videos))
+        for model, part in ((best, photos), (steady if slowly else FASTEST, videos))
         if part
     ]
 

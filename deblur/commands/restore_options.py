@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from deblur.checkpoints.shipped import DEFAULT, FAST, FASTEST
+from deblur.checkpoints.shipped import AUTO, DEFAULT, FAST, FASTEST
 from deblur.commands.numbers import whole
 from deblur.media.photo import FORMATS, format_of
 from deblur.restoration.batch import is_known
@@ -28,12 +28,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--model",
         metavar="NAME_OR_PATH",
         help="maxim, strong and true to the photo; gan, as slow, with the finest detail, some of "
-        "it invented; fast, in a quarter of the time; small, fastest and cautious; "
-        "maxim-gopro, as Google published it; or "
-        f"a .ckpt or .safetensors file (default {DEFAULT}; {FASTEST} for videos without "
-        "--only-blurred or with --adapt)",
+        "it invented; fast, in a quarter of the time, and better with noise; small, fastest and "
+        "cautious; maxim-gopro, as Google published it; a .ckpt or .safetensors file; or "
+        f"{AUTO}: {DEFAULT}, and {FAST} for noisy photos (default {AUTO}; for videos {FASTEST}, "
+        f"with --only-blurred but without --adapt {DEFAULT})",
     )
-    add("--fast", action="store_true", help=f"use {FAST} where the default is {DEFAULT}")
+    add("--fast", action="store_true", help=f"use {FAST} where the default is {AUTO} or {DEFAULT}")
     about = "stages of maxim or maxim-gopro: 2 restores finer detail in over twice the time"
     add("--stages", type=whole(1, 3), metavar="1..3", help=f"{about} (default as its file says)")
     add("--trust", metavar="MODULE", help="a module whose networks a model file may name")
@@ -129,7 +129,7 @@ def check_options(options: argparse.Namespace) -> None:
 
 def name_best(options: argparse.Namespace) -> str:
     """Return the model for a photo if none is named."""
-    return FAST if options.fast else DEFAULT
+    return FAST if options.fast else AUTO
 
 
 def load(options: argparse.Namespace, local: int = 0) -> Any:

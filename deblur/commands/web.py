@@ -65,10 +65,11 @@ def start(options: argparse.Namespace, *, grace: float = 0, browse: bool = False
     """Serve with a command's options."""
     # oneDNN keeps what it prepares for 1,024 layers, each size of photo anew: some MB a size.
     os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "256")
-    from deblur.checkpoints.shipped import list_shipped
+    from deblur.checkpoints.shipped import AUTO, list_shipped
 
-    models = options.model or list_shipped()
-    if not models:
+    shipped = list_shipped()
+    models = options.model or [AUTO, *shipped]
+    if not shipped and not options.model:
         raise ValueError(
             "no models are shipped yet; train one by `python train.py experiment=quick` and name "
             "its file: --model runs/.../generator.safetensors"

@@ -45,7 +45,7 @@ def restore_job(restorer: Any, options: Namespace, job: Job, tell: Tell) -> None
         frames = progress
         tell(progress)
 
-    restorer.tiles.watch = None if job.moves else lambda done, count: tell(Tiles(done, count))
+    restorer.watch = None if job.moves else lambda done, count: tell(Tiles(done, count))
     try:
         original = find_original(job)
         if options.only_blurred and not job.moves and (reason := _find_no_need(original)):

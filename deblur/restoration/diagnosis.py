@@ -58,7 +58,7 @@ class Diagnosis(NamedTuple):
         if self.kind == "motion" and self.length > LONGEST:
             return "scaled down first"
         if self.kind == "motion":
-            return "yes" if self.noise < NOISY else "yes, by small"
+            return "yes"
         return "unknown" if self.kind == "unclear" else "no"
 
     def describe(self) -> str:

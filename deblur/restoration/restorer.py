@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from copy import copy
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple, TypeVar, overload
 
@@ -13,17 +13,17 @@ from PIL import Image
 from torch import Tensor, nn
 
 from deblur.checkpoints import load_generator
-from deblur.checkpoints.shipped import find_model
+from deblur.checkpoints.shipped import find_model, find_models
 from deblur.hardware import pick_device
 from deblur.inference import Precision
 from deblur.media.formats.upright import make_upright
 from deblur.media.photo import Frame, open_photo
+from deblur.restoration.accepted import check_array, check_strength, check_tensor
+from deblur.restoration.noise import is_noisy
 from deblur.restoration.scale import SCALES, Scale, choose_scale, restore_shrunk
-from deblur.restoration.tiled_network import Harm, TiledNetwork
+from deblur.restoration.tiled_network import Findings, TiledNetwork, Watch
 from deblur.restoration.transparency import fill_hidden
 
-BRIGHTEST = 8.0
-"""The largest accepted float: highlights may exceed 1, values up to 255 are a mistake."""
 T = TypeVar("T", Image.Image, NDArray[Any], Tensor)
 
 
@@ -49,6 +49,9 @@ class Restorer:
         scale: 2 or 4 restores the picture at a half or a quarter of its size and adds the change
             to the whole, for blur that is longer than the network can see; "auto" chooses for each
             picture by what the network changes at each scale.
+        noisy: A model for noisy pictures, by its name or file, which is loaded when the first of
+            them comes; None restores them as all others. The frames of a photo are restored as
+            the first one.
 
     Raises:
         ValueError: A value is out of its range, or the device is not available or does not support
@@ -66,27 +69,43 @@ class Restorer:
         self_ensemble: bool = False,
         guard: bool = True,
         scale: Scale = 1,
+        noisy: str | Path | None = None,
     ) -> None:
-        _check_strength(strength)
+        check_strength(strength)
         if tile is not None and tile < 16:
             raise ValueError(f"tile must be of 16 pixels or more, got {tile}")
         if scale not in SCALES:
             raise ValueError(f"scale must be one of {', '.join(map(str, SCALES))}, got {scale}")
-        self.tiles = TiledNetwork(
-            generator,
-            pick_device(device),
+        self._prepare = partial(
+            TiledNetwork,
+            device=pick_device(device),
             precision=precision,
             tile=tile,
             self_ensemble=self_ensemble,
             guard=guard,
         )
+        self.tiles = self._prepare(generator)
         self.strength = strength
         self.scale = scale
+        self.noisy = noisy
+        self.watch: Watch | None = None
+        """Called after each tile."""
 
     @property
     def network(self) -> nn.Module:
         """The network, ready to restore on this device."""
         return self.tiles.network
+
+    @property
+    def networks(self) -> list[nn.Module]:
+        """The network, and the one for noisy pictures if there is one."""
+        return [self.network] if self.noisy is None else [self.network, self._noisy.network]
+
+    @cached_property
+    def _noisy(self) -> TiledNetwork:
+        """What restores noisy pictures."""
+        assert self.noisy is not None
+        return self._prepare(load_generator(find_model(self.noisy)).network)
 
     @classmethod
     def load(
@@ -99,13 +118,15 @@ class Restorer:
     ) -> "Restorer":
         """Load a bundled generator by its name, or one from a file (see `load_generator`).
 
+        "auto" is the default of `deblur` for photos: "maxim", with "fast" for the noisy ones.
         stages: the number of stages to use (MAXIM); None for the file's default.
         settings: the Restorer's other arguments.
 
         Raises FileNotFoundError or ValueError with the reason.
         """
-        path = find_model(name_or_path)
-        return cls(load_generator(path, trust=trust, stages=stages).network, **settings)
+        path, noisy = find_models(name_or_path)
+        network = load_generator(path, trust=trust, stages=stages).network
+        return cls(network, **{"noisy": noisy, **settings})
 
     def renew(self, generator: nn.Module) -> "Restorer":
         """Return a Restorer of the same settings and arithmetic for another generator."""
@@ -134,7 +155,8 @@ class Restorer:
             strength: As in the constructor; None for the constructor's value.
 
         Returns:
-            Notes on what could not be kept as it was, and on what the guard left unchanged.
+            Notes on what could not be kept as it was, on what the guard left unchanged, and on
+            the model for noisy pictures if it was used.
 
         Raises:
             FileExistsError: The target exists, and `overwrite` is False.
@@ -149,22 +171,22 @@ class Restorer:
                 raise ValueError(f"{source}: would be written over itself")
             if not overwrite:
                 raise FileExistsError(f"{target}: already exists")
-        harm = Harm()
+        findings = Findings()
         photo = open_photo(source)
-        restored = self.restore_frames(photo.frames(), harm, strength=strength)
+        restored = self.restore_frames(photo.frames(), findings, strength=strength)
         photo.write(target, restored, format=format, quality=quality)
-        return [*photo.notes, *harm.notes]
+        return [*photo.notes, *findings.notes]
 
     def restore_frames(
-        self, frames: Iterable[Frame], harm: Harm, *, strength: float | None = None
+        self, frames: Iterable[Frame], findings: Findings, *, strength: float | None = None
     ) -> Iterator[Frame]:
         """Restore a photo's frames, one at a time; alpha stays as it is.
 
-        harm: counts the parts that the guard left unchanged. strength: as in the constructor; None
-        for the constructor's value. Raises ValueError for a strength out of range.
+        findings: filled in; one object for all frames of a photo. strength: as in the constructor;
+        None for the constructor's value. Raises ValueError for a strength out of range.
         """
-        call = _Call(self.strength if strength is None else strength, harm)
-        _check_strength(call.strength)
+        call = _Call(self.strength if strength is None else strength, findings)
+        check_strength(call.strength)
         for frame in frames:
             yield frame._replace(pixels=self._restore_array(frame.pixels, call, frame.alpha))
 
@@ -189,13 +211,15 @@ class Restorer:
             return [self.restore(each) for each in image]
         if isinstance(image, np.ndarray | Tensor) and image.ndim == 4 and not len(image):
             return image  # a batch of no pictures: there is nothing to stack
-        call = _Call(self.strength, Harm())
+        call = _Call(self.strength, Findings())
         if isinstance(image, Image.Image):
             ready = make_upright(image)
             restored = Image.fromarray(self._restore_array(np.asarray(ready), call))
             restored.info = ready.info
             return restored
         if isinstance(image, np.ndarray):
+            if image.ndim == 4:
+                return np.stack([self.restore(each) for each in image])
             return self._restore_array(image, call)
         if isinstance(image, Tensor):
             if image.ndim == 4:
@@ -207,17 +231,10 @@ class Restorer:
         self, array: NDArray[Any], call: "_Call", alpha: NDArray[Any] | None = None
     ) -> NDArray[Any]:
         """Restore an array; alpha (H, W) is given where it is not the array's last channel."""
-        if array.ndim == 4:
-            return np.stack([self._restore_array(each, call) for each in array])
         if array.ndim == 2:
             flat: NDArray[Any] = self._restore_array(array[..., None], call, alpha)[..., 0]
             return flat
-        if array.ndim != 3 or not 1 <= array.shape[2] <= 4:
-            raise ValueError(f"an array must be (H, W) or (H, W, 1 to 4), got {array.shape}")
-        if array.dtype not in (np.uint8, np.uint16) and array.dtype.kind != "f":
-            raise ValueError(f"an array must be uint8, uint16 or float, got {array.dtype}")
-        if array.dtype.kind == "f" and array.size and array.max() > BRIGHTEST:
-            raise ValueError(f"an array of floats must lie in [0, 1], got up to {array.max():g}")
+        check_array(array)
         colours = 1 if array.shape[2] < 3 else 3
         top = {"u1": 255.0, "u2": 65535.0}.get(array.dtype.str[1:], 1.0)
         plain = np.require(array[..., :colours], requirements=["C", "W"])
@@ -234,10 +251,7 @@ class Restorer:
         return restored
 
     def _restore_tensor(self, image: Tensor, call: "_Call") -> Tensor:
-        if image.ndim != 3 or image.shape[0] not in (1, 3):
-            raise ValueError(f"a tensor must be (1 or 3, H, W), got {tuple(image.shape)}")
-        if image.dtype != torch.uint8 and not image.is_floating_point():
-            raise ValueError(f"a tensor must be uint8 or float, got {image.dtype}")
+        check_tensor(image)
         low, high = (0.0, 255.0) if image.dtype == torch.uint8 else (-1.0, 1.0)
         restored = torch.empty_like(image)
         for rows, band in self._restore(image, low, high, call):
@@ -252,23 +266,34 @@ class Restorer:
             raise ValueError(f"an image of no pixels: {tuple(image.shape)}")
         if call.strength == 0:
             return iter([(slice(None), image.clone())])
-        restore = partial(self.tiles.restore, strength=call.strength, harm=call.harm)
+        tiles = self._choose_tiles(image, low, high, call.findings)
+        restore = partial(
+            tiles.restore, strength=call.strength, findings=call.findings, watch=self.watch
+        )
         scale = self.scale
         if scale == "auto":
-            trial = partial(restore, harm=Harm(), watched=False)
+            trial = partial(restore, findings=Findings(), watch=None)
             scale = choose_scale(trial, image, low, high)
         if scale == 1:
             return restore(image, low, high)
         return restore_shrunk(restore, image, low, high, scale)
+
+    def _choose_tiles(
+        self, image: Tensor, low: float, high: float, findings: Findings
+    ) -> TiledNetwork:
+        """Return what restores (C, H, W), by its noise."""
+        if self.noisy is None:
+            return self.tiles
+        if findings.noisy is None:
+            findings.noisy = is_noisy(image, low, high)
+        if not findings.noisy:
+            return self.tiles
+        findings.by = Path(self.noisy).stem
+        return self._noisy
 
 
 class _Call(NamedTuple):
     """The settings and the findings of one call."""
 
     strength: float
-    harm: Harm
-
-
-def _check_strength(strength: float) -> None:
-    if not 0 <= strength <= 1:
-        raise ValueError(f"strength must lie in 0 to 1, got {strength}")
+    findings: Findings

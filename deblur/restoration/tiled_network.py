@@ -34,23 +34,31 @@ GLOBAL = 64
 """The reach of a cut, in pixels, assumed of networks whose values depend on the whole image."""
 
 
+Watch = Callable[[int, int], None]
+"""Called with the number of finished tiles of an image, and of all its tiles."""
+
+
 @dataclass
-class Harm:
-    """What the guard found in an image."""
+class Findings:
+    """What was found in an image while it was restored."""
 
     cells: int = 0
     """The number of parts, of 64x64 pixels, that were left unchanged: the output had diverged."""
     of: int = 0
     """The number of all parts."""
+    noisy: bool | None = None
+    """Whether it is noisy; None if that was not measured."""
+    by: str = ""
+    """The model that restored it because it is noisy."""
 
     @property
     def notes(self) -> list[str]:
-        """Notes for the user: none, or one sentence."""
-        if not self.cells:
-            return []
-        return [
-            f"left {self.cells} of {self.of} parts unchanged: the network's output diverged there"
-        ]
+        """Notes for the user, a sentence each."""
+        notes = [f"noisy: restored by {self.by}"] if self.by else []
+        if self.cells:
+            left = f"left {self.cells} of {self.of} parts unchanged"
+            notes.append(f"{left}: the network's output diverged there")
+        return notes
 
 
 class TiledNetwork:
@@ -62,8 +70,8 @@ class TiledNetwork:
     def __init__(
         self,
         generator: nn.Module,
-        device: torch.device,
         *,
+        device: torch.device,
         precision: Precision,
         tile: int | None,
         self_ensemble: bool,
@@ -77,8 +85,6 @@ class TiledNetwork:
         self.tile = tile
         self.self_ensemble = self_ensemble
         self.guard = guard
-        self.watch: Callable[[int, int], None] | None = None
-        """Called with the number of finished tiles of an image, and of all its tiles."""
         self.reach: int | None = None
         """How far, in pixels, a cut changes the output; measured when it is first needed."""
         self._bytes: float | None = None
@@ -94,9 +100,9 @@ class TiledNetwork:
     def measure_pace(self) -> float:
         """Measure the seconds that a megapixel takes, on a small image."""
         blur = torch.zeros(1, 3, PROBE, PROBE, device=self.device)
-        self._restore_tile(blur, 1.0, Harm())  # the first one packs weights
+        self._restore_tile(blur, 1.0, Findings())  # the first one packs weights
         start = time.perf_counter()
-        self._restore_tile(blur, 1.0, Harm()).cpu()
+        self._restore_tile(blur, 1.0, Findings()).cpu()
         return (time.perf_counter() - start) / PROBE**2 * 1e6
 
     def restore(
@@ -106,8 +112,8 @@ class TiledNetwork:
         high: float,
         *,
         strength: float,
-        harm: Harm,
-        watched: bool = True,
+        findings: Findings,
+        watch: Watch | None = None,
     ) -> Iterator[tuple[slice, Tensor]]:
         """Restore an image band by band.
 
@@ -116,8 +122,8 @@ class TiledNetwork:
             low: The value of black.
             high: The value of white.
             strength: The share of the change to apply, above 0, at most 1.
-            harm: Counts the parts that the guard leaves unchanged.
-            watched: Whether `watch` is called.
+            findings: Counts the parts that the guard leaves unchanged.
+            watch: Called after each tile.
 
         Yields:
             The rows of each band, and the band, (C, h, W) on the CPU, in the image's range and
@@ -130,7 +136,7 @@ class TiledNetwork:
         whole = not image.is_floating_point()
         grey = is_grey(image)
         detail = find_detail(image, low, high) if self.guard else None
-        before = harm.cells, harm.of
+        before = findings.cells, findings.of
         done = count = 0
 
         def normalize(part: Tensor) -> Tensor:
@@ -142,10 +148,10 @@ class TiledNetwork:
             part = image[:, rows, columns]
             part = part.float() if part.dtype == torch.double else part  # which MPS does not have
             blur = normalize(part.to(self.device)).expand(3, -1, -1)[None]
-            restored = self._restore_tile(blur, strength, harm)[0].float().cpu()
+            restored = self._restore_tile(blur, strength, findings)[0].float().cpu()
             done += 1
-            if watched and self.watch is not None:
-                self.watch(done, count)
+            if watch is not None:
+                watch(done, count)
             return restored
 
         height, width = image.shape[-2:]
@@ -174,11 +180,11 @@ class TiledNetwork:
                 if not is_out_of_memory(error) or area <= max(SMALLEST, least**2):
                     raise
             area = max(min(area, height * width) // 4, least**2)
-            harm.cells, harm.of = before
+            findings.cells, findings.of = before
             log.warning("out of memory: trying tiles of %d pixels in all", area)
 
     @torch.inference_mode()
-    def _restore_tile(self, blur: Tensor, strength: float, harm: Harm) -> Tensor:
+    def _restore_tile(self, blur: Tensor, strength: float, findings: Findings) -> Tensor:
         """Restore (1, 3, h, w) in [-1, 1], on the device."""
         turned = [(turns, flip) for turns in range(4) for flip in (False, True)]
         images = []
@@ -189,8 +195,8 @@ class TiledNetwork:
         restored = torch.stack(images).mean(0) if len(images) > 1 else images[0]
         if self.guard:
             broken = find_harm(blur, restored)
-            harm.cells += int(broken.sum())
-            harm.of += broken.numel()
+            findings.cells += int(broken.sum())
+            findings.of += broken.numel()
             restored = put_back(blur, restored, broken)
         return blur.lerp(restored, strength) if strength < 1 else restored
 

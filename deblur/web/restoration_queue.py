@@ -11,7 +11,7 @@ from threading import Event, Lock
 from typing import Any, Generic, TypeVar
 
 from deblur.checkpoints import load_generator
-from deblur.checkpoints.shipped import find_model, list_shipped
+from deblur.checkpoints.shipped import find_model, find_models, list_shipped
 from deblur.hardware import release_memory
 from deblur.restoration.restorer import Restorer
 from deblur.restoration.scale import Scale
@@ -76,11 +76,11 @@ class RestorationQueue:
     def __init__(self, models: Sequence[str], *, most: int) -> None:
         stems = Counter(Path(name).stem for name in models)
         self.models = {
-            Path(name).stem if stems[Path(name).stem] == 1 else name: find_model(name)
+            Path(name).stem if stems[Path(name).stem] == 1 else name: find_models(name)
             for name in models
         }
-        """The models' files, by the names that they have here."""
-        for file in {*self.models.values()} - {*map(find_model, list_shipped())}:
+        """The models' files, and those of models for noisy photos, by their names here."""
+        for file in {file for file, _ in self.models.values()} - {*map(find_model, list_shipped())}:
             load_generator(file)
         self.most = most
         self._restorers: dict[str, Restorer] = {}
@@ -125,16 +125,17 @@ class RestorationQueue:
     def restorer(self, job: Job[Any], model: str, scale: Scale) -> Iterator[Restorer]:
         """Lend a job, while it runs, a model that tells it of its tiles and obeys its stop."""
         if model not in self._restorers:
-            self._restorers[model] = Restorer.load(self.models[model])
+            path, noisy = self.models[model]
+            self._restorers[model] = Restorer.load(path, noisy=noisy)
         restorer = self._restorers[model]
         restorer.scale = scale
-        restorer.tiles.watch = job.advance
-        layers = restorer.network.modules()
+        restorer.watch = job.advance
+        layers = (layer for network in restorer.networks for layer in network.modules())
         hooks = [layer.register_forward_pre_hook(lambda *_: job.check()) for layer in layers]
         try:
             yield restorer
         finally:
-            restorer.tiles.watch = None
+            restorer.watch = None
             for hook in hooks:
                 hook.remove()
 

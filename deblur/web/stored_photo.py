@@ -19,7 +19,7 @@ from deblur.atomic import replacing
 from deblur.media.formats.frame import Frame, fit
 from deblur.media.photo import open_photo
 from deblur.restoration.restorer import Restorer
-from deblur.restoration.tiled_network import Harm
+from deblur.restoration.tiled_network import Findings
 from deblur.web.blending import blend, check_mask, load_mask
 
 PREVIEW = 2048
@@ -110,7 +110,7 @@ class StoredPhoto:
         """
         if key in self.results:
             return self.results[key]
-        begin, harm = time.monotonic(), Harm()
+        begin, findings = time.monotonic(), Findings()
         target = self._name_file(self.source.suffix)
         arrays: list[Path] = []
         changes: list[float] = []
@@ -119,7 +119,7 @@ class StoredPhoto:
             for frame in photo.frames():
                 if not arrays:
                     self._keep_original(frame)
-                (after,) = restorer.restore_frames([frame], harm)
+                (after,) = restorer.restore_frames([frame], findings)
                 arrays.append(target.with_suffix(f".{len(arrays)}.npy"))
                 np.save(arrays[-1], after.pixels)
                 changes.append(measure_change(frame, after.pixels))
@@ -133,7 +133,7 @@ class StoredPhoto:
                 for path in arrays:
                     _delete(path)
                 raise
-        notes = [*photo.notes, *harm.notes]
+        notes = [*photo.notes, *findings.notes]
         if max(changes) < LITTLE:
             notes.append(UNCHANGED)
         notes = [note.replace(str(self.source), self.name) for note in notes]

@@ -593,10 +593,10 @@ def test_photos_and_videos_have_other_default_models() -> None:
         check_options(options)
         return [(each.model, jobs) for each, jobs in choose_models([video, photo], options)]
 
-    assert choose() == [("maxim", [photo]), ("small", [video])]
-    assert choose("--only-blurred") == [("maxim", [photo]), ("maxim", [video])]
+    assert choose() == choose("--model", "auto") == [("auto", [photo]), ("small", [video])]
+    assert choose("--only-blurred") == [("auto", [photo]), ("maxim", [video])]
     assert choose("--only-blurred", "--adapt")[1][0] == "small"
-    assert choose("--stages", "2") == [("maxim", [photo]), ("maxim", [video])]
+    assert choose("--stages", "2") == [("auto", [photo]), ("maxim", [video])]
     assert choose("--fast") == [("fast", [photo]), ("small", [video])]
     assert choose("--fast", "--only-blurred") == [("fast", [photo]), ("fast", [video])]
     assert choose("--model", "gan") == [("gan", [video, photo])]
@@ -614,7 +614,7 @@ def test_a_single_photo_is_restored_by_the_same_default_as_others(
     add_arguments(parser)
     for more in ([], ["--fast"], ["--model", "gan"]):
         load(parser.parse_args([*single, *more]))
-    assert names == ["maxim", "fast", "gan"]
+    assert names == ["auto", "fast", "gan"]
 
 
 def test_a_slow_network_is_announced_with_its_time(
@@ -638,7 +638,7 @@ def test_of_many_pictures_a_few_are_opened(
     monkeypatch.setattr(
         "deblur.commands.restore.count_pixels", lambda file: opened.append(file) or 2_000_000
     )
-    announce("maxim", 1.0, [Job(Path(f"{place}.png"), Path("x.png")) for place in range(1050)])
+    announce("auto", 1.0, [Job(Path(f"{place}.png"), Path("x.png")) for place in range(1050)])
     assert len(opened) == 96 and "2100 megapixels" in capsys.readouterr().err
 
 

@@ -41,10 +41,10 @@ def test_all_shipped_models_are_served_to_this_computer(
         (tmp_path / f"{name}.safetensors").touch()
     assert main(["web"]) == 0
     how = {"host": "127.0.0.1", "port": 7860, "browse": False, "token": None, "hosts": []}
-    assert served == [((["maxim", "large"],), {**how, "limits": Limits(), "grace": 0})]
+    assert served == [((["auto", "maxim", "large"],), {**how, "limits": Limits(), "grace": 0})]
     assert main(["serve", "--grace", "5"]) == 0
     how |= {"port": 8000, "limits": Limits(waiting=16), "grace": 5}
-    assert served[1] == ((["maxim", "large"],), how)  # the default one first
+    assert served[1] == ((["auto", "maxim", "large"],), how)  # the default one first
 
 
 def test_models_and_limits_are_chosen(

@@ -19,7 +19,7 @@ class Double:
 
     def __init__(self, error: BaseException | None = None) -> None:
         self.error = error
-        self.tiles = Namespace(watch=None)
+        self.watch = None
 
     def restore_file(self, source: Path, target: Path, **settings: object) -> list[str]:
         if self.error:

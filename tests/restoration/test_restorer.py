@@ -419,7 +419,7 @@ class Square(nn.Module):
 def test_a_network_may_have_tiles_of_its_own() -> None:
     restorer = Restorer(Square(), device="cpu", precision="float32", guard=False)
     told: list[tuple[int, int]] = []
-    restorer.tiles.watch = lambda done, count: told.append((done, count))
+    restorer.watch = lambda done, count: told.append((done, count))
     image = torch.rand(3, 64, 80) * 2 - 1
     torch.testing.assert_close(restorer.restore(image), image)
     assert max(Square.seen) <= 32**2

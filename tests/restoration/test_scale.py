@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from deblur.media.formats.frame import Frame
 from deblur.restoration.restorer import Restorer
 from deblur.restoration.scale import Scale, choose_scale, find_detailed_part, pick_scale, shrink
-from deblur.restoration.tiled_network import Harm
+from deblur.restoration.tiled_network import Findings
 
 
 class Shift(nn.Module):
@@ -105,11 +105,11 @@ def test_the_choice_of_a_scale_neither_counts_nor_reports() -> None:
     for scale in scales:
         restorer = Restorer(nn.Identity(), device="cpu", precision="float32", scale=scale)
         told: list[int] = []
-        restorer.tiles.watch = lambda done, count, told=told: told.extend((done, count))
-        harm = Harm()
+        restorer.watch = lambda done, count, told=told: told.extend((done, count))
+        findings = Findings()
         frame = Frame(np.zeros((300, 700, 3), np.uint8))
-        assert len([*restorer.restore_frames([frame], harm)]) == 1
-        found.append((told, harm))
+        assert len([*restorer.restore_frames([frame], findings)]) == 1
+        found.append((told, findings))
     assert found[0] == found[1]
 
 

@@ -108,6 +108,24 @@ def test_tiles_are_counted(queue: RestorationQueue) -> None:
     assert done == total > 1
 
 
+def test_the_model_for_noisy_photos_is_watched_and_stopped_too() -> None:
+    queue = RestorationQueue(["auto", "small"], most=1)
+    assert [*queue.models] == ["auto", "small"]
+    noisy = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
+    seen = []
+
+    def work(job: Job[None]) -> None:
+        with queue.restorer(job, "auto", 1) as restorer:
+            restorer.restore(noisy)
+            seen.append(job.total)
+            job.stop()
+            restorer.restore(noisy)
+
+    job = queue.submit(work)
+    assert isinstance(job.future.exception(300), Stopped) and seen == [1]
+    queue.close()
+
+
 def test_a_closed_queue_begins_nothing(queue: RestorationQueue) -> None:
     begun, go = threading.Event(), threading.Event()
     first = queue.submit(lambda _: begun.set() or go.wait(60))

@@ -57,7 +57,7 @@ def test_a_photo_comes_back_restored_with_its_metadata(client: Client, tmp_path:
     assert answer.headers["Content-Type"] == "image/png"
     assert "Zo%C3%AB%20%23%201_restored.png" in answer.headers["Content-Disposition"]
     assert json.loads(answer.headers["Deblur-Notes"]) == []
-    expected = Restorer.load(client.queue.models["wide"]).restore(pixels)
+    expected = Restorer.load(client.queue.models["wide"][0]).restore(pixels)
     with Image.open(BytesIO(answer.body)) as image:
         assert image.getexif()[271] == "Rollei"
         np.testing.assert_array_equal(np.asarray(image), expected)
