@@ -129,7 +129,9 @@ def check_options(options: argparse.Namespace) -> None:
 
 def name_best(options: argparse.Namespace) -> str:
     """Return the model for a photo if none is named."""
-    return FAST if options.fast else AUTO
+    if options.fast:
+        return FAST
+    return AUTO if options.stages is None else DEFAULT  # the model for noisy photos has no stages
 
 
 def load(options: argparse.Namespace, local: int = 0) -> Any:

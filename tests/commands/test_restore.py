@@ -596,7 +596,7 @@ def test_photos_and_videos_have_other_default_models() -> None:
     assert choose() == choose("--model", "auto") == [("auto", [photo]), ("small", [video])]
     assert choose("--only-blurred") == [("auto", [photo]), ("maxim", [video])]
     assert choose("--only-blurred", "--adapt")[1][0] == "small"
-    assert choose("--stages", "2") == [("auto", [photo]), ("maxim", [video])]
+    assert choose("--stages", "2") == [("maxim", [photo]), ("maxim", [video])]
     assert choose("--fast") == [("fast", [photo]), ("small", [video])]
     assert choose("--fast", "--only-blurred") == [("fast", [photo]), ("fast", [video])]
     assert choose("--model", "gan") == [("gan", [video, photo])]
