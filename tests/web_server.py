@@ -12,10 +12,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import uvicorn
-from conftest import fill
+from model_samples import save_model
 
-from deblur.checkpoints import save_generator
-from deblur.networks import ResNet
 from deblur.web.head_timeout import HeadTimeout
 from deblur.web.restoration_queue import Job, RestorationQueue
 from deblur.web.server import Limits, build_app
@@ -81,14 +79,6 @@ def form(
         parts += [f"--{mark}\r\nContent-Disposition: {head}\r\n\r\n".encode(), file.read_bytes()]
         parts.append(b"\r\n")
     return f"multipart/form-data; boundary={mark}", b"".join([*parts, f"--{mark}--\r\n".encode()])
-
-
-def save_model(path: Path, width: int = 4) -> Path:
-    """Save a tiny network."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    config = {"_target_": "deblur.networks.ResNet", "blocks": 1, "width": width}
-    save_generator(path, fill(ResNet(blocks=1, width=width)), config, {})
-    return path
 
 
 @contextmanager

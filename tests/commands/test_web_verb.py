@@ -3,14 +3,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import fill
+from model_samples import save_model
 
 import deblur.web.server
 from deblur import extras
 from deblur.__main__ import main
-from deblur.checkpoints import save_generator, shipped
+from deblur.checkpoints import shipped
 from deblur.extras import install_command
-from deblur.networks import ResNet
 from deblur.web.page import EXAMPLES
 from deblur.web.server import Limits
 
@@ -27,10 +26,7 @@ def served(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
 
 @pytest.fixture
 def model(tmp_path: Path) -> Path:
-    path = tmp_path / "tiny.safetensors"
-    config = {"_target_": "deblur.networks.ResNet", "blocks": 1, "width": 4}
-    save_generator(path, fill(ResNet(blocks=1, width=4)), config, {})
-    return path
+    return save_model(tmp_path / "tiny.safetensors")
 
 
 def test_all_shipped_models_are_served_to_this_computer(

@@ -6,14 +6,12 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from conftest import fill
+from model_samples import save_model
 from numpy.typing import NDArray
 from PIL import Image
 
-from deblur.checkpoints import save_generator
 from deblur.checkpoints.shipped import find_model, find_models
 from deblur.media.photo import Frame
-from deblur.networks import ResNet
 from deblur.restoration.noise import NOISY, is_noisy, measure_noise
 from deblur.restoration.restorer import Restorer
 from deblur.restoration.tiled_network import Findings
@@ -33,10 +31,7 @@ def make_picture(deviation: float) -> NDArray[np.uint8]:
 @pytest.fixture
 def other(tmp_path: Path) -> Path:
     """Return the file of a network that changes a picture."""
-    path = tmp_path / "other.safetensors"
-    config = {"_target_": "deblur.networks.ResNet", "blocks": 1, "width": 4}
-    save_generator(path, fill(ResNet(blocks=1, width=4)), config, {})
-    return path
+    return save_model(tmp_path / "other.safetensors")
 
 
 @pytest.mark.parametrize("deviation", [0.0, 3.0, 6.0, 12.0])

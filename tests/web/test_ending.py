@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from web_server import Answer, Client, save_model
+from model_samples import save_model
+from web_server import Answer, Client
 
 Write = Callable[..., Path]
 PROGRAM = """

@@ -14,9 +14,9 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 from axe_playwright_python.sync_playwright import Axe
+from model_samples import save_model
 from PIL import Image, ImageChops
 from playwright.sync_api import Browser, Locator, Page, expect
-from web_server import save_model
 
 pytestmark = pytest.mark.web
 PROGRAM = """

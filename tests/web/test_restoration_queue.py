@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from model_samples import save_model
 from PIL import Image
-from web_server import save_model
 
 from deblur.restoration.scale import Scale
 from deblur.web import stored_photo
